@@ -1,0 +1,325 @@
+"""The command line. Commands parse, call the package and print; they compute nothing.
+
+Modules are imported by the command that needs them, so that --help is quick.
+"""
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from .errors import InputError
+
+SCALES = (2, 3, 4)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code: 0, 1 for bad input, 2 for a bad command line."""
+    options = _parser().parse_args(arguments)
+    options.command = shlex.join(["srcnn-np", *(sys.argv[1:] if arguments is None else arguments)])
+    try:
+        return options.run(options) or 0
+    except InputError as error:
+        return _complain(str(error))
+    except MemoryError:
+        return _complain("there is not enough memory for that; use a smaller picture or batch")
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        return 130
+    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def upscale(options: argparse.Namespace) -> int:
+    """Enlarge a picture, or every picture of a folder."""
+    from .imaging import list_pictures
+    from .model import default_model, load_model
+
+    source = Path(options.input)
+    if source.is_dir() and options.compare:
+        raise InputError(f"--compare goes with one picture, but {source} is a folder")
+    model = load_model(options.model) if options.model else default_model(options.scale)
+    model.check_scale(options.scale)
+    if not source.is_dir():
+        target = Path(options.output) if options.output else source.parent
+        if target.is_dir():
+            target = target / f"{source.stem}_x{options.scale}.png"
+        _upscale_one(source, target, model, options)
+        return 0
+
+    paths = list_pictures(source)
+    folder = Path(options.output or f"{source.resolve()}_x{options.scale}")
+    stems = [path.stem for path in paths]
+    # a.jpg and a.png must not end up as one file.
+    names = [path.stem if stems.count(path.stem) == 1 else path.name for path in paths]
+    targets = [folder / f"{name}_x{options.scale}.png" for name in names]
+    _make_folder(folder)
+    if not options.force and any(target.exists() for target in targets):
+        there = next(target for target in targets if target.exists())
+        raise InputError(f"{there} exists already; give another folder, or --force to replace it")
+    failures = 0
+    for path, target in zip(paths, targets, strict=True):
+        try:
+            _upscale_one(path, target, model, options)
+        except InputError as error:
+            failures += 1
+            _complain(str(error))
+    if failures:
+        return _complain(f"{failures} of {len(paths)} pictures could not be enlarged")
+    return 0
+
+
+def _upscale_one(source: Path, target: Path, model, options: argparse.Namespace) -> None:
+    from .imaging import read_picture, write_picture
+    from .imaging.files import picture_format
+    from .output import check_output
+    from .upscaling import beside, upscale
+
+    outputs = [Path(path) for path in (target, options.compare) if path]
+    if len({path.resolve() for path in outputs}) < len(outputs):
+        raise InputError(f"{target} cannot be both the result and the comparison")
+    for path in outputs:
+        picture_format(path)
+        check_output(path, force=options.force)
+    picture = read_picture(source)
+    result = upscale(picture, options.scale, model)
+    write_picture(target, result, force=options.force)
+    if options.compare:
+        plain = upscale(picture, options.scale)
+        write_picture(options.compare, beside(plain, result), force=options.force)
+    H, W = result.pixels.shape[:2]
+    print(f"{source} -> {target} ({W} x {H})")
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Print the paper's measures for every picture of a folder, and write them as JSON."""
+    import json
+
+    from tqdm import tqdm
+
+    from .evaluation import evaluate
+    from .model import default_model, default_name, load_model
+    from .output import check_output, writing
+
+    if options.json:
+        check_output(options.json, force=options.force)
+    model = load_model(options.model) if options.model else default_model(options.scale)
+    name = options.model or default_name(options.scale)
+    report = evaluate(
+        options.folder,
+        options.scale,
+        model,
+        progress=lambda paths: tqdm(paths, unit=" pictures", leave=False, dynamic_ncols=True),
+    )
+    report = {"scale": report["scale"], "model": name, **report}
+    rows = [*report["images"], {"name": "mean", **report["mean"]}]
+    width = max(len(row["name"]) for row in rows)
+    print(f"x{options.scale}, model {name}; PSNR in dB, SSIM")
+    print(f"{'':{width}}    bicubic            model")
+    for row in rows:
+        figures = "   ".join(
+            f"{row[method]['psnr']:6.2f}  {row[method]['ssim']:.4f}"
+            for method in ("bicubic", "model")
+        )
+        print(f"{row['name']:{width}}  {figures}")
+    if options.json:
+        with writing(options.json, force=options.force) as part:
+            part.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def train(options: argparse.Namespace) -> None:
+    """Train a network on a folder of photographs, or on drawn pictures."""
+    from dataclasses import replace
+
+    from .data import draw_pictures, hold_out, read_folder
+    from .model import Model
+    from .network import SRCNN
+    from .output import check_output
+    from .training import RECIPES, last_path, train
+
+    if (options.folder is None) == (options.drawn is None):
+        raise InputError("give either a folder of photographs or --drawn COUNT")
+    if Path(options.out).suffix != ".npz":
+        raise InputError(f"{options.out}: a model file's name ends in .npz")
+    for path in (options.out, last_path(options.out)):
+        check_output(path, force=options.force)
+    recipe = RECIPES[options.recipe]
+    changes = {name: getattr(options, name) for name in ("epochs", "rate", "batch")}
+    recipe = replace(recipe, **{name: value for name, value in changes.items() if value})
+    network = SRCNN(options.arch, filters=options.filters, init=recipe.init, seed=options.seed)
+    if options.folder is None:
+        pictures = draw_pictures(options.drawn, seed=options.seed)
+        source = f"{options.drawn} drawn pictures"
+    else:
+        found, skipped = read_folder(options.folder)
+        pictures = list(found.values())
+        source = f"{len(pictures)} pictures of {Path(options.folder).resolve().name}"
+        if skipped:
+            print(f"skipped {len(skipped)} files that are not pictures: {', '.join(skipped[:5])}")
+    pictures, held_out = hold_out(pictures)
+    model = Model(network, options.scale, training={"pictures": source, "command": options.command})
+    history = train(model, pictures, held_out, recipe, seed=options.seed, out=options.out)
+    print(
+        f"held-out pictures: {max(psnr for _, psnr in history.psnrs):.2f} dB, "
+        f"bicubic {history.bicubic:.2f} dB; best state in {options.out}, "
+        f"last in {last_path(options.out)}"
+    )
+
+
+def models(options: argparse.Namespace) -> None:
+    """List the shipped models, or print one model's card."""
+    import json
+
+    from .model import default_name, load_model, shipped_models
+
+    if options.name:
+        print(json.dumps(load_model(options.name).card(), indent=1))
+        return
+    defaults = {default_name(scale) for scale in SCALES}
+    print(f"{'':24}scale  structure  parameters  trained on")
+    for name in shipped_models():
+        model = load_model(name)
+        count = sum(p.size for p in model.network.params.values())
+        print(
+            f"{name + (' *' if name in defaults else ''):24}x{model.scale:<5} "
+            f"{model.network.structure:10} {count:10,}  {model.training.get('pictures', '')}"
+        )
+    print("* used where no --model is given")
+
+
+def gradcheck(options: argparse.Namespace) -> int:
+    """Compare every hand-written gradient with numerical derivatives."""
+    from .gradcheck import TOLERANCE, standard_checks
+
+    limits = ", ".join(f"{limit:g} by {method}" for method, limit in TOLERANCE.items())
+    print(f"largest relative error; allowed: {limits}")
+    print(f"{'':36}{'backend':9}{'gradient':10}{'values':>6}{'at kinks':>10}", end="")
+    print("".join(f"{method:>15}" for method in TOLERANCE))
+    failures = rows = 0
+    for what, backend, gradient, checks in standard_checks(options.seed):
+        rows += 1
+        wrong = not all(check.passes(method) for method, check in checks.items())
+        failures += wrong
+        first = checks["differences"]
+        errors = (f"{checks[m].error:.1e}" if m in checks else "-" for m in TOLERANCE)
+        print(
+            f"{what:36}{backend:9}{gradient:10}{first.compared:6}{first.skipped:10}"
+            + "".join(f"{error:>15}" for error in errors)
+            + ("  WRONG" if wrong else "")
+        )
+    print(
+        f"{failures} of {rows} gradients are wrong" if failures else f"all {rows} gradients agree"
+    )
+    return 1 if failures else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="srcnn-np",
+        description="SRCNN super-resolution: three convolutions in NumPy and Numba.",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(run, name, description, parser_of=commands):
+        sub = parser_of.add_parser(name, help=description, description=description)
+        sub.set_defaults(run=run)
+        return sub
+
+    sub = command(upscale, "upscale", "enlarge a picture, or every picture of a folder")
+    sub.add_argument("input", metavar="IN", help="a picture or a folder")
+    sub.add_argument(
+        "output", metavar="OUT", nargs="?", help="default: IN_x3.png, or the folder IN_x3"
+    )
+    sub.add_argument("--scale", type=int, choices=SCALES, required=True)
+    sub.add_argument("--model", metavar="NAME-OR-PATH", help="default: see `srcnn-np models`")
+    sub.add_argument(
+        "--compare", metavar="PNG", help="also write bicubic enlargement and result side by side"
+    )
+    _add_force(sub)
+
+    sub = command(evaluate, "evaluate", "measure a model by the paper's protocol")
+    sub.add_argument("folder", metavar="DIR", help="a folder of pictures")
+    sub.add_argument("--scale", type=int, choices=SCALES, required=True)
+    sub.add_argument("--model", metavar="NAME-OR-PATH", help="default: see `srcnn-np models`")
+    sub.add_argument("--json", metavar="FILE", help="also write the figures to a file")
+    _add_force(sub)
+
+    sub = command(train, "train", "train a network on a folder of photographs")
+    sub.add_argument("folder", metavar="DIR", nargs="?", help="a folder of photographs")
+    sub.add_argument(
+        "--drawn", metavar="COUNT", type=_positive(int), help="draw so many pictures instead"
+    )
+    sub.add_argument("--scale", type=int, choices=SCALES, required=True)
+    sub.add_argument("--arch", metavar="F1-F2-F3", default="9-1-5", help="filter sizes (9-1-5)")
+    sub.add_argument(
+        "--filters", metavar="N1-N2", type=_counts, default=(64, 32), help="filter counts (64-32)"
+    )
+    sub.add_argument("--out", metavar="MODEL.npz", required=True, help="model file to write")
+    sub.add_argument("--recipe", choices=("fast", "paper"), default="fast")
+    sub.add_argument("--epochs", type=_positive(float), help="default: the recipe's")
+    sub.add_argument("--rate", type=_positive(float), help="default: the recipe's")
+    sub.add_argument("--batch", type=_positive(int), help="default: the recipe's")
+    sub.add_argument("--seed", type=_not_negative, default=0)
+    _add_force(sub)
+
+    sub = command(models, "models", "list the models that come with the package")
+    sub.add_argument("name", metavar="NAME-OR-PATH", nargs="?", help="print this model's card")
+
+    sub = command(gradcheck, "gradcheck", "check every gradient against numerical derivatives")
+    sub.add_argument("--seed", type=_not_negative, default=0)
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """One sentence for a bad command line, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def _add_force(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--force", action="store_true", help="replace files that are there already")
+
+
+def _positive(kind: type):
+    def parse(text: str):
+        value = kind(text)
+        if not 0 < value < float("inf"):
+            raise ValueError
+        return value
+
+    parse.__name__ = f"positive {'whole ' if kind is int else ''}number"
+    return parse
+
+
+def _not_negative(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise ValueError
+    return value
+
+
+_not_negative.__name__ = "whole number of at least 0"
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    return tuple(_positive(int)(part) for part in text.split("-"))
+
+
+_counts.__name__ = "list of filter counts"
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError(f"the folder {folder} cannot be made: {error.strerror}") from error
+
+
+def _complain(sentence: str) -> int:
+    print(f"srcnn-np: error: {sentence}", file=sys.stderr)
+    return 1

@@ -1,0 +1,189 @@
+"""One operation, the two-dimensional convolution, in several implementations.
+
+`conv2d_forward` and `conv2d_backward` are what a layer calls. They check the shapes,
+widen the border, and hand over to one of the backends, which all have the same
+three functions:
+
+========  ==========================  ================================================
+backend   module                      what it is
+========  ==========================  ================================================
+naive     `srcnn_np.conv.naive`       the definition and its derivation, plain loops
+im2col    `srcnn_np.conv.im2col`      NumPy views and a matrix product
+numba     `srcnn_np.conv.direct`      the same sums, compiled, vectorised and threaded
+========  ==========================  ================================================
+"""
+
+from importlib import import_module
+
+import numpy as np
+
+from .geometry import output_size, pad_backward, pad_forward, pair, same_pads
+from .im2col import col2im, im2col
+
+__all__ = [
+    "BACKENDS",
+    "col2im",
+    "conv2d_backward",
+    "conv2d_forward",
+    "im2col",
+    "pad_backward",
+    "pad_forward",
+    "same_pads",
+]
+
+_MODULES = {"naive": ".naive", "im2col": ".im2col", "numba": ".direct"}
+_DTYPES = {
+    "naive": ("float32", "float64", "complex128"),
+    "im2col": ("float32", "float64", "complex128"),
+    "numba": ("float32", "float64"),
+}
+BACKENDS = tuple(_MODULES)
+
+
+def conv2d_forward(
+    x: np.ndarray,
+    w: np.ndarray,
+    b: np.ndarray,
+    *,
+    stride: int | tuple[int, int] = 1,
+    padding: int | tuple[int, int] = 0,
+    backend: str = "numba",
+) -> np.ndarray:
+    r"""Slide K filters over a batch of pictures.
+
+    y[n,k,i,j] = b[k] + Σ_{c,u,v} w[k,c,u,v] · x[n, c, sh·i+u, sw·j+v], with x padded
+    by zeros first. `srcnn_np.conv.naive` derives it and the gradients.
+
+    Parameters
+    ----------
+    x : (N, C, H, W) array of float32, float64 or (naive and im2col) complex128
+        N pictures of C channels.
+    w : (K, C, kh, kw) array of the same dtype
+        K filters of any height and width.
+    b : (K,) array of the same dtype
+        One bias a filter.
+    stride : int or (rows, columns), at least 1
+    padding : int or (rows, columns), at least 0
+        Zeros added on both sides of each axis.
+    backend : "naive", "im2col" or "numba"
+
+    Returns
+    -------
+    y : (N, K, OH, OW) array of the same dtype
+        OH = (H + 2·padding - kh) // stride + 1, and OW likewise.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit together, the batch is empty, the filter does not fit
+        into the padded picture, or the backend is unknown.
+    TypeError
+        If the dtypes differ or the backend cannot compute with them.
+
+    Examples
+    --------
+    >>> x = np.arange(9.0).reshape(1, 1, 3, 3)
+    >>> w = np.array([[[[0.0, 1.0]]]])  # a 1 x 2 filter that picks the right neighbour
+    >>> conv2d_forward(x, w, np.zeros(1), backend="naive")[0, 0]
+    array([[1., 2.],
+           [4., 5.],
+           [7., 8.]])
+    """
+    implementation, stride, pads, _ = _prepare(x, w, stride, padding, backend)
+    if b.shape != w.shape[:1]:
+        raise ValueError(f"b has shape {b.shape}, but {w.shape[0]} filters need ({w.shape[0]},)")
+    _same_dtype(x=x, w=w, b=b)
+    return implementation.forward(pad_forward(x, pads), w, b, stride)
+
+
+def conv2d_backward(
+    dy: np.ndarray,
+    x: np.ndarray,
+    w: np.ndarray,
+    *,
+    stride: int | tuple[int, int] = 1,
+    padding: int | tuple[int, int] = 0,
+    backend: str = "numba",
+    need_dx: bool = True,
+) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    r"""Gradients of a scalar L through `conv2d_forward`, from dy = ∂L/∂y.
+
+    ::
+
+        dx[n,c,p,r] = Σ_{k,i,j,u,v: p = sh·i+u, r = sw·j+v} dy[n,k,i,j] · w[k,c,u,v]
+        dw[k,c,u,v] = Σ_{n,i,j} dy[n,k,i,j] · x[n, c, sh·i+u, sw·j+v]
+        db[k]       = Σ_{n,i,j} dy[n,k,i,j]
+
+    with x padded, and the padding's share of dx dropped. `srcnn_np.conv.naive`
+    derives them.
+
+    Parameters
+    ----------
+    dy : (N, K, OH, OW) array
+        Gradient of L with respect to y.
+    x, w, stride, padding, backend
+        As given to `conv2d_forward`.
+    need_dx : bool
+        False leaves dx out (None): nobody needs the gradient of a network's input,
+        and it costs as much as the forward pass.
+
+    Returns
+    -------
+    dx : (N, C, H, W) array, or None
+    dw : (K, C, kh, kw) array
+    db : (K,) array
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `conv2d_forward`; also if dy does not have the shape of y.
+
+    Examples
+    --------
+    With L = Σ y every dy is 1, so that db counts the places and dw sums x under each tap:
+
+    >>> x, w = np.arange(9.0).reshape(1, 1, 3, 3), np.array([[[[0.0, 1.0]]]])
+    >>> dx, dw, db = conv2d_backward(np.ones((1, 1, 3, 2)), x, w, backend="naive")
+    >>> dw, db
+    (array([[[[21., 27.]]]]), array([6.]))
+    """
+    implementation, stride, pads, y_shape = _prepare(x, w, stride, padding, backend)
+    if dy.shape != y_shape:
+        raise ValueError(f"dy has shape {dy.shape}, but the convolution's output has {y_shape}")
+    _same_dtype(x=x, w=w, dy=dy)
+    padded = pad_forward(x, pads)
+    dx = None
+    if need_dx:
+        dx = pad_backward(implementation.input_gradient(dy, w, padded.shape, stride), pads)
+    dw = implementation.weight_gradient(dy, padded, w.shape, stride)
+    return dx, dw, dy.sum(axis=(0, 2, 3))
+
+
+def _prepare(x, w, stride, padding, backend):
+    """Check what both functions are given; the backend's module, stride, pads, y's shape."""
+    if backend not in BACKENDS:
+        raise ValueError(f"unknown backend {backend!r}: choose one of {', '.join(BACKENDS)}")
+    if x.ndim != 4 or w.ndim != 4:
+        raise ValueError(
+            f"x has shape {x.shape} and w {w.shape}: give x as (N, C, H, W), w as (K, C, kh, kw)"
+        )
+    if 0 in x.shape or 0 in w.shape:
+        raise ValueError(f"x has shape {x.shape} and w {w.shape}: neither may be empty")
+    if x.shape[1] != w.shape[1]:
+        raise ValueError(f"x has {x.shape[1]} channels, but the filters in w {w.shape[1]}")
+    if x.dtype.name not in _DTYPES[backend]:
+        raise TypeError(
+            f"the {backend} backend computes with {', '.join(_DTYPES[backend])}, not {x.dtype}"
+        )
+    stride, (ph, pw) = pair("stride", stride, 1), pair("padding", padding, 0)
+    padded_size = (x.shape[2] + 2 * ph, x.shape[3] + 2 * pw)
+    y_shape = (x.shape[0], w.shape[0], *output_size(padded_size, w.shape[2:], stride))
+    # Imported here, so that Numba is loaded only where it is used.
+    implementation = import_module(_MODULES[backend], __name__)
+    return implementation, stride, (ph, ph, pw, pw), y_shape
+
+
+def _same_dtype(**arrays):
+    if len({a.dtype for a in arrays.values()}) > 1:
+        found = ", ".join(f"{name} {a.dtype}" for name, a in arrays.items())
+        raise TypeError(f"the arrays differ in dtype ({found}): convert them to one")

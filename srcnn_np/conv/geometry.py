@@ -1,0 +1,113 @@
+"""Sizes, and widening an array's border together with its gradient.
+
+A padded convolution is two operations, one after the other: widen the border,
+then convolve without any. So no convolution in this package knows about
+padding, and each way to fill a border is written, and checked, once.
+"""
+
+from typing import Literal
+
+import numpy as np
+
+Pads = tuple[int, int, int, int]
+Fill = Literal["zero", "replicate"]
+
+
+def pad_forward(x: np.ndarray, pads: Pads, fill: Fill = "zero") -> np.ndarray:
+    """Widen the last two axes of an array.
+
+    Parameters
+    ----------
+    x : (N, C, H, W) array
+    pads : (top, bottom, left, right)
+        Rows and columns to add, each at least 0.
+    fill : "zero" or "replicate"
+        What the new places hold: 0, or the nearest value of x.
+
+    Returns
+    -------
+    y : (N, C, top + H + bottom, left + W + right) array
+        x itself where there is nothing to add.
+    """
+    top, bottom, left, right = pads
+    if not any(pads):
+        return x
+    mode = {"zero": "constant", "replicate": "edge"}[fill]
+    return np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), mode)
+
+
+def pad_backward(dy: np.ndarray, pads: Pads, fill: Fill = "zero") -> np.ndarray:
+    """Gradient of `pad_forward`: every new place gives its gradient back to its source.
+
+    Zeros have no source, so their gradient is dropped. A replicated place is a
+    copy of the border value, and the gradient of a copied value is the sum over
+    its copies: the added rows are summed onto the first and last row, then the
+    added columns onto the first and last column.
+
+    Parameters
+    ----------
+    dy : (N, C, top + H + bottom, left + W + right) array
+    pads, fill
+        As given to `pad_forward`.
+
+    Returns
+    -------
+    dx : (N, C, H, W) array
+    """
+    top, bottom, left, right = pads
+    if not any(pads):
+        return dy
+    rows, columns = dy.shape[2] - bottom, dy.shape[3] - right
+    if fill == "zero":
+        return dy[:, :, top:rows, left:columns]
+    dx = dy[:, :, top:rows].copy()  # (N, C, H, left + W + right)
+    dx[:, :, 0] += dy[:, :, :top].sum(axis=2)
+    dx[:, :, -1] += dy[:, :, rows:].sum(axis=2)
+    wide, dx = dx, dx[:, :, :, left:columns].copy()  # (N, C, H, W)
+    dx[:, :, :, 0] += wide[:, :, :, :left].sum(axis=3)
+    dx[:, :, :, -1] += wide[:, :, :, columns:].sum(axis=3)
+    return dx
+
+
+def same_pads(kernel: tuple[int, int]) -> Pads:
+    """Pads (top, bottom, left, right) with which a filter keeps the size at stride 1.
+
+    A filter of height kh reaches kh - 1 rows beyond its first; an even one has no
+    middle, and takes the odd row below and the odd column on the right.
+    """
+    kh, kw = kernel
+    return (kh - 1) // 2, kh // 2, (kw - 1) // 2, kw // 2
+
+
+def output_size(
+    size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int]
+) -> tuple[int, int]:
+    """(OH, OW) that a filter gives on a picture of (H, W), padding included.
+
+    Raises
+    ------
+    ValueError
+        If the filter does not fit.
+    """
+    if size[0] < kernel[0] or size[1] < kernel[1]:
+        raise ValueError(
+            f"a {kernel[0]} x {kernel[1]} filter does not fit into a picture of "
+            f"{size[0]} x {size[1]} (rows x columns, padding included)"
+        )
+    return (size[0] - kernel[0]) // stride[0] + 1, (size[1] - kernel[1]) // stride[1] + 1
+
+
+def pair(name: str, value: int | tuple[int, int], least: int) -> tuple[int, int]:
+    """(rows, columns) from one whole number for both, or two.
+
+    Raises
+    ------
+    ValueError
+        If that is not what `value` is, or it is below `least`; `name` says of what.
+    """
+    values = (value, value) if np.ndim(value) == 0 else tuple(value)
+    if len(values) != 2 or not all(isinstance(v, (int, np.integer)) and v >= least for v in values):
+        raise ValueError(
+            f"{name} is {value!r}; give a whole number of at least {least}, or (rows, columns)"
+        )
+    return int(values[0]), int(values[1])

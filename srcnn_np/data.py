@@ -1,0 +1,282 @@
+"""What a network learns from: pictures, and sub-images cut from them.
+
+Pictures come from a folder of photographs, or are drawn by `draw_pictures`, so that
+nothing need be downloaded.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from .conv.geometry import Pads
+from .errors import InputError
+from .imaging import Picture, enlarge, imresize, list_pictures, read_picture, rgb_to_ycbcr
+
+
+def draw_pictures(count: int, *, size: int = 256, seed: int = 0) -> list[np.ndarray]:
+    """Draw pictures of "dead leaves": discs, ellipses and rectangles that hide each other.
+
+    Photographs consist of things of all sizes in front of each other, and share with
+    these pictures what matters to super-resolution: sharp edges in all directions
+    between smooth areas, at all scales alike, for which the leaves' radii must have a
+    density ~ r^-3 (Lee, Mumford, Huang 2001, "Occlusion models for natural images").
+
+    Parameters
+    ----------
+    count : int
+    size : int
+        Height and width in pixels.
+    seed : int
+
+    Returns
+    -------
+    pictures : list of (size, size) uint8 arrays
+        Drawn at twice the size and shrunk, so that edges are smooth.
+    """
+    rng = np.random.default_rng(seed)
+    return [_draw_leaves(rng, size) for _ in range(count)]
+
+
+def _draw_leaves(rng: np.random.Generator, size: int) -> np.ndarray:
+    canvas = 2 * size
+    smallest, largest = 2.0, canvas / 3
+    leaves = canvas * canvas // 40
+    # The inverse of the cumulative distribution of a density ~ r^-3 between the two.
+    share = rng.random(leaves)
+    radii = (smallest**-2 - share * (smallest**-2 - largest**-2)) ** -0.5
+    centres = rng.uniform(-0.1 * canvas, 1.1 * canvas, (leaves, 2))
+    greys = rng.integers(16, 236, leaves)
+    kinds = rng.integers(0, 3, leaves)
+    turns = rng.uniform(0, np.pi, leaves)
+    flatness = rng.uniform(0.2, 1, leaves)
+    image = Image.new("L", (canvas, canvas), int(rng.integers(16, 236)))
+    draw = ImageDraw.Draw(image)
+    angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+    circle = np.stack([np.cos(angles), np.sin(angles)])  # (2, 48)
+    square = np.array([[-1.0, 1.0, 1.0, -1.0], [-1.0, -1.0, 1.0, 1.0]])  # (2, 4)
+    for kind, radius, centre, grey, turn, flat in zip(
+        kinds, radii, centres, greys, turns, flatness, strict=True
+    ):
+        outline = square if kind == 2 else circle
+        if kind > 0:  # 0 are discs
+            outline = outline * np.array([[1.0], [flat]])
+        rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+        corners = centre + radius * (rotation @ outline).T  # (points, 2)
+        draw.polygon(list(map(tuple, corners.tolist())), fill=int(grey))
+    return np.asarray(image.reduce(2))
+
+
+def read_folder(
+    folder: str | Path, colour: Literal["luma", "ycbcr"] = "luma"
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Read the photographs of a folder.
+
+    Parameters
+    ----------
+    folder : str or Path
+    colour : "luma" or "ycbcr"
+
+    Returns
+    -------
+    pictures : dict of str to uint8 array
+        By file name, as `to_channels` gives them.
+    skipped : list of str
+        Names of the files that are no pictures, or damaged.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder, or no picture in it.
+    """
+    paths = list_pictures(folder)
+    pictures = {}
+    for path in paths:
+        with suppress(InputError):
+            pictures[path.name] = to_channels(read_picture(path), colour)
+    if not pictures:
+        raise InputError(f"{folder} holds no picture that can be read")
+    files = sorted(path.name for path in Path(folder).iterdir() if path.is_file())
+    return pictures, [name for name in files if name not in pictures]
+
+
+def hold_out(pictures: list[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Split off every tenth picture, from the first on, to measure progress on.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two pictures.
+    """
+    if len(pictures) < 2:
+        raise InputError(
+            f"{len(pictures)} picture is too few: one is needed to learn from and another to "
+            "measure progress on"
+        )
+    return [p for n, p in enumerate(pictures) if n % 10], pictures[::10]
+
+
+def to_channels(picture: Picture, colour: Literal["luma", "ycbcr"] = "luma") -> np.ndarray:
+    """A picture's 8-bit luma (H, W), or Y, Cb, Cr (H, W, 3). Grey counts as luma as it is."""
+    pixels = picture.pixels
+    if pixels.dtype == np.uint16:
+        pixels = np.rint(pixels / 257).astype(np.uint8)
+    if pixels.ndim == 3:
+        ycbcr = rgb_to_ycbcr(pixels)
+        return ycbcr if colour == "ycbcr" else ycbcr[..., 0]
+    neutral = np.full_like(pixels, 128)
+    return np.dstack([pixels, neutral, neutral]) if colour == "ycbcr" else pixels
+
+
+def shrink(picture: np.ndarray, scale: int) -> tuple[np.ndarray, np.ndarray]:
+    """A picture as the truth, and the small picture that it is to be restored from.
+
+    Parameters
+    ----------
+    picture : (H, W) or (H, W, 3) uint8 array
+    scale : int
+
+    Returns
+    -------
+    truth : (h, w) or (h, w, 3) float64 array in [0, 1]
+        The picture without the rows at the bottom and columns at the right that are
+        too many for both sides to divide by the scale.
+    small : (h / scale, w / scale) or (h / scale, w / scale, 3) float64 array
+        `imresize` of it, not rounded.
+    """
+    H, W = (side // scale for side in picture.shape[:2])
+    truth = picture[: scale * H, : scale * W] / 255
+    return truth, imresize(truth, size=(H, W))
+
+
+@dataclass
+class SubImages:
+    """Square pieces of pictures: what the network is given, and what it should answer.
+
+    Attributes
+    ----------
+    given : list of (C, H, W) float32 arrays
+        Pictures shrunk and enlarged again.
+    truths : list of (C, H, W) float32 arrays
+        The same pictures before that.
+    places : (M, 3) int array
+        Of each sub-image its picture, first row and first column.
+    size : int
+        Side of a sub-image in pixels.
+    margin : (top, bottom, left, right)
+        Pixels of a sub-image the network gives no answer to, see `Sequential.margin`.
+    """
+
+    given: list[np.ndarray]
+    truths: list[np.ndarray]
+    places: np.ndarray
+    size: int
+    margin: Pads
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def batch(
+        self, indices: np.ndarray, turns: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Cut out some sub-images.
+
+        Parameters
+        ----------
+        indices : (N,) int array
+            Which ones.
+        turns : (N,) int array, optional
+            How each is flipped and rotated, see `turn`.
+
+        Returns
+        -------
+        x : (N, C, size, size) float32 array
+        target : (N, C, size - top - bottom, size - left - right) float32 array
+        """
+        top, bottom, left, right = self.margin
+        C, size = len(self.given[0]), self.size
+        x = np.empty((len(indices), C, size, size), np.float32)
+        target = np.empty_like(x)
+        for n, (p, i, j) in enumerate(self.places[indices]):
+            how = 0 if turns is None else turns[n]
+            x[n] = turn(self.given[p][:, i : i + size, j : j + size], how)
+            target[n] = turn(self.truths[p][:, i : i + size, j : j + size], how)
+        return x, target[:, :, top : size - bottom, left : size - right]
+
+
+def cut_sub_images(
+    pictures: list[np.ndarray],
+    scale: int,
+    *,
+    size: int = 33,
+    stride: int = 14,
+    margin: Pads = (0, 0, 0, 0),
+    enlarge_by: str = "bicubic",
+) -> SubImages:
+    """Shrink and enlarge pictures, and lay a grid of sub-images over each.
+
+    Parameters
+    ----------
+    pictures : list of (H, W) or (H, W, 3) uint8 arrays
+    scale : int
+    size, stride : int
+        Side of a sub-image, and the step from one to the next, in pixels of the
+        enlarged picture: 33 and 14 in the paper.
+    margin : (top, bottom, left, right)
+        Of the network, see `Sequential.margin`.
+    enlarge_by : "bicubic" or "nearest"
+
+    Returns
+    -------
+    sub_images : SubImages
+
+    Raises
+    ------
+    InputError
+        If no picture is as large as one sub-image, or the network needs more.
+    """
+    if size <= max(margin[0] + margin[1], margin[2] + margin[3]):
+        raise InputError(
+            f"sub-images of {size} x {size} are too small: the network's filters take "
+            f"{max(margin[0] + margin[1], margin[2] + margin[3])} pixels and leave none"
+        )
+    given, truths, places = [], [], []
+    for picture in pictures:
+        truth, small = shrink(picture, scale)
+        H, W = truth.shape[:2]
+        if min(H, W) < size:
+            continue
+        rows, columns = range(0, H - size + 1, stride), range(0, W - size + 1, stride)
+        places += [(len(given), i, j) for i in rows for j in columns]
+        given.append(_channels_first(enlarge(small, scale, enlarge_by)))
+        truths.append(_channels_first(truth))
+    if not places:
+        raise InputError(
+            f"none of {len(pictures)} pictures is as large as one sub-image of {size} x {size}; "
+            "give larger pictures or smaller sub-images"
+        )
+    return SubImages(given, truths, np.array(places), size, margin)
+
+
+def turn(x: np.ndarray, how: int) -> np.ndarray:
+    """One of the eight ways to lay a square on its place.
+
+    Parameters
+    ----------
+    x : (..., H, W) array
+    how : int
+        0 to 7: quarter turns to the left, how % 4 of them; from 4 on mirrored first.
+
+    Returns
+    -------
+    turned : view of x
+        (..., W, H) after an odd number of quarter turns.
+    """
+    return np.rot90(x[..., ::-1] if how >= 4 else x, how % 4, axes=(-2, -1))
+
+
+def _channels_first(picture: np.ndarray) -> np.ndarray:
+    return np.moveaxis(np.atleast_3d(picture), 2, 0).astype(np.float32, order="C")

@@ -1,0 +1,107 @@
+"""The paper's protocol: shrink a picture, enlarge it again, measure what is lost.
+
+1. Luma of the picture, rounded to whole numbers; bottom and right cropped so that
+   both sides divide by the scale. This is the truth.
+2. Shrunk and enlarged by bicubic interpolation, in floating point, without rounding.
+3. Through the network; clipped to [0, 1], times 255, rounded.
+4. As many pixels as the scale cut off each side; PSNR and SSIM of the rest.
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from .data import shrink, to_channels
+from .errors import InputError
+from .imaging import enlarge, list_pictures, psnr, read_picture, ssim
+from .model import Model
+
+
+def evaluate(
+    folder: str | Path,
+    scale: int,
+    model: Model,
+    *,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> dict:
+    """Measure bicubic interpolation and a model on every picture of a folder.
+
+    Parameters
+    ----------
+    folder : str or Path
+    scale : int
+    model : Model
+    progress : function, optional
+        Wraps the list of files, as `tqdm.tqdm` does, to show how far it is.
+
+    Returns
+    -------
+    report : dict
+        ``{"scale", "images": [{"name", "bicubic": {"psnr", "ssim"}, "model": {...}}],
+        "mean": {"bicubic": {...}, "model": {...}}}``, PSNR in dB.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no picture, one is damaged or too small to measure, or the
+        model was trained for another scale.
+    """
+    model.check_scale(scale)
+    images = []
+    for path in progress(list_pictures(folder)):
+        picture = to_channels(read_picture(path), model.colour)
+        H, W = picture.shape[:2]
+        if min(H, W) // scale * scale < 11 + 2 * scale:
+            raise InputError(
+                f"{path} is too small ({W} x {H}) to be measured at scale {scale}: SSIM's window "
+                f"of 11 x 11 must fit within the border of {scale} that is cut off"
+            )
+        images.append({"name": path.name, **evaluate_picture(picture, scale, model)})
+    mean = {
+        method: {key: float(np.mean([i[method][key] for i in images])) for key in ("psnr", "ssim")}
+        for method in ("bicubic", "model")
+    }
+    return {"scale": scale, "images": images, "mean": mean}
+
+
+def evaluate_picture(picture: np.ndarray, scale: int, model: Model) -> dict:
+    """Measure bicubic interpolation and a model on one picture.
+
+    Parameters
+    ----------
+    picture : (H, W) or (H, W, 3) uint8 array
+        Luma, or Y, Cb, Cr, as the model's colour asks.
+    scale : int
+    model : Model
+
+    Returns
+    -------
+    measures : dict
+        ``{"bicubic": {"psnr", "ssim"}, "model": {"psnr", "ssim"}}``, of luma.
+    """
+    truth, small = shrink(picture, scale)
+    return {
+        "bicubic": measure(enlarge(small, scale), truth, scale),
+        "model": measure(model.network.predict(enlarge(small, scale, model.enlarge)), truth, scale),
+    }
+
+
+def measure(result: np.ndarray, truth: np.ndarray, scale: int) -> dict[str, float]:
+    """PSNR and SSIM of a result, as steps 3 and 4 of the protocol say.
+
+    Parameters
+    ----------
+    result, truth : (H, W) or (H, W, 3) arrays in [0, 1]
+        Of three channels the first, luma, is measured.
+    scale : int
+
+    Returns
+    -------
+    measures : {"psnr": dB, "ssim": number}
+    """
+    a, b = (
+        np.rint(x.reshape(*x.shape[:2], -1)[scale:-scale, scale:-scale, 0].clip(0, 1) * 255)
+        for x in (result.astype(float), truth.astype(float))
+    )
+    return {"psnr": psnr(a, b), "ssim": ssim(a, b)}

@@ -1,0 +1,288 @@
+r"""Are the gradients right? Two ways to find a derivative without deriving it.
+
+**Central differences**: f'(x) ≈ (f(x + h) - f(x - h)) / 2h. The error is h²·f'''(x)/6
+from cutting off the Taylor series, and about ε·|f(x)|/h from rounding, ε = 2e-16 in
+float64: the one wants h small, the other large, so some ten digits are the best there
+is. What we check is at most quadratic in any one value, so f''' = 0 and h may be
+large (1e-4). That holds on one linear piece of an activation; where x - h and x + h lie on
+different sides of a ReLU's kink, the quotient is the derivative of neither side.
+Such values are left out, and counted.
+
+**The complex step**: for a function that is analytic, f(x + ih) = f(x) + ih·f'(x) - ...,
+so f'(x) ≈ Im f(x + ih) / h. Nothing is subtracted, so nothing is lost by rounding, h can
+be 1e-30, and the derivative is exact to the last digits. It needs code that computes with
+complex numbers, and nothing that is not analytic (a modulus, a conjugate). An
+activation chooses its piece by the real part, which the step does not move: there is
+no trouble at kinks.
+
+A gradient is compared with the derivatives of <dy, f(x)> for a random dy: that is one
+scalar function, in which a mistake in any value of y would be seen.
+
+References: Squire and Trapp 1998, "Using complex variables to estimate derivatives of
+real functions"; Martins, Sturdza, Alonso 2003, "The complex-step derivative
+approximation".
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+
+from .conv import BACKENDS, conv2d_backward, conv2d_forward, pad_backward, pad_forward
+from .layers import ClippedLeakyReLU, Layer, LeakyReLU, ReLU
+from .loss import mse_backward, mse_forward
+from .network import SRCNN, Sequential
+
+Arrays = dict[str, np.ndarray]
+Method = Literal["differences", "complex step"]
+
+# What float64 can be asked for; a wrong gradient is off by about 1.
+TOLERANCE = {"differences": 1e-7, "complex step": 1e-13}
+
+
+@dataclass
+class Check:
+    """How far one gradient is from the derivatives.
+
+    Attributes
+    ----------
+    error : float
+        max |gradient - derivative| / max |derivative| over the values compared.
+    compared, skipped : int
+        How many values were compared, and how many left out for a kink.
+    """
+
+    error: float
+    compared: int
+    skipped: int
+
+    def passes(self, method: Method) -> bool:
+        """Whether there was something to compare and the error is within `TOLERANCE`."""
+        return self.compared > 0 and self.error <= TOLERANCE[method]
+
+
+def check_gradients(
+    forward: Callable[..., np.ndarray],
+    backward: Callable[..., Arrays],
+    inputs: Arrays,
+    *,
+    method: Method = "differences",
+    pieces: Callable[..., np.ndarray] | None = None,
+    step: float | None = None,
+    seed: int = 0,
+) -> dict[str, Check]:
+    """Compare hand-written gradients with numerical derivatives.
+
+    Parameters
+    ----------
+    forward : function
+        ``forward(**inputs) -> y``, an array or a number.
+    backward : function
+        ``backward(dy, **inputs) -> {name: gradient}``, of <dy, y> with respect to the
+        inputs it names; inputs it does not name are not checked.
+    inputs : dict of str to float64 array
+    method : "differences" or "complex step"
+    pieces : function, optional
+        ``pieces(**inputs)``: an array that says on which linear piece each activation
+        is. Differences between points where it differs are left out.
+    step : float, optional
+        h; 1e-4 for differences and 1e-30 for the complex step.
+    seed : int
+        Of dy.
+
+    Returns
+    -------
+    checks : dict of str to Check
+
+    Examples
+    --------
+    >>> checks = check_gradients(
+    ...     lambda x: x**2, lambda dy, x: {"x": 2 * x * dy}, {"x": np.array([1.0, 3.0])}
+    ... )
+    >>> checks["x"].error < 1e-7
+    True
+    """
+    y = np.asarray(forward(**inputs))
+    dy = np.random.default_rng(seed).standard_normal(y.shape)
+    checks = {}
+    for name, gradient in backward(dy, **inputs).items():
+        vary = partial(_vary, forward, inputs, name)
+        if method == "complex step":
+            derivative, skip = _complex_steps(vary, inputs[name], dy, step or 1e-30)
+        else:
+            where = None if pieces is None else partial(_vary, pieces, inputs, name)
+            derivative, skip = _differences(vary, inputs[name], dy, step or 1e-4, where)
+        wrong = np.abs(np.asarray(gradient) - derivative)[~skip]
+        size = np.abs(derivative[~skip]).max(initial=0.0)
+        # A gradient that is 0 everywhere has no relative error.
+        error = wrong.max(initial=0.0) / (size if size > 0 else 1.0)
+        checks[name] = Check(float(error), int(wrong.size), int(skip.sum()))
+    return checks
+
+
+def _vary(function: Callable, inputs: Arrays, name: str, value: np.ndarray) -> np.ndarray:
+    return np.asarray(function(**{**inputs, name: value}))
+
+
+def _differences(
+    f: Callable, x: np.ndarray, dy: np.ndarray, step: float, where: Callable | None
+) -> tuple[np.ndarray, np.ndarray]:
+    derivative, skip = np.zeros(x.shape), np.zeros(x.shape, bool)
+    for index in np.ndindex(x.shape):
+        above, below = x.copy(), x.copy()
+        above[index] += step
+        below[index] -= step
+        if where is not None and (where(above) != where(below)).any():
+            skip[index] = True
+            continue
+        # The step that was really taken: x + h is rounded.
+        derivative[index] = (dy * (f(above) - f(below))).sum() / (above[index] - below[index])
+    return derivative, skip
+
+
+def _complex_steps(
+    f: Callable, x: np.ndarray, dy: np.ndarray, step: float
+) -> tuple[np.ndarray, np.ndarray]:
+    derivative = np.zeros(x.shape)
+    for index in np.ndindex(x.shape):
+        beside = x.astype(complex)
+        beside[index] += 1j * step
+        derivative[index] = (dy * f(beside).imag).sum() / step
+    return derivative, np.zeros(x.shape, bool)
+
+
+def check_layer(layer: Layer, x: np.ndarray, **options: object) -> dict[str, Check]:
+    """`check_gradients` of an activation with respect to x."""
+    return check_gradients(
+        lambda x: layer.forward(x),
+        lambda dy, x: {"x": (layer.forward(x), layer.backward(dy))[1]},
+        {"x": x},
+        pieces=lambda x: _piece(layer, x),
+        **options,
+    )
+
+
+def check_network(
+    network: Sequential, x: np.ndarray, target: np.ndarray, **options: object
+) -> dict[str, Check]:
+    """`check_gradients` of a network and its loss as one function of x and all parameters.
+
+    Parameters
+    ----------
+    network : Sequential
+        Its parameters are converted to float64.
+    x, target : (N, C, H, W) float64 arrays
+    **options
+        For `check_gradients`.
+    """
+    params = network.astype(np.float64).params
+
+    def forward(x, **changed):
+        # One complex input makes all complex, since a convolution takes one dtype.
+        dtype = np.result_type(x, *changed.values())
+        network.params = {name: p.astype(dtype) for name, p in changed.items()}
+        return mse_forward(network.forward(x.astype(dtype)), target)
+
+    def backward(dy, x, **changed):
+        network.params = changed
+        y = network.forward(x)
+        dx = network.backward(dy * mse_backward(y, target), need_dx=True)
+        return {"x": dx, **network.grads}
+
+    def pieces(x, **changed):
+        network.params = changed
+        found = []
+        for layer in network.layers.values():
+            found.append(_piece(layer, x).ravel())
+            x = layer.forward(x, remember=False)
+        return np.concatenate(found)
+
+    checks = check_gradients(forward, backward, {"x": x, **params}, pieces=pieces, **options)
+    network.params = params
+    return checks
+
+
+def _piece(layer: Layer, x: np.ndarray) -> np.ndarray:
+    return np.digitize(x, layer.kinks)
+
+
+def standard_checks(seed: int = 0) -> Iterator[tuple[str, str, str, dict[str, Check]]]:
+    """Check everything this package differentiates.
+
+    Yields
+    ------
+    what, backend, gradient : str
+        A row of the table that ``srcnn-np gradcheck`` prints; backend is "" where
+        there is none.
+    checks : dict of str to Check
+        By method; no complex step where the backend has no complex numbers.
+    """
+    rng = np.random.default_rng(seed)
+
+    def both(check, backend=""):
+        methods = ("differences",) if backend == "numba" else TOLERANCE
+        found = {method: check(method=method, seed=seed) for method in methods}
+        for name in found["differences"]:
+            yield backend, name, {method: found[method][name] for method in methods}
+
+    inputs = {
+        "x": rng.standard_normal((2, 2, 5, 6)),
+        "w": rng.standard_normal((3, 2, 3, 2)),
+        "b": rng.standard_normal(3),
+    }
+    for stride, padding in ((1, 0), ((2, 1), (1, 2))):
+        for backend in BACKENDS:
+            how = {"stride": stride, "padding": padding, "backend": backend}
+
+            def backward(dy, x, w, b, how=how):
+                dx, dw, db = conv2d_backward(dy, x, w, **how)
+                return {"x": dx, "w": dw, "b": db}
+
+            check = partial(check_gradients, _convolution(how), backward, inputs)
+            for row in both(check, backend):
+                yield f"conv2d, stride {stride}, padding {padding}", *row
+
+    x = rng.standard_normal((2, 2, 3, 4))
+    for fill in ("zero", "replicate"):
+        forward = partial(pad_forward, pads=(1, 2, 2, 1), fill=fill)
+        check = partial(check_gradients, forward, _padding_backward(fill), {"x": x})
+        for row in both(check):
+            yield f"border, {fill}", *row
+    for layer, spread in ((ReLU(), 1), (LeakyReLU(0.1), 1), (ClippedLeakyReLU(), 4)):
+        # All pieces, and each kink itself and its neighbourhood.
+        near = np.add.outer(layer.kinks, (-3e-5, 0, 3e-5)).ravel()
+        values = np.concatenate([rng.normal(0.5, spread, 40), rng.random(20), near])
+        for row in both(partial(check_layer, layer, values)):
+            yield type(layer).__name__, *row
+    target = rng.standard_normal(x.shape)
+    for mean_over in ("values", "pictures"):
+
+        def backward(dy, x, mean_over=mean_over):
+            return {"x": dy * mse_backward(x, target, mean_over)}
+
+        forward = partial(mse_forward, target=target, mean_over=mean_over)
+        check = partial(check_gradients, lambda x, f=forward: f(x), backward, {"x": x})
+        for row in both(check):
+            yield f"mse, mean over {mean_over}", *row
+    x, target = rng.random((2, 1, 7, 6)), rng.random((2, 1, 3, 2))
+    for backend in BACKENDS:
+        network = SRCNN("3-1-3", filters=(3, 2), seed=seed, backend=backend)
+        for name, b in network.params.items():  # biases of 0 would hide mistakes
+            if name.endswith(".b"):
+                b += rng.normal(0, 0.1, b.shape).astype(b.dtype)
+        for row in both(partial(check_network, network, x, target), backend):
+            yield "SRCNN 3-1-3 with its loss", *row
+
+
+def _convolution(how: dict) -> Callable:
+    def forward(x, w, b):
+        dtype = np.result_type(x, w, b)  # one complex input makes all complex
+        return conv2d_forward(x.astype(dtype), w.astype(dtype), b.astype(dtype), **how)
+
+    return forward
+
+
+def _padding_backward(fill: str) -> Callable:
+    return lambda dy, x: {"x": pad_backward(dy, (1, 2, 2, 1), fill)}

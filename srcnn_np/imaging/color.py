@@ -1,0 +1,79 @@
+"""RGB and YCbCr by ITU-R BT.601 in studio range, as MATLAB's `rgb2ycbcr`.
+
+Luma Y lies in [16, 235] of 255, the colour differences Cb and Cr in [16, 240]
+around 128. SRCNN works on Y alone: the eye sees detail in it, hardly in colour.
+"""
+
+import numpy as np
+
+# Rows Y, Cb, Cr; columns R, G, B in [0, 1]; results on a scale of 255.
+_MATRIX = np.array(
+    [[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]
+)
+_OFFSET = np.array([16.0, 128.0, 128.0])
+_INVERSE = np.linalg.inv(_MATRIX)
+
+
+def rgb_to_ycbcr(rgb: np.ndarray) -> np.ndarray:
+    """Y, Cb, Cr of a colour picture.
+
+    Parameters
+    ----------
+    rgb : (H, W, 3) array
+        uint8, or floating point with white at 1.
+
+    Returns
+    -------
+    ycbcr : (H, W, 3) array of the same dtype
+        uint8 rounded to whole numbers; floating point on the same scale, Y in
+        [16/255, 235/255] for rgb in [0, 1].
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the shape or the dtype is another.
+
+    Examples
+    --------
+    >>> rgb_to_ycbcr(np.array([[[255, 255, 255], [255, 0, 0]]], np.uint8))
+    array([[[235, 128, 128],
+            [ 81,  90, 240]]], dtype=uint8)
+    """
+    return _convert(rgb, _MATRIX / 255, np.zeros(3), _OFFSET)
+
+
+def ycbcr_to_rgb(ycbcr: np.ndarray) -> np.ndarray:
+    """R, G, B of a picture in YCbCr: the inverse of `rgb_to_ycbcr`.
+
+    Parameters
+    ----------
+    ycbcr : (H, W, 3) array
+        uint8, or floating point, as `rgb_to_ycbcr` gives it.
+
+    Returns
+    -------
+    rgb : (H, W, 3) array of the same dtype
+        uint8 rounded and clipped; floating point not clipped: colours outside RGB
+        fall outside [0, 1].
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the shape or the dtype is another.
+    """
+    return _convert(ycbcr, _INVERSE * 255, _OFFSET, np.zeros(3))
+
+
+def _convert(
+    picture: np.ndarray, matrix: np.ndarray, before: np.ndarray, after: np.ndarray
+) -> np.ndarray:
+    """Matrix · (pixel - before) + after, on a scale of 255."""
+    if picture.ndim != 3 or picture.shape[2] != 3:
+        raise ValueError(f"a colour picture is (H, W, 3), but this has {picture.shape}")
+    if picture.dtype == np.uint8:
+        result = (picture - before) @ matrix.T + after
+        return np.floor(result.clip(0, 255) + 0.5).astype(np.uint8)
+    if not np.issubdtype(picture.dtype, np.floating):
+        raise TypeError(f"colours are converted in floating point or uint8, not {picture.dtype}")
+    matrix, before, after = (a.astype(picture.dtype) for a in (matrix, before / 255, after / 255))
+    return (picture - before) @ matrix.T + after

@@ -1,0 +1,212 @@
+"""Reading and writing pictures through Pillow."""
+
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from ..errors import InputError
+from ..output import writing
+
+# What a mode is converted to, to have one of the four we compute with: L, LA, RGB, RGBA.
+_CONVERT = {
+    "1": "L",
+    "La": "LA",
+    "PA": "RGBA",
+    "RGBX": "RGB",
+    "RGBa": "RGBA",
+    "CMYK": "RGB",
+    "YCbCr": "RGB",
+    "LAB": "RGB",
+    "HSV": "RGB",
+}
+_WRITTEN = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".webp": "WEBP",
+    ".bmp": "BMP",
+}
+_READ = {*_WRITTEN, ".gif", ".jp2", ".pbm", ".pgm", ".pnm", ".ppm", ".tga"}
+_SAVE = {
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "WEBP": {"lossless": True},
+    "TIFF": {"compression": "tiff_deflate"},
+}
+
+
+@dataclass
+class Picture:
+    """A picture as it lies in a file.
+
+    Attributes
+    ----------
+    pixels : (H, W) grey or (H, W, 3) RGB array of uint8 or uint16
+    alpha : (H, W) array of the same dtype, or None
+        Opacity.
+    metadata : dict
+        "icc_profile" and "exif", as bytes, where the file has them.
+    """
+
+    pixels: np.ndarray
+    alpha: np.ndarray | None = None
+    metadata: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def peak(self) -> int:
+        """The value of white: 255 or 65535."""
+        return int(np.iinfo(self.pixels.dtype).max)
+
+
+def read_picture(path: str | Path) -> Picture:
+    """Read any still picture Pillow can.
+
+    Turned upright by its EXIF orientation; a palette becomes the colours it stands
+    for, CMYK becomes RGB, 16-bit grey stays 16-bit. Of several frames, the first.
+    (Pillow gives 16-bit colour as 8-bit.)
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    picture : Picture
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it is no picture, damaged, cut short, or of
+        floating-point pixels.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path} does not exist; check the name")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give a picture")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of what it mends
+            with Image.open(path) as image:
+                image.load()
+                return _from_pillow(ImageOps.exif_transpose(image), path)
+    except InputError:
+        raise
+    except MemoryError:
+        raise
+    except PermissionError as error:
+        raise InputError(f"{path} cannot be read: no permission") from error
+    except Image.UnidentifiedImageError as error:
+        raise InputError(f"{path} is not a picture that Pillow can read") from error
+    except Image.DecompressionBombError as error:
+        raise InputError(
+            f"{path} has too many pixels; the limit is {2 * Image.MAX_IMAGE_PIXELS:,}"
+        ) from error
+    except Exception as error:  # Pillow's readers raise a dozen types on damaged files
+        raise InputError(f"{path} is damaged and cannot be read ({error})") from error
+
+
+def write_picture(path: str | Path, picture: Picture, *, force: bool = False) -> None:
+    """Write a picture in the format its name ends in.
+
+    JPEG at quality 95 without chroma subsampling, WebP lossless. Metadata go along.
+
+    Parameters
+    ----------
+    path : str or Path
+    picture : Picture
+    force : bool
+        Replace a file that is there already.
+
+    Raises
+    ------
+    InputError
+        If the ending is unknown, the format cannot hold the picture's alpha or 16
+        bits, the file exists and `force` is not given, or it cannot be written.
+    """
+    path = Path(path)
+    format_ = picture_format(path)
+    if picture.alpha is not None and format_ not in ("PNG", "TIFF", "WEBP"):
+        raise InputError(f"{path}: {format_} cannot hold transparency; give a name ending in .png")
+    if picture.pixels.dtype == np.uint16 and format_ not in ("PNG", "TIFF"):
+        raise InputError(f"{path}: {format_} cannot hold 16 bits; give a name ending in .png")
+    image = _to_pillow(picture)
+    options = {**_SAVE.get(format_, {}), **picture.metadata}
+    with writing(path, force=force) as part:
+        try:
+            image.save(part, format_, **options)
+        except ValueError as error:  # sides longer than the format can say
+            raise InputError(f"{path} cannot be written as {format_}: {error}") from error
+
+
+def picture_format(path: str | Path) -> str:
+    """Pillow's name of the format that a file name ends in.
+
+    Raises
+    ------
+    InputError
+        If it is none of those we write.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in _WRITTEN:
+        raise InputError(
+            f"{path}: cannot write pictures ending in {suffix or 'nothing'!r}; "
+            f"choose one of {', '.join(_WRITTEN)}"
+        )
+    return _WRITTEN[suffix]
+
+
+def list_pictures(folder: str | Path) -> list[Path]:
+    """Files of a folder whose names end as a picture's, in order of name.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder, or no such file in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; give a folder of pictures")
+    paths = sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in _READ and not path.name.startswith(".") and path.is_file()
+    )
+    if not paths:
+        raise InputError(f"{folder} holds no pictures (files ending in {', '.join(sorted(_READ))})")
+    return paths
+
+
+def _from_pillow(image: Image.Image, path: Path) -> Picture:
+    # A CMYK profile says nothing about the RGB it is converted to.
+    keys = ("exif",) if image.mode in ("CMYK", "LAB") else ("exif", "icc_profile")
+    metadata = {key: image.info[key] for key in keys if image.info.get(key)}
+    if image.mode == "F":
+        raise InputError(f"{path} has floating-point pixels; convert it to 8 or 16 bits")
+    if image.mode.startswith("I"):
+        return Picture(np.asarray(image).clip(0, 65535).astype(np.uint16), None, metadata)
+    if image.mode in ("P", "L", "RGB") and "transparency" in image.info:
+        image = image.convert("LA" if image.mode == "L" else "RGBA")
+    elif image.mode == "P":
+        image = image.convert("RGB")
+    elif image.mode in _CONVERT:
+        image = image.convert(_CONVERT[image.mode])
+    if image.mode not in ("L", "LA", "RGB", "RGBA"):
+        raise InputError(f"{path} has pixels of a kind ({image.mode}) that is not handled")
+    values = np.asarray(image)
+    if image.mode in ("LA", "RGBA"):
+        return Picture(
+            values[..., 0] if image.mode == "LA" else values[..., :3], values[..., -1], metadata
+        )
+    return Picture(values, None, metadata)
+
+
+def _to_pillow(picture: Picture) -> Image.Image:
+    pixels, alpha = picture.pixels, picture.alpha
+    if alpha is not None:
+        pixels = np.dstack([pixels, alpha])
+    return Image.fromarray(np.ascontiguousarray(pixels))

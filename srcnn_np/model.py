@@ -1,0 +1,242 @@
+"""Models: a network together with what it was made for, and the files that hold one.
+
+A model file is a NumPy ``.npz``: one array a parameter ("conv1.w", "conv1.b", ...)
+and a "card", a JSON text that says how to build the network and how it came about.
+The SRCNN authors' MATLAB ``.mat`` files are read as well.
+"""
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from .errors import InputError
+from .layers import ClippedLeakyReLU, Conv2D, Layer, LeakyReLU, ReLU
+from .network import SRCNN, Sequential
+from .output import writing
+
+_FORMAT = "srcnn_np model 1"
+_KINDS: dict[str, type[Layer]] = {
+    kind.__name__: kind for kind in (Conv2D, ReLU, LeakyReLU, ClippedLeakyReLU)
+}
+_SHIPPED = Path(__file__).parent / "models"
+
+
+@dataclass
+class Model:
+    """A network and what one must know to use it on pictures.
+
+    Attributes
+    ----------
+    network : Sequential
+    scale : int or None
+        The enlargement it was trained for; None where nobody knows.
+    colour : "luma" or "ycbcr"
+        What its channels are.
+    enlarge : "bicubic" or "nearest"
+        How a small picture is enlarged before the network sees it.
+    training : dict
+        How it was trained, for people to read.
+    """
+
+    network: Sequential
+    scale: int | None
+    colour: Literal["luma", "ycbcr"] = "luma"
+    enlarge: Literal["bicubic", "nearest"] = "bicubic"
+    training: dict = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        channels = {"luma": 1, "ycbcr": 3}.get(self.colour)
+        if channels is None:
+            raise InputError(f"unknown colour {self.colour!r}: choose luma or ycbcr")
+        if self.network.channels != (channels, channels):
+            raise InputError(
+                f"a model for {self.colour} has {channels} channels in and out, but this "
+                f"network has {self.network.channels[0]} and {self.network.channels[1]}"
+            )
+        if self.enlarge not in ("bicubic", "nearest"):
+            raise InputError(f"unknown enlargement {self.enlarge!r}: choose bicubic or nearest")
+        if self.scale is not None and not (isinstance(self.scale, int) and self.scale >= 1):
+            raise InputError(f"a scale is a whole number of at least 1, not {self.scale!r}")
+
+    def card(self) -> dict:
+        """All but the parameters, as a dictionary for JSON."""
+        network = self.network
+        return {
+            "format": _FORMAT,
+            "structure": network.structure,
+            "scale": self.scale,
+            "colour": self.colour,
+            "enlarge": self.enlarge,
+            "border": network.predict_border,
+            "layers": [
+                {"kind": type(layer).__name__, **layer.settings()}
+                for layer in network.layers.values()
+            ],
+            "training": self.training,
+        }
+
+    def check_scale(self, scale: int) -> None:
+        """Raise an InputError unless the model was trained for this scale."""
+        if self.scale not in (None, scale):
+            raise InputError(
+                f"the model was trained for scale {self.scale}, not {scale}; "
+                f"choose --scale {self.scale} or another model"
+            )
+
+
+def save_model(path: str | Path, model: Model, *, force: bool = False) -> None:
+    """Write a model file.
+
+    Parameters
+    ----------
+    path : str or Path
+        Ending in ``.npz``.
+    model : Model
+    force : bool
+        Replace a file that is there already.
+
+    Raises
+    ------
+    InputError
+        If the name ends otherwise, the file exists, or it cannot be written.
+    """
+    if Path(path).suffix != ".npz":
+        raise InputError(f"{path}: a model file's name ends in .npz")
+    with writing(path, force=force) as part:
+        np.savez_compressed(part, card=np.array(json.dumps(model.card())), **model.network.params)
+
+
+def load_model(name_or_path: str | Path) -> Model:
+    """A shipped model by name, or any model file by path.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        A name that `shipped_models` lists, or the path of a ``.npz`` this package
+        wrote or a ``.mat`` of the SRCNN authors. The scale of a ``.mat`` is read from its
+        name, such as ``x3.mat`` or ``9-1-5_x3.mat``, as it is written nowhere else.
+
+    Returns
+    -------
+    model : Model
+
+    Raises
+    ------
+    InputError
+        If there is no such model, or the file is damaged, or an array in it is missing,
+        has the wrong shape, or is not finite.
+    """
+    path = shipped_models().get(str(name_or_path), Path(name_or_path))
+    if not path.is_file():
+        names = ", ".join(shipped_models())
+        raise InputError(
+            f"there is no model {str(name_or_path)!r}: give the path of a .npz or .mat file, "
+            f"or one of {names}"
+        )
+    try:
+        return _read_mat(path) if path.suffix == ".mat" else _read_npz(path)
+    except PermissionError as error:
+        raise InputError(f"{path} cannot be read: no permission") from error
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # zip, NumPy, SciPy and JSON each raise their own
+        raise InputError(f"{path} is not a model file, or damaged ({error})") from error
+
+
+def shipped_models() -> dict[str, Path]:
+    """Name and file of every model that comes with the package, in order of name."""
+    return {path.stem: path for path in sorted(_SHIPPED.glob("*.npz"))}
+
+
+def default_name(scale: int) -> str:
+    """Name of the shipped model that is used where none is chosen."""
+    return f"9-1-5-drawn-x{scale}"
+
+
+def default_model(scale: int) -> Model:
+    """The shipped model that is used where none is chosen.
+
+    Raises
+    ------
+    InputError
+        If none is shipped for this scale.
+    """
+    return load_model(default_name(scale))
+
+
+def _read_npz(path: Path) -> Model:
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    if "card" not in arrays:
+        raise InputError(f"{path} is a .npz file, but no model: it holds no card")
+    card = json.loads(str(arrays.pop("card")))
+    if not isinstance(card, dict) or card.get("format") != _FORMAT:
+        raise InputError(f"{path} is no model of a format this version reads ({_FORMAT!r})")
+    try:
+        # The shapes are compared before anything of the size a card claims is built.
+        convs = [layer for layer in card["layers"] if layer["kind"] == "Conv2D"]
+        for turn, conv in enumerate(convs, 1):
+            K, C = conv["out_channels"], conv["in_channels"]
+            _check_array(path, arrays, f"conv{turn}.w", (K, C, *conv["kernel"]))
+            _check_array(path, arrays, f"conv{turn}.b", (K,))
+        network = Sequential(
+            [_build_layer(settings) for settings in card["layers"]],
+            predict_border=card["border"],
+        )
+        network.params = {name: arrays[name].astype(np.float32) for name in network.params}
+        return Model(network, card["scale"], card["colour"], card["enlarge"], card["training"])
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path} has a card that describes no network ({error!r})") from error
+
+
+def _build_layer(settings: dict) -> Layer:
+    settings = dict(settings)
+    return _KINDS[settings.pop("kind")](**settings)
+
+
+def _read_mat(path: Path) -> Model:
+    """The authors' files: MATLAB arrays, whose first index runs fastest ("F" order)."""
+    from scipy.io import loadmat  # slow to import, and seldom needed
+
+    arrays = loadmat(path, appendmat=False)
+    for turn in (1, 2, 3):
+        for name in (f"weights_conv{turn}", f"biases_conv{turn}"):
+            if name not in arrays:
+                raise InputError(f"{path} holds no array {name}: it is no SRCNN of the authors'")
+    w1, w2, w3 = (arrays[f"weights_conv{turn}"] for turn in (1, 2, 3))
+    if w2.ndim == 2:  # one filter: MATLAB drops a last axis of length 1
+        w2 = w2[:, :, None]
+    f1, f2, f3 = (round(taps**0.5) for taps in (w1.shape[0], w2.shape[1], w3.shape[-1]))
+    n1, n2 = w1.shape[1], w2.shape[-1]
+    shapes = {"w1": (f1 * f1, n1), "w2": (n1, f2 * f2, n2), "w3": (n2, f3 * f3)}
+    for name, array in (("w1", w1), ("w2", w2), ("w3", w3)):
+        _check_array(path, {name: array}, name, shapes[name])
+    network = SRCNN(f"{f1}-{f2}-{f3}", filters=(n1, n2))
+    params = {
+        "conv1.w": w1.reshape(f1, f1, 1, n1, order="F").transpose(3, 2, 0, 1),
+        "conv2.w": w2.reshape(n1, f2, f2, n2, order="F").transpose(3, 0, 1, 2),
+        "conv3.w": w3.reshape(1, n2, f3, f3, order="F"),
+    }
+    for turn in (1, 2, 3):
+        params[f"conv{turn}.b"] = arrays[f"biases_conv{turn}"].reshape(-1)
+    for name, expected in network.params.items():
+        _check_array(path, params, name, expected.shape)
+    network.params = {name: np.ascontiguousarray(a, np.float32) for name, a in params.items()}
+    scale = re.search(r"(?:^|[^a-z\d])x([2-9])$", path.stem, re.IGNORECASE)
+    return Model(network, int(scale[1]) if scale else None, training={"by": "the SRCNN authors"})
+
+
+def _check_array(path: Path, arrays: dict[str, np.ndarray], name: str, shape: tuple) -> None:
+    if name not in arrays:
+        raise InputError(f"{path} is damaged: the array {name} is missing")
+    array = arrays[name]
+    if array.shape != shape:
+        raise InputError(f"{path} is damaged: {name} has shape {array.shape} instead of {shape}")
+    if not np.issubdtype(array.dtype, np.floating) or not np.isfinite(array).all():
+        raise InputError(f"{path} is damaged: {name} holds values that are not finite numbers")

@@ -1,0 +1,311 @@
+"""Networks: a stack of layers, and the SRCNN as one such stack.
+
+An SRCNN is three convolutions with a ReLU after the first two:
+
+    F1(Y) = max(0, W1 * Y + B1)      patch extraction: 64 features of each 9 x 9 patch
+    F2(Y) = max(0, W2 * F1(Y) + B2)  non-linear mapping: to 32 features of a sharp patch
+    F(Y)  = W3 * F2(Y) + B3          reconstruction: overlapping patches, averaged
+
+Y is the luma of a picture already enlarged by bicubic interpolation, in [0, 1].
+
+Dong, Loy, He, Tang: Image Super-Resolution Using Deep Convolutional Networks,
+TPAMI 2016, arXiv:1501.00092.
+"""
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from .conv import pad_forward, same_pads
+from .conv.geometry import Pads
+from .errors import InputError
+from .layers import Conv2D, Layer, ReLU
+
+# A strip of `predict` has about this many pixels: 64 float32 feature maps of it are
+# 64 MB, and the rows computed twice at its seams a few percent.
+_STRIP_PIXELS = 1 << 18
+
+
+class Sequential:
+    """Layers applied one after the other.
+
+    Parameters
+    ----------
+    layers : list of Layer
+        Each gets a name from its kind and its turn: conv1, relu1, conv2, ...
+    predict_border : "replicate" or "replicate-once"
+        How `predict` keeps a picture's size where a layer's own border is "valid":
+        each layer replicates the border of what it is given, as the SRCNN authors'
+        code does; or the picture's border is replicated once, by the reach of all
+        layers together, as theanonSR does.
+    init : "he", "glorot" or "gaussian"
+        See `initialise`.
+    seed : int
+        Of the initial weights.
+
+    Examples
+    --------
+    >>> net = Sequential([Conv2D(1, 4, 3), ReLU(), Conv2D(4, 1, 3)])
+    >>> list(net.params)
+    ['conv1.w', 'conv1.b', 'conv2.w', 'conv2.b']
+    >>> net.forward(np.zeros((2, 1, 8, 8), np.float32)).shape
+    (2, 1, 4, 4)
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        *,
+        predict_border: str = "replicate",
+        init: str = "he",
+        seed: int = 0,
+    ) -> None:
+        if not layers:
+            raise ValueError("a network needs at least one layer")
+        if predict_border not in ("replicate", "replicate-once"):
+            raise ValueError(
+                f"unknown predict_border {predict_border!r}: choose replicate or replicate-once"
+            )
+        self.predict_border = predict_border
+        self.layers: dict[str, Layer] = {}
+        for layer in layers:
+            kind = type(layer).__name__.lower().removesuffix("2d")
+            turn = 1 + sum(type(other) is type(layer) for other in self.layers.values())
+            self.layers[f"{kind}{turn}"] = layer
+        self.initialise(init, seed)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Y (N, K, H', W') from x (N, C, H, W); every layer remembers what backward needs."""
+        for layer in self.layers.values():
+            x = layer.forward(x)
+        return x
+
+    def backward(self, dy: np.ndarray, *, need_dx: bool = False) -> np.ndarray | None:
+        """From dy = ∂L/∂y go back through the layers; afterwards `grads` holds ∂L/∂params.
+
+        Returns
+        -------
+        dx : array of x's shape, or None unless `need_dx`
+        """
+        first = next(iter(self.layers))
+        for name, layer in reversed(self.layers.items()):
+            dy = layer.backward(dy, need_dx=need_dx or name != first)
+        return dy
+
+    @property
+    def params(self) -> dict[str, np.ndarray]:
+        """All parameters by name, such as "conv1.w": the arrays themselves, not copies."""
+        return {f"{n}.{p}": a for n, layer in self.layers.items() for p, a in layer.params.items()}
+
+    @property
+    def grads(self) -> dict[str, np.ndarray]:
+        """Gradients of the last `backward`, under the names of `params`."""
+        return {f"{n}.{p}": a for n, layer in self.layers.items() for p, a in layer.grads.items()}
+
+    @params.setter
+    def params(self, arrays: dict[str, np.ndarray]) -> None:
+        for name, layer in self.layers.items():
+            for p in layer.params:
+                layer.params[p] = arrays[f"{name}.{p}"]
+
+    def initialise(self, init: str, seed: int) -> None:
+        """Draw all weights anew, biases 0.
+
+        Parameters
+        ----------
+        init : str
+            - "he": N(0, 2 / fan_in), which keeps the size of the signal through layers
+              with ReLU (He et al. 2015, arXiv:1502.01852). fan_in = C·kh·kw is how
+              many terms one output sums.
+            - "glorot": uniform on ±sqrt(6 / (fan_in + fan_out)), fan_out = K·kh·kw, a
+              compromise between signal and gradient (Glorot and Bengio 2010).
+            - "gaussian": N(0, 0.001²), as the SRCNN paper.
+        seed : int
+        """
+        if init not in INITS:
+            raise InputError(f"unknown init {init!r}: choose one of {', '.join(INITS)}")
+        rng = np.random.default_rng(seed)
+        for layer in self.layers.values():
+            if "w" in layer.params:
+                w = layer.params["w"]
+                layer.params["w"] = INITS[init](rng, w.shape).astype(w.dtype)
+                layer.params["b"] = np.zeros_like(layer.params["b"])
+
+    def astype(self, dtype: np.typing.DTypeLike) -> "Sequential":
+        """Convert all parameters (float32 at first) to another dtype; returns self."""
+        self.params = {name: a.astype(dtype) for name, a in self.params.items()}
+        return self
+
+    @property
+    def channels(self) -> tuple[int, int]:
+        """How many channels go in and come out."""
+        ws = [layer.params["w"] for layer in self.layers.values() if "w" in layer.params]
+        return ws[0].shape[1], ws[-1].shape[0]
+
+    @property
+    def structure(self) -> str:
+        """Filter sizes, first layer to last, such as "9-1-5"."""
+        convs = (layer for layer in self.layers.values() if isinstance(layer, Conv2D))
+        return "-".join("x".join(map(str, dict.fromkeys(conv.kernel))) for conv in convs)
+
+    @property
+    def reach(self) -> Pads:
+        """Pixels (top, bottom, left, right) around a place that its result depends on."""
+        return self._sum_of_pads(("valid", "zero", "replicate"))
+
+    @property
+    def margin(self) -> Pads:
+        """Pixels (top, bottom, left, right) by which the output of `forward` is smaller."""
+        return self._sum_of_pads(("valid",))
+
+    def _sum_of_pads(self, borders: tuple[str, ...]) -> Pads:
+        convs = [layer for layer in self.layers.values() if isinstance(layer, Conv2D)]
+        pads = [same_pads(conv.kernel) for conv in convs if conv.border in borders]
+        return tuple(int(n) for n in np.sum([(0, 0, 0, 0), *pads], axis=0))
+
+    def predict(self, picture: np.ndarray) -> np.ndarray:
+        """Run the network over a whole picture, keeping its size.
+
+        Parameters
+        ----------
+        picture : (H, W) array, or (H, W, C) for a network of C channels
+            Floating point, as the network was trained, usually in [0, 1].
+
+        Returns
+        -------
+        result : (H, W) or (H, W, K) array
+            Not clipped.
+
+        Raises
+        ------
+        ValueError
+            If the picture's channels are not the network's, it is empty, or a layer has
+            a stride other than 1 and so changes the size.
+
+        Notes
+        -----
+        Feature maps are large: 64 of them for a 4K picture fill 2 GB. So the picture is
+        cut into strips of whole rows, each with as many rows around it as the network
+        reaches. Only a strip that touches the picture's edge has a border to fill
+        there, so the result is the same as in one piece.
+        """
+        C, K = self.channels
+        x = picture if picture.ndim == 3 else picture[:, :, None] if picture.ndim == 2 else None
+        if x is None or x.shape[2] != C or x.size == 0:
+            shape = "(H, W)" if C == 1 else f"(H, W, {C})"
+            raise ValueError(
+                f"the picture has shape {picture.shape}, but the network takes {shape}"
+            )
+        if any(getattr(layer, "stride", (1, 1)) != (1, 1) for layer in self.layers.values()):
+            raise ValueError("a network with a stride other than 1 does not keep a picture's size")
+        x = np.moveaxis(x, 2, 0)[None].astype(next(iter(self.params.values())).dtype)
+        H, W = x.shape[2:]
+        top, bottom, left, right = self.reach
+        rows = max(_STRIP_PIXELS // W, 4 * (top + bottom), 1)
+        y = np.empty((H, W, K), x.dtype)
+        for start in range(0, H, rows):
+            end = min(start + rows, H)
+            first, last = max(start - top, 0), min(end + bottom, H)
+            strip = self._predict_strip(x[:, :, first:last], first == 0, last == H)
+            # The strip lost at each seam as many rows as the network reaches.
+            lost = 0 if first == 0 else top
+            y[start:end] = np.moveaxis(strip[0], 0, 2)[start - first - lost :][: end - start]
+        return y[:, :, 0] if picture.ndim == 2 and K == 1 else y
+
+    def _predict_strip(self, x: np.ndarray, at_top: bool, at_bottom: bool) -> np.ndarray:
+        def widen(x, pads, border):
+            top, bottom, left, right = pads
+            pads = (top * at_top, bottom * at_bottom, left, right)
+            return pad_forward(x, pads, "zero" if border == "zero" else "replicate")
+
+        once = self.predict_border == "replicate-once"
+        if once:
+            x = widen(x, self.margin, "replicate")
+        for layer in self.layers.values():
+            if not isinstance(layer, Conv2D):
+                x = layer.forward(x, remember=False)
+            elif once and layer.border == "valid":
+                x = layer.convolve(x)
+            else:
+                x = layer.convolve(widen(x, same_pads(layer.kernel), layer.border))
+        return x
+
+
+class SRCNN(Sequential):
+    """The network of the paper, for any filter sizes and counts.
+
+    Parameters
+    ----------
+    structure : str
+        Filter sizes, first layer to last: "9-1-5", "9-3-5", "9-5-5", or any other
+        list of whole numbers.
+    filters : tuple of int
+        How many filters each layer but the last has: (64, 32) in the paper.
+    channels : int
+        1 for luma, 3 for a colour picture; the same in and out.
+    border : "valid", "zero" or "replicate"
+        See `Conv2D`. The paper trains with "valid".
+    init, seed
+        See `Sequential.initialise`.
+    backend : str
+        See `srcnn_np.conv`.
+
+    Raises
+    ------
+    InputError
+        If the structure cannot be read or does not match the filters.
+
+    Examples
+    --------
+    >>> net = SRCNN("9-1-5")
+    >>> sum(a.size for name, a in net.params.items() if name.endswith(".w"))
+    8032
+    >>> net.predict(np.zeros((24, 32), np.float32)).shape
+    (24, 32)
+    """
+
+    def __init__(
+        self,
+        structure: str = "9-1-5",
+        *,
+        filters: tuple[int, ...] = (64, 32),
+        channels: int = 1,
+        border: str = "valid",
+        init: str = "he",
+        seed: int = 0,
+        backend: str = "numba",
+    ) -> None:
+        if not re.fullmatch(r"[1-9]\d?(-[1-9]\d?)*", structure):
+            raise InputError(
+                f"unknown structure {structure!r}: give the filter sizes, such as 9-1-5 or 9-5-5"
+            )
+        kernels = [int(size) for size in structure.split("-")]
+        if len(filters) != len(kernels) - 1:
+            raise InputError(
+                f"structure {structure} has {len(kernels)} layers, so it needs "
+                f"{len(kernels) - 1} filter counts, not {len(filters)}"
+            )
+        counts = (channels, *filters, channels)
+        layers: list[Layer] = []
+        for (C, K), kernel in zip(pairwise(counts), kernels, strict=True):
+            layers += [Conv2D(C, K, kernel, border=border, backend=backend), ReLU()]
+        super().__init__(layers[:-1], init=init, seed=seed)  # no ReLU after the last
+
+
+def _he(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return rng.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape)
+
+
+def _glorot(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    K, C, kh, kw = shape
+    limit = np.sqrt(6 / ((C + K) * kh * kw))
+    return rng.uniform(-limit, limit, shape)
+
+
+def _gaussian(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return rng.normal(0, 0.001, shape)
+
+
+INITS = {"he": _he, "glorot": _glorot, "gaussian": _gaussian}

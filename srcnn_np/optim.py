@@ -1,0 +1,193 @@
+"""How gradients change parameters: SGD with momentum, Adam, schedules, clipping.
+
+An optimiser takes parameters and gradients as dictionaries of arrays by name, and
+changes the parameters in place. A layer's own learning rate is the optimiser's
+times a factor: ``layer_rates={"conv3": 0.1}`` is for every name that begins with
+"conv3.".
+
+A schedule is a function of the training's progress in [0, 1] that gives the factor
+on the learning rate.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+Arrays = dict[str, np.ndarray]
+Schedule = Callable[[float], float]
+
+
+class SGD:
+    """Stochastic gradient descent with momentum.
+
+    Of each parameter p with gradient g it remembers a velocity v, at first 0::
+
+        v <- momentum · v - rate · g
+        p <- p + v                               plain (heavy ball)
+        p <- p + momentum · v - rate · g         Nesterov: the step v will take next
+
+    A constant gradient g so ends in steps of -rate · g / (1 - momentum): momentum 0.9
+    is ten times the rate in directions that persist, and averages the others away.
+
+    Parameters
+    ----------
+    rate : float
+        Learning rate, positive.
+    momentum : float in [0, 1)
+    nesterov : bool
+    layer_rates : dict of str to float
+        Factor on the rate by layer name.
+
+    References
+    ----------
+    Sutskever et al. 2013, "On the importance of initialization and momentum".
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        momentum: float = 0.9,
+        *,
+        nesterov: bool = False,
+        layer_rates: dict[str, float] | None = None,
+    ) -> None:
+        if not rate > 0 or not 0 <= momentum < 1:
+            raise ValueError(
+                f"rate is {rate}, momentum {momentum}: give rate > 0, momentum in [0, 1)"
+            )
+        self.rate = rate
+        self.momentum = momentum
+        self.nesterov = nesterov
+        self.layer_rates = layer_rates or {}
+        self._v: Arrays = {}
+
+    def step(self, params: Arrays, grads: Arrays, factor: float = 1.0) -> None:
+        """Change params in place; `factor` on the rate comes from a schedule."""
+        for name, p in params.items():
+            rate = p.dtype.type(self.rate * factor * self.layer_rates.get(_layer(name), 1))
+            momentum = p.dtype.type(self.momentum)
+            push = rate * grads[name]
+            v = self._v.setdefault(name, np.zeros_like(p))
+            v *= momentum
+            v -= push
+            p += momentum * v - push if self.nesterov else v
+
+
+class Adam:
+    """Steps scaled by each gradient value's own recent size.
+
+    Of each parameter p with gradient g, at step t = 1, 2, ...::
+
+        m <- β1 · m + (1 - β1) · g          mean of g
+        s <- β2 · s + (1 - β2) · g²         mean of g²
+        p <- p - rate · (m / (1 - β1^t)) / (sqrt(s / (1 - β2^t)) + ε)
+
+    The divisors undo that m and s start from 0.
+
+    Parameters
+    ----------
+    rate : float
+        Learning rate, positive: about the size of a step.
+    betas : (β1, β2), each in [0, 1)
+    epsilon : float
+    layer_rates : dict of str to float
+        Factor on the rate by layer name.
+
+    References
+    ----------
+    Kingma and Ba 2015, arXiv:1412.6980.
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        *,
+        epsilon: float = 1e-8,
+        layer_rates: dict[str, float] | None = None,
+    ) -> None:
+        if not rate > 0 or not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"rate is {rate}, betas {betas}: give rate > 0, betas in [0, 1)")
+        self.rate = rate
+        self.betas = betas
+        self.epsilon = epsilon
+        self.layer_rates = layer_rates or {}
+        self._t = 0
+        self._m: Arrays = {}
+        self._s: Arrays = {}
+
+    def step(self, params: Arrays, grads: Arrays, factor: float = 1.0) -> None:
+        """Change params in place; `factor` on the rate comes from a schedule."""
+        self._t += 1
+        beta1, beta2 = self.betas
+        for name, p in params.items():
+            g = grads[name]
+            rate = self.rate * factor * self.layer_rates.get(_layer(name), 1)
+            m = self._m.setdefault(name, np.zeros_like(p))
+            s = self._s.setdefault(name, np.zeros_like(p))
+            m += p.dtype.type(1 - beta1) * (g - m)
+            s += p.dtype.type(1 - beta2) * (g * g - s)
+            # Both divisors in two numbers: the square root's goes into rate and ε.
+            root = math.sqrt(1 - beta2**self._t)
+            size = p.dtype.type(rate * root / (1 - beta1**self._t))
+            p -= size * m / (np.sqrt(s) + p.dtype.type(self.epsilon * root))
+
+
+def clip_gradients(grads: Arrays, max_norm: float) -> float:
+    """Scale all gradients in place so that their common norm is at most `max_norm`.
+
+    Parameters
+    ----------
+    grads : dict of str to array
+    max_norm : float
+        Limit on sqrt(Σ g²) over all values of all arrays.
+
+    Returns
+    -------
+    norm : float
+        The norm before.
+
+    References
+    ----------
+    Pascanu, Mikolov, Bengio 2013, arXiv:1211.5063.
+    """
+    norm = math.sqrt(sum(float(np.vdot(g, g)) for g in grads.values()))
+    if norm > max_norm:
+        for g in grads.values():
+            g *= g.dtype.type(max_norm / norm)
+    return norm
+
+
+def constant(progress: float) -> float:
+    """Schedule: the full rate to the end."""
+    return 1.0
+
+
+def cosine(end: float = 0.0, warmup: float = 0.0) -> Schedule:
+    """Schedule: from 1 down to `end` along half a cosine.
+
+    Parameters
+    ----------
+    end : float
+        Factor at the end.
+    warmup : float in [0, 1)
+        Share of the training in which the factor first rises from 0 to 1.
+    """
+
+    def factor(progress: float) -> float:
+        if progress < warmup:
+            return progress / warmup
+        fall = (progress - warmup) / (1 - warmup)
+        return end + (1 - end) * (1 + math.cos(math.pi * fall)) / 2
+
+    return factor
+
+
+def steps(factor: float, at: tuple[float, ...]) -> Schedule:
+    """Schedule: multiply the rate by `factor` at each progress listed in `at`."""
+    return lambda progress: factor ** sum(progress >= place for place in at)
+
+
+def _layer(name: str) -> str:
+    return name.partition(".")[0]
