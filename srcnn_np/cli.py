@@ -113,7 +113,8 @@ def evaluate(options: argparse.Namespace) -> None:
         options.folder,
         options.scale,
         model,
-        progress=lambda paths: tqdm(paths, unit=" pictures", leave=False, dynamic_ncols=True),
+        # disable=None shows no bar where standard error is no terminal
+        progress=lambda paths: tqdm(paths, unit=" pictures", leave=False, disable=None),
     )
     report = {"scale": report["scale"], "model": name, **report}
     rows = [*report["images"], {"name": "mean", **report["mean"]}]

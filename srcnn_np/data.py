@@ -43,8 +43,8 @@ def draw_pictures(count: int, *, size: int = 256, seed: int = 0) -> list[np.ndar
 
 def _draw_leaves(rng: np.random.Generator, size: int) -> np.ndarray:
     canvas = 2 * size
-    smallest, largest = 2.0, canvas / 3
-    leaves = canvas * canvas // 40
+    smallest, largest = 4.0, canvas / 3
+    leaves = canvas * canvas // 100
     # The inverse of the cumulative distribution of a density ~ r^-3 between the two.
     share = rng.random(leaves)
     radii = (smallest**-2 - share * (smallest**-2 - largest**-2)) ** -0.5

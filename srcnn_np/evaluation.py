@@ -88,20 +88,23 @@ def evaluate_picture(picture: np.ndarray, scale: int, model: Model) -> dict:
 
 
 def measure(result: np.ndarray, truth: np.ndarray, scale: int) -> dict[str, float]:
-    """PSNR and SSIM of a result, as steps 3 and 4 of the protocol say.
+    """PSNR (in dB) and SSIM of a result; parameters as `as_measured`."""
+    a, b = as_measured(result, scale), as_measured(truth, scale)
+    return {"psnr": psnr(a, b), "ssim": ssim(a, b)}
+
+
+def as_measured(x: np.ndarray, scale: int) -> np.ndarray:
+    """What of a result, or of the truth, is compared: steps 3 and 4 of the protocol.
 
     Parameters
     ----------
-    result, truth : (H, W) or (H, W, 3) arrays in [0, 1]
-        Of three channels the first, luma, is measured.
+    x : (H, W) or (H, W, 3) array in [0, 1]
+        Of three channels the first, luma, is taken.
     scale : int
 
     Returns
     -------
-    measures : {"psnr": dB, "ssim": number}
+    luma : (H - 2·scale, W - 2·scale) float64 array of whole numbers in [0, 255]
     """
-    a, b = (
-        np.rint(x.reshape(*x.shape[:2], -1)[scale:-scale, scale:-scale, 0].clip(0, 1) * 255)
-        for x in (result.astype(float), truth.astype(float))
-    )
-    return {"psnr": psnr(a, b), "ssim": ssim(a, b)}
+    luma = x if x.ndim == 2 else x[..., 0]
+    return np.rint(luma[scale:-scale, scale:-scale].astype(float).clip(0, 1) * 255)

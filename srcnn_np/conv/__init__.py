@@ -8,7 +8,7 @@ three functions:
 backend   module                      what it is
 ========  ==========================  ================================================
 naive     `srcnn_np.conv.naive`       the definition and its derivation, plain loops
-im2col    `srcnn_np.conv.im2col`      NumPy views and a matrix product
+im2col    `srcnn_np.conv.columns`     NumPy views and a matrix product
 numba     `srcnn_np.conv.direct`      the same sums, compiled, vectorised and threaded
 ========  ==========================  ================================================
 """
@@ -17,8 +17,8 @@ from importlib import import_module
 
 import numpy as np
 
+from .columns import col2im, im2col
 from .geometry import output_size, pad_backward, pad_forward, pair, same_pads
-from .im2col import col2im, im2col
 
 __all__ = [
     "BACKENDS",
@@ -31,7 +31,7 @@ __all__ = [
     "same_pads",
 ]
 
-_MODULES = {"naive": ".naive", "im2col": ".im2col", "numba": ".direct"}
+_MODULES = {"naive": ".naive", "im2col": ".columns", "numba": ".direct"}
 _DTYPES = {
     "naive": ("float32", "float64", "complex128"),
     "im2col": ("float32", "float64", "complex128"),

@@ -1,0 +1,40 @@
+"""Sharing work among threads.
+
+Kernels compiled with ``nogil=True`` leave Python's lock while they run, so plain
+threads suffice. Unlike Numba's own ``parallel=True``, this is safe to use from several
+Python threads at once.
+"""
+
+import itertools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from numba import config
+
+# The processors this process may use, or what the variable NUMBA_NUM_THREADS says.
+THREADS = config.NUMBA_NUM_THREADS
+_helpers = ThreadPoolExecutor(max(1, THREADS - 1), thread_name_prefix="srcnn_np")
+
+
+def share(work: Callable[[int], None], count: int) -> None:
+    """Call work(0), work(1), ... work(count - 1), each once, on all threads; wait for all.
+
+    Which thread does which is left to chance, so that results are repeatable only if
+    no two calls write to the same place.
+    """
+    numbers = itertools.count()  # next() on it is atomic
+
+    def work_until_none_is_left() -> None:
+        for number in numbers:
+            if number >= count:
+                return
+            work(number)
+
+    helpers = [_helpers.submit(work_until_none_is_left) for _ in range(min(THREADS, count) - 1)]
+    try:
+        work_until_none_is_left()
+    finally:
+        # A helper still waiting, because the pool serves another caller, is not needed.
+        for helper in helpers:
+            if not helper.cancel():
+                helper.result()

@@ -1,0 +1,52 @@
+"""What the tests share: where the reference material is, and Hypothesis without a stopwatch."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+# A first call compiles; a deadline would fail it.
+settings.register_profile(
+    "srcnn_np", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("srcnn_np")
+
+needs_shared = pytest.mark.skipif(
+    not SHARED.is_dir(), reason=f"the reference material is not there ({SHARED})"
+)
+
+
+@st.composite
+def convolutions(draw, dtypes=("float32", "float64")):
+    """x, w, b and a stride and padding under which they fit together."""
+    N, C, K = (draw(st.integers(1, 4)) for _ in range(3))
+    kernel = draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
+    stride = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    padding = draw(st.tuples(st.integers(0, 3), st.integers(0, 3)))
+    least = [max(1, k - 2 * p) for k, p in zip(kernel, padding, strict=True)]
+    H, W = (draw(st.integers(n, n + 6)) for n in least)
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    dtype = draw(st.sampled_from(dtypes))
+    x, w, b = (random(rng, shape, dtype) for shape in ((N, C, H, W), (K, C, *kernel), (K,)))
+    return x, w, b, {"stride": stride, "padding": padding}
+
+
+def random(rng, shape, dtype):
+    a = rng.standard_normal(shape)
+    if dtype == "complex128":
+        return a + 1j * rng.standard_normal(shape)
+    return a.astype(dtype)
+
+
+def assert_close(actual, expected):
+    """Equal but for rounding in the arrays' own precision."""
+    assert actual.shape == expected.shape
+    assert actual.dtype == expected.dtype
+    tolerance = 100 * np.finfo(expected.dtype).eps
+    np.testing.assert_allclose(
+        actual, expected, rtol=tolerance, atol=tolerance * max(1, np.abs(expected).max())
+    )

@@ -1,0 +1,373 @@
+"""The commands: what they write, print, refuse, and leave alone."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SHARED, needs_shared
+from PIL import Image
+
+from srcnn_np import SRCNN, Model, load_model, save_model
+from srcnn_np.cli import main
+from srcnn_np.data import draw_pictures
+from srcnn_np.imaging import read_picture
+
+RNG = np.random.default_rng(0)
+COLOUR = RNG.integers(0, 256, (12, 10, 3), np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def model():
+    """A small model for x2 that enlarges as bicubic interpolation does."""
+    net = SRCNN("3-1-1", filters=(2, 2))
+    for n, w in ((1, "conv1"), (2, "conv2"), (3, "conv3")):
+        net.params[f"{w}.w"][:] = 0
+        net.params[f"{w}.w"][0, 0, 1 if n == 1 else 0, 1 if n == 1 else 0] = 1
+    save_model("model.npz", Model(net, 2))
+    return "model.npz"
+
+
+def run(capsys, *arguments):
+    """Exit code, standard output, standard error."""
+    try:
+        code = main([str(a) for a in arguments])
+    except SystemExit as stop:
+        code = stop.code
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def refused(capsys, *arguments, code=1):
+    """The one sentence with which a command refuses, after a progress bar at most."""
+    found, out, err = run(capsys, *arguments)
+    assert found == code
+    *bar, sentence = err.splitlines()
+    assert sentence.startswith("srcnn-np")
+    assert all("%|" in line for line in bar)
+    assert "Traceback" not in out + err
+    assert not list(Path().rglob("*.part*"))
+    return sentence
+
+
+def save(path, pixels=COLOUR, **options):
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+# --- upscale -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_upscale_works_at_once(capsys, scale):
+    save("photo.jpg")
+    code, out, err = run(capsys, "upscale", "photo.jpg", "--scale", scale)
+    assert (code, err) == (0, "")
+    assert f"photo_x{scale}.png" in out
+    assert read_picture(f"photo_x{scale}.png").pixels.shape == (12 * scale, 10 * scale, 3)
+
+
+def test_upscale_keeps_the_kind_of_picture(capsys, model):
+    grey = COLOUR[..., 0]
+    for name, pixels in {
+        "grey.png": grey,
+        "colour.png": COLOUR,
+        "alpha.png": np.dstack([COLOUR, grey]),
+        "deep.png": grey.astype(np.uint16) * 257,
+    }.items():
+        save(name, pixels)
+        code, _, _ = run(capsys, "upscale", name, f"out-{name}", "--scale", 2, "--model", model)
+        assert code == 0
+        with Image.open(name) as before, Image.open(f"out-{name}") as after:
+            assert after.mode == before.mode
+            assert after.size == (20, 24)
+
+
+def test_an_identity_network_gives_bicubic_enlargement(capsys, model):
+    save("p.png")
+    run(capsys, "upscale", "p.png", "--scale", 2, "--model", model, "--compare", "c.png")
+    both = read_picture("c.png").pixels.astype(int)
+    assert both.shape == (24, 40, 3)
+    assert np.abs(both[:, :20] - both[:, 20:]).max() <= 1
+    np.testing.assert_array_equal(both[:, 20:], read_picture("p_x2.png").pixels)
+
+
+def test_a_flat_picture_stays_flat_and_alpha_is_enlarged(capsys, model):
+    flat = np.full((9, 7, 4), (200, 30, 60, 255), np.uint8)
+    flat[:, :3, 3] = 0
+    save("p.png", flat)
+    run(capsys, "upscale", "p.png", "--scale", 2, "--model", model)
+    result = read_picture("p_x2.png")
+    assert np.abs(result.pixels.astype(int) - flat[0, 0, :3]).max() <= 1
+    assert result.alpha[:, :4].max() == 0
+    assert result.alpha[:, 9:].min() == 255
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 30), (3, 2)])
+def test_pictures_smaller_than_the_network_are_enlarged_too(capsys, size):
+    save("p.png", RNG.integers(0, 256, size, np.uint8))
+    assert run(capsys, "upscale", "p.png", "--scale", 3)[0] == 0
+    assert read_picture("p_x3.png").pixels.shape == (3 * size[0], 3 * size[1])
+
+
+def test_upscale_a_folder(capsys, model, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "b.jpg", "b.png"):
+        save(f"in/{name}")
+    (tmp_path / "in/notes.txt").write_text("")
+    code, out, _ = run(capsys, "upscale", "in", "--scale", 2, "--model", model)
+    assert code == 0
+    assert out.count("\n") == 3
+    names = ["a_x2.png", "b.jpg_x2.png", "b.png_x2.png"]
+    assert sorted(p.name for p in (tmp_path / "in_x2").iterdir()) == names
+    assert "exists already" in refused(capsys, "upscale", "in", "--scale", 2, "--model", model)
+    assert run(capsys, "upscale", "in", "--scale", 2, "--model", model, "--force")[0] == 0
+    assert run(capsys, "upscale", "in", "out", "--scale", 2, "--model", model)[0] == 0
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names
+
+
+def test_one_bad_picture_does_not_stop_a_folder(capsys, model, tmp_path):
+    (tmp_path / "in").mkdir()
+    save("in/good.png")
+    (tmp_path / "in/bad.png").write_text("no picture")
+    code, _, err = run(capsys, "upscale", "in", "--scale", 2, "--model", model)
+    assert code == 1
+    assert "bad.png is not a picture" in err
+    assert "1 of 2 pictures" in err
+    assert [p.name for p in (tmp_path / "in_x2").iterdir()] == ["good_x2.png"]
+
+
+def test_upscale_refuses(capsys, model, tmp_path):
+    save("p.png")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.png").write_text("hello")
+    whole = (tmp_path / "p.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[:200])
+    before = sorted(p.name for p in tmp_path.iterdir())
+
+    def why(*arguments):
+        return refused(capsys, "upscale", *arguments, "--scale", 2, "--model", model)
+
+    assert "absent.png does not exist" in why("absent.png")
+    assert "not a picture" in why("text.png")
+    assert "damaged" in why("cut.png")
+    assert "holds no pictures" in why("empty")
+    assert "ending in '.xyz'" in why("p.png", "q.xyz")
+    assert "no folder" in why("p.png", "absent/q.png")
+    assert "exists already" in why("p.png", "cut.png")
+    assert "one picture" in why("empty", "--compare", "c.png")
+    assert "both" in why("p.png", "q.png", "--compare", "q.png")
+    assert "exists already" in why("p.png", "q.png", "--compare", "cut.png")
+    assert "trained for scale 2, not 3" in refused(
+        capsys, "upscale", "p.png", "--scale", 3, "--model", model
+    )
+    assert "no model 'best'" in refused(capsys, "upscale", "p.png", "--scale", 2, "--model", "best")
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+    assert "--scale" in refused(capsys, "upscale", "p.png", code=2)
+    assert "invalid choice: 5" in refused(capsys, "upscale", "p.png", "--scale", 5, code=2)
+
+
+def test_an_output_is_replaced_only_with_force(capsys, model, tmp_path):
+    save("p.png")
+    (tmp_path / "q.png").write_text("mine")
+    assert "exists already" in refused(
+        capsys, "upscale", "p.png", "q.png", "--scale", 2, "--model", model
+    )
+    assert (tmp_path / "q.png").read_text() == "mine"
+    assert (
+        run(capsys, "upscale", "p.png", "q.png", "--scale", 2, "--model", model, "--force")[0] == 0
+    )
+    assert read_picture("q.png").pixels.shape == (24, 20, 3)
+
+
+# --- evaluate ------------------------------------------------------------------------------
+
+
+def test_evaluate_table_and_json(capsys, model, tmp_path):
+    (tmp_path / "set").mkdir()
+    for n, picture in enumerate(draw_pictures(2, size=48)):
+        save(f"set/{n}.png", picture)
+    code, out, _ = run(
+        capsys, "evaluate", "set", "--scale", 2, "--model", model, "--json", "r.json"
+    )
+    assert code == 0
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert list(report) == ["scale", "model", "images", "mean"]
+    assert (report["scale"], report["model"]) == (2, "model.npz")
+    assert [image["name"] for image in report["images"]] == ["0.png", "1.png"]
+    for method in ("bicubic", "model"):
+        for key in ("psnr", "ssim"):
+            values = [image[method][key] for image in report["images"]]
+            assert report["mean"][method][key] == pytest.approx(np.mean(values))
+    # The identity network changes nothing but rounding.
+    mean = report["mean"]
+    assert mean["model"]["psnr"] == pytest.approx(mean["bicubic"]["psnr"], abs=1e-3)
+    assert f"{mean['model']['psnr']:.2f}" in out.splitlines()[-1]
+    why = refused(capsys, "evaluate", "set", "--scale", 2, "--model", model, "--json", "r.json")
+    assert "exists already" in why
+
+
+@needs_shared
+def test_evaluate_the_authors_weights(capsys):
+    authors = SHARED / "authors/9-1-5_91-images_x3.mat"
+    shutil.copytree(SHARED / "data/Set5", "Set5")
+    code, out, _ = run(capsys, "evaluate", "Set5", "--scale", 3, "--model", authors)
+    assert code == 0
+    assert out.splitlines()[-1].split() == ["mean", "30.39", "0.8682", "32.39", "0.9033"]
+    why = refused(capsys, "evaluate", "Set5", "--scale", 2, "--model", authors)
+    assert "trained for scale 3, not 2" in why
+
+
+@needs_shared
+@pytest.mark.parametrize("scale, gain", [(2, 1.5), (3, 1.0), (4, 0.7)])
+def test_the_shipped_models_are_better_than_bicubic_on_photographs(capsys, scale, gain):
+    main(["evaluate", str(SHARED / "data/Set5"), "--scale", str(scale), "--json", "r.json"])
+    with open("r.json") as file:
+        mean = json.load(file)["mean"]
+    assert mean["model"]["psnr"] > mean["bicubic"]["psnr"] + gain
+    assert mean["model"]["ssim"] > mean["bicubic"]["ssim"]
+
+
+def test_evaluate_refuses(capsys, model, tmp_path):
+    (tmp_path / "set").mkdir()
+
+    def why():
+        return refused(capsys, "evaluate", "set", "--scale", 2, "--model", model)
+
+    assert "holds no pictures" in why()
+    save("set/small.png", COLOUR)
+    assert "too small (10 x 12)" in why()
+    (tmp_path / "set/small.png").write_bytes(b"")
+    assert "not a picture" in why()
+    assert "is not a folder" in refused(capsys, "evaluate", "absent", "--scale", 2)
+
+
+# --- train ---------------------------------------------------------------------------------
+
+QUICK = ["--scale", 2, "--arch", "3-1-3", "--filters", "4-2", "--epochs", 1]
+
+
+def test_train_on_a_folder(capsys, tmp_path):
+    (tmp_path / "set").mkdir()
+    for n, picture in enumerate(draw_pictures(3, size=64)):
+        save(f"set/{n}.png", picture)
+    (tmp_path / "set/notes.txt").write_text("")
+    code, out, _ = run(capsys, "train", "set", *QUICK, "--out", "m.npz", "--seed", 3)
+    assert code == 0
+    assert "skipped 1 file" in out
+    model = load_model("m.npz")
+    assert model.network.structure == "3-1-3"
+    assert model.training["pictures"] == "3 pictures of set"
+    assert model.training["seed"] == 3
+    assert model.training["command"].startswith("srcnn-np train set --scale 2")
+    assert (tmp_path / "m-last.npz").exists()
+    assert "exists already" in refused(capsys, "train", "set", *QUICK, "--out", "m.npz")
+    assert run(capsys, "train", "set", *QUICK, "--out", "m.npz", "--force")[0] == 0
+    save("p.png")
+    assert run(capsys, "upscale", "p.png", "--scale", 2, "--model", "m.npz")[0] == 0
+
+
+def test_train_on_drawn_pictures(capsys):
+    code, out, _ = run(capsys, "train", "--drawn", 2, *QUICK, "--out", "m.npz")
+    assert code == 0
+    assert "held-out pictures" in out
+    assert load_model("m.npz").training["pictures"] == "2 drawn pictures"
+
+
+def test_train_refuses(capsys, tmp_path):
+    (tmp_path / "set").mkdir()
+    before = sorted(p.name for p in tmp_path.iterdir())
+
+    def why(*arguments, folder="set", out="m.npz", code=1):
+        start = ["train", *([folder] if folder else [])]
+        return refused(capsys, *start, *QUICK, "--out", out, *arguments, code=code)
+
+    assert "holds no pictures" in why()
+    assert "is not a folder" in why(folder="absent")
+    assert "either a folder" in why(folder=None)
+    assert "either a folder" in why("--drawn", 3)
+    assert "ends in .npz" in why(out="m.bin")
+    assert "no folder" in why(out="absent/m.npz")
+    assert "unknown structure 'nine'" in why("--arch", "nine")
+    assert "needs 2 filter counts" in why("--filters", "4-2-1")
+    assert "invalid" in why("--filters", "many", code=2)
+    assert "invalid" in why("--epochs", -1, code=2)
+    assert "invalid" in why("--batch", 0, code=2)
+    assert "invalid" in why("--seed", -1, code=2)
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+    save("set/a.png", np.zeros((40, 40), np.uint8))
+    assert "too few" in why()
+    save("set/b.png", np.zeros((20, 40), np.uint8))
+    assert "as large as one sub-image" in why()
+    assert "no longer a finite number" in why(
+        "--drawn", 2, "--rate", 1e9, "--epochs", 9, folder=None
+    )
+
+
+# --- the others ----------------------------------------------------------------------------
+
+
+def test_models(capsys):
+    code, out, _ = run(capsys, "models")
+    assert code == 0
+    for scale in (2, 3, 4):
+        assert f"9-1-5-drawn-x{scale} *" in out
+    code, out, _ = run(capsys, "models", "9-1-5-drawn-x3")
+    assert json.loads(out)["scale"] == 3
+    assert "no model 'best'" in refused(capsys, "models", "best")
+
+
+def test_gradcheck(capsys, monkeypatch):
+    code, out, _ = run(capsys, "gradcheck")
+    assert code == 0
+    assert "gradients agree" in out
+    assert "WRONG" not in out
+    from srcnn_np import layers
+
+    monkeypatch.setattr(layers, "relu_backward", lambda dy, x: dy)
+    code, out, _ = run(capsys, "gradcheck")
+    assert code == 1
+    assert "WRONG" in out
+    assert "gradients are wrong" in out
+
+
+def test_no_command_and_an_unknown_one(capsys):
+    assert "COMMAND" in refused(capsys, code=2)
+    assert "invalid choice: 'sharpen'" in refused(capsys, "sharpen", code=2)
+
+
+def test_interrupt(capsys, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("srcnn_np.model.shipped_models", interrupt)
+    assert "interrupted" in refused(capsys, "models", code=130)
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from srcnn_np.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('numpy', 'numba', 'scipy', 'PIL') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_module_runs_as_the_command_does():
+    done = subprocess.run(
+        [sys.executable, "-m", "srcnn_np", "upscale", "absent.png", "--scale", "2"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "srcnn-np: error: absent.png does not exist; check the name\n"

@@ -1,0 +1,135 @@
+"""Drawn pictures, folders, and sub-images."""
+
+import numpy as np
+import pytest
+from conftest import SHARED, needs_shared
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from srcnn_np import InputError
+from srcnn_np.data import (
+    cut_sub_images,
+    draw_pictures,
+    hold_out,
+    read_folder,
+    shrink,
+    to_channels,
+    turn,
+)
+from srcnn_np.imaging import Picture, imresize
+
+
+def test_drawn_pictures_are_seeded_and_varied():
+    a, b = draw_pictures(2, size=64, seed=1), draw_pictures(2, size=64, seed=1)
+    for one, other in zip(a, b, strict=True):
+        assert one.shape == (64, 64)
+        assert one.dtype == np.uint8
+        np.testing.assert_array_equal(one, other)
+    assert (a[0] != a[1]).mean() > 0.9
+    assert (a[0] != draw_pictures(1, size=64, seed=2)[0]).mean() > 0.9
+    assert len(np.unique(a[0])) > 50
+
+
+def test_detail_is_spread_over_scales_as_in_photographs():
+    """Power falls with frequency like f^-1.6; Set14's photographs lie between -0.8 and -2.3."""
+    window = np.hanning(256)
+    pictures = [(p / 255 - np.mean(p / 255)) * window for p in draw_pictures(8)]
+    power = np.mean([np.abs(np.fft.rfft(p, axis=1)) ** 2 for p in pictures], axis=(0, 1))
+    slope = np.polyfit(np.log(np.arange(4, 64)), np.log(power[4:64]), 1)[0]
+    assert -2.0 < slope < -1.2
+
+
+def test_shrink_crops_at_the_bottom_and_right():
+    picture = np.arange(7 * 8, dtype=np.uint8).reshape(7, 8)
+    truth, small = shrink(picture, 3)
+    np.testing.assert_array_equal(truth, picture[:6, :6] / 255)
+    np.testing.assert_array_equal(small, imresize(truth, size=(2, 2)))
+
+
+@needs_shared
+def test_t91_gives_as_many_sub_images_as_the_protocol_says():
+    pictures, skipped = read_folder(SHARED / "data/T91")
+    assert (len(pictures), skipped) == (91, [])
+    sub_images = cut_sub_images(list(pictures.values()), 3, margin=(6, 6, 6, 6))
+    assert len(sub_images) == 21884
+
+
+@given(
+    st.lists(st.tuples(st.integers(20, 40), st.integers(20, 40)), min_size=1, max_size=3),
+    st.integers(2, 4),
+    st.integers(9, 18),
+    st.integers(1, 9),
+    st.tuples(*[st.integers(0, 4)] * 4),
+    st.integers(0, 7),
+)
+def test_sub_images_are_where_they_should_be(sizes, scale, size, stride, margin, how):
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, s, np.uint8) for s in sizes]
+    sub_images = cut_sub_images(pictures, scale, size=size, stride=stride, margin=margin)
+    counts = [
+        ((H // scale * scale - size) // stride + 1) * ((W // scale * scale - size) // stride + 1)
+        for H, W in sizes
+    ]
+    assert len(sub_images) == sum(counts)
+    x, target = sub_images.batch(np.arange(len(sub_images)), np.full(len(sub_images), how))
+    top, bottom, left, right = margin
+    # The last of the last picture, by hand.
+    truth, small = shrink(pictures[-1], scale)
+    given_ = imresize(small, size=truth.shape)
+    i = (truth.shape[0] - size) // stride * stride
+    j = (truth.shape[1] - size) // stride * stride
+    window = np.s_[i : i + size, j : j + size]
+    np.testing.assert_array_equal(x[-1, 0], turn(given_[window], how).astype(np.float32))
+    expected = turn(truth[window], how)[top : size - bottom, left : size - right]
+    np.testing.assert_array_equal(target[-1, 0], expected.astype(np.float32))
+
+
+def test_the_eight_turns_are_the_symmetries_of_a_square():
+    square = np.arange(9).reshape(3, 3)
+    results = [turn(square, how) for how in range(8)]
+    assert len({r.tobytes() for r in map(np.ascontiguousarray, results)}) == 8
+    for r in results:
+        assert r[1, 1] == 4
+        assert sorted(r.ravel()) == list(range(9))
+        assert abs(r[0, 1] - r[2, 1]) in (2, 6)  # neighbours stay neighbours
+
+
+def test_colours_of_a_picture():
+    colour = np.random.default_rng(0).integers(0, 256, (4, 5, 3), np.uint8)
+    assert to_channels(Picture(colour)).shape == (4, 5)
+    np.testing.assert_array_equal(
+        to_channels(Picture(colour), "ycbcr")[..., 0], to_channels(Picture(colour))
+    )
+    grey = colour[..., 0]
+    np.testing.assert_array_equal(to_channels(Picture(grey)), grey)
+    assert (to_channels(Picture(grey), "ycbcr")[..., 1:] == 128).all()
+    np.testing.assert_array_equal(to_channels(Picture(grey.astype(np.uint16) * 257)), grey)
+
+
+def test_sub_images_refuse():
+    with pytest.raises(InputError, match="none of 2 pictures is as large"):
+        cut_sub_images([np.zeros((32, 40), np.uint8)] * 2, 3)
+    with pytest.raises(InputError, match="leave none"):
+        cut_sub_images([np.zeros((40, 40), np.uint8)], 3, size=12, margin=(6, 6, 6, 6))
+
+
+def test_folders(tmp_path):
+    with pytest.raises(InputError, match="is not a folder"):
+        read_folder(tmp_path / "absent")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match="no picture that can be read"):
+        read_folder(tmp_path)
+    Image.new("RGB", (8, 6)).save(tmp_path / "good.png")
+    (tmp_path / "notes.txt").write_text("")
+    pictures, skipped = read_folder(tmp_path)
+    assert list(pictures) == ["good.png"]
+    assert skipped == ["broken.png", "notes.txt"]
+
+
+def test_every_tenth_picture_is_held_out():
+    learn, held_out = hold_out(list(range(21)))
+    assert held_out == [0, 10, 20]
+    assert sorted(learn + held_out) == list(range(21))
+    with pytest.raises(InputError, match="1 picture is too few"):
+        hold_out([0])

@@ -1,0 +1,44 @@
+"""The example does what README says of it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from srcnn_np import load_model
+
+TOY = Path(__file__).parents[1] / "examples/train_toy.py"
+
+
+def run_toy(*arguments):
+    command = [sys.executable, TOY, *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_the_toy_beats_bicubic_on_photographs_it_never_saw(tmp_path):
+    out = tmp_path / "toy"
+    done = run_toy("--out", out)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((out / "result.json").read_text())
+    assert len(result["images"]) == 5
+    for image in result["images"]:
+        assert image["model"]["psnr"] > image["bicubic"]["psnr"], image["name"]
+    assert result["mean"]["model"]["psnr"] > result["mean"]["bicubic"]["psnr"] + 0.4
+    assert load_model(out / "model.npz").scale == 3
+    for name in ("before_after.png", "loss.png", "filters.png"):
+        assert (out / name).stat().st_size > 10_000
+
+    again = run_toy("--out", out)
+    assert again.returncode == 1
+    assert "exists already" in again.stderr
+    assert "Traceback" not in again.stderr
+
+
+@pytest.mark.parametrize("photos", ["absent", "."])
+def test_the_toy_refuses_a_folder_without_photographs(tmp_path, photos):
+    done = run_toy("--out", tmp_path / "toy", "--photos", tmp_path / photos)
+    assert done.returncode == 1
+    assert done.stderr.startswith("train_toy.py: error:")
+    assert "Traceback" not in done.stderr

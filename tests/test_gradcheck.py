@@ -1,0 +1,165 @@
+"""The checker passes what is right and catches what is wrong."""
+
+import numpy as np
+import pytest
+
+from srcnn_np import layers, loss
+from srcnn_np.conv import columns, conv2d_backward, direct, naive, pad_backward
+from srcnn_np.gradcheck import check_gradients, check_network, standard_checks
+from srcnn_np.network import SRCNN
+
+
+def test_everything_this_package_differentiates():
+    rows = 0
+    for what, backend, gradient, checks in standard_checks():
+        rows += 1
+        for method, check in checks.items():
+            assert check.passes(method), (what, backend, gradient, method, check)
+    assert rows > 40
+
+
+def errors_of_network(method, backend="im2col"):
+    rng = np.random.default_rng(0)
+    net = SRCNN("3-1-3", filters=(3, 2), border="zero", backend=backend)
+    for name, b in net.params.items():
+        if name.endswith(".b"):
+            b += 0.05
+    x, target = rng.random((2, 1, 6, 5)), rng.random((2, 1, 6, 5))
+    return check_network(net, x, target, method=method)
+
+
+def flipped_kernel(monkeypatch):
+    right = columns.input_gradient
+
+    def wrong(dy, w, x_shape, stride):
+        return right(dy, w[:, :, ::-1, ::-1], x_shape, stride)
+
+    monkeypatch.setattr(columns, "input_gradient", wrong)
+
+
+def lost_bias_gradient(monkeypatch):
+    def wrong(*arguments, **options):
+        dx, dw, db = conv2d_backward(*arguments, **options)
+        return dx, dw, 0 * db
+
+    monkeypatch.setattr(layers, "conv2d_backward", wrong)
+
+
+def padding_off_by_one(monkeypatch):
+    def wrong(dy, pads, fill):
+        top, bottom, left, right = pads
+        return pad_backward(dy, (top + 1, bottom - 1, left, right) if bottom else pads, fill)
+
+    monkeypatch.setattr(layers, "pad_backward", wrong)
+
+
+def missing_relu_mask(monkeypatch):
+    monkeypatch.setattr(layers, "relu_backward", lambda dy, x: dy)
+
+
+def gradient_averaged_twice(monkeypatch):
+    def wrong(y, target):
+        return loss.mse_backward(y, target) / len(y)
+
+    monkeypatch.setattr("srcnn_np.gradcheck.mse_backward", wrong)
+
+
+@pytest.mark.parametrize("method", ["differences", "complex step"])
+@pytest.mark.parametrize(
+    "plant",
+    [
+        flipped_kernel,
+        lost_bias_gradient,
+        padding_off_by_one,
+        missing_relu_mask,
+        gradient_averaged_twice,
+    ],
+)
+def test_planted_bugs_are_caught(monkeypatch, plant, method):
+    assert all(check.passes(method) for check in errors_of_network(method).values())
+    plant(monkeypatch)
+    worst = max(check.error for check in errors_of_network(method).values())
+    assert worst > 0.05
+
+
+@pytest.mark.parametrize("backend", [naive, columns, direct], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("gradient", ["weight_gradient", "input_gradient"])
+def test_one_value_wrong_in_one_backend_is_caught(monkeypatch, backend, gradient):
+    right = getattr(backend, gradient)
+
+    def wrong(*arguments):
+        result = right(*arguments)
+        result[-1, -1, -1, -1] *= 1.001
+        return result
+
+    monkeypatch.setattr(backend, gradient, wrong)
+    assert any(
+        not check.passes("differences")
+        for what, _, _, checks in standard_checks()
+        for check in checks.values()
+        if what.startswith("conv2d")
+    )
+
+
+def test_nan_gradients_are_caught():
+    checks = check_gradients(
+        lambda x: x**2, lambda dy, x: {"x": dy * np.nan}, {"x": np.array([1.0, 2.0])}
+    )
+    assert not checks["x"].passes("differences")
+
+
+def test_a_difference_across_a_kink_is_skipped_and_counted():
+    x = np.array([-1.0, 3e-5, 1.0])
+
+    def check(pieces):
+        return check_gradients(
+            layers.relu_forward,
+            lambda dy, x: {"x": layers.relu_backward(dy, x)},
+            {"x": x},
+            pieces=pieces,
+        )["x"]
+
+    assert not check(None).passes("differences")
+    openly = check(lambda x: x > 0)
+    assert openly.passes("differences")
+    assert (openly.compared, openly.skipped) == (2, 1)
+
+
+def test_nothing_compared_is_not_a_pass():
+    check = check_gradients(
+        layers.relu_forward,
+        lambda dy, x: {"x": layers.relu_backward(dy, x)},
+        {"x": np.zeros(2)},
+        pieces=lambda x: x > 0,
+    )["x"]
+    assert (check.compared, check.skipped) == (0, 2)
+    assert not check.passes("differences")
+
+
+def test_a_constant_function_has_no_gradient():
+    check = check_gradients(
+        lambda x: 0 * x, lambda dy, x: {"x": 0 * dy}, {"x": np.ones(3)}, method="complex step"
+    )["x"]
+    assert check.passes("complex step")
+
+
+def test_differences_and_complex_step_of_any_function():
+    rng = np.random.default_rng(0)
+    inputs = {"a": rng.random((2, 3)), "b": rng.random((3, 2))}
+
+    def backward(dy, a, b):
+        d = dy * np.cos(a @ b)
+        return {"a": d @ b.T, "b": a.T @ d}
+
+    for method, limit in (("differences", 1e-7), ("complex step", 1e-13)):
+        checks = check_gradients(lambda a, b: np.sin(a @ b), backward, inputs, method=method)
+        assert all(check.error < limit for check in checks.values())
+
+
+def test_checking_leaves_the_network_as_it_was():
+    net = SRCNN("3-1-3", filters=(2, 2)).astype(np.float64)
+    before = {name: p.copy() for name, p in net.params.items()}
+    x = np.random.default_rng(0).random((1, 1, 6, 6))
+    check_network(net, x, x[:, :, 2:4, 2:4])
+    for name, p in net.params.items():
+        np.testing.assert_array_equal(p, before[name])

@@ -1,0 +1,214 @@
+"""Whole networks: shapes, parameters, whole pictures, and the two further systems."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from srcnn_np import SRCNN, ClippedLeakyReLU, Conv2D, InputError, ReLU, Sequential
+from srcnn_np.conv import pad_forward
+from srcnn_np.data import cut_sub_images, draw_pictures
+from srcnn_np.evaluation import evaluate_picture
+from srcnn_np.gradcheck import check_network
+from srcnn_np.loss import mse_backward, mse_forward
+from srcnn_np.model import Model, load_model, save_model
+from srcnn_np.optim import SGD, Adam
+
+
+@pytest.mark.parametrize(
+    "structure, weights, parameters",
+    [("9-1-5", 8032, 8129), ("9-3-5", 24416, 24513), ("9-5-5", 57184, 57281)],
+)
+def test_parameter_counts_of_the_paper(structure, weights, parameters):
+    params = SRCNN(structure).params
+    assert sum(p.size for name, p in params.items() if name.endswith(".w")) == weights
+    assert sum(p.size for p in params.values()) == parameters
+
+
+def test_a_9_1_5_predicts_the_central_21_of_33():
+    net = SRCNN()
+    assert net.forward(np.zeros((2, 1, 33, 33), np.float32)).shape == (2, 1, 21, 21)
+    assert net.margin == net.reach == (6, 6, 6, 6)
+    assert SRCNN(border="zero").margin == (0, 0, 0, 0)
+
+
+def layer_by_layer(net, picture, once):
+    """The definition of `predict`, in one piece."""
+    x = np.moveaxis(np.atleast_3d(picture), 2, 0)[None]
+    if once:
+        x = pad_forward(x, net.margin, "replicate")
+    for layer in net.layers.values():
+        if isinstance(layer, Conv2D):
+            kh, kw = layer.kernel
+            pads = ((kh - 1) // 2, kh // 2, (kw - 1) // 2, kw // 2)
+            if layer.border != "valid" or not once:
+                x = pad_forward(x, pads, "zero" if layer.border == "zero" else "replicate")
+            x = layer.convolve(x)
+        else:
+            x = layer.forward(x)
+    return np.moveaxis(x[0], 0, 2).reshape(picture.shape)
+
+
+@given(
+    size=st.tuples(st.integers(1, 40), st.integers(1, 12)),
+    kernels=st.lists(st.tuples(st.integers(1, 6), st.integers(1, 6)), min_size=1, max_size=3),
+    border=st.sampled_from(["valid", "zero", "replicate"]),
+    predict_border=st.sampled_from(["replicate", "replicate-once"]),
+    strip=st.integers(1, 60),
+    channels=st.sampled_from([1, 3]),
+)
+def test_predict_in_strips_equals_predict_in_one_piece(
+    size, kernels, border, predict_border, strip, channels
+):
+    counts = [channels, *[2] * (len(kernels) - 1), channels]
+    layers = []
+    for (C, K), kernel in zip(pairwise(counts), kernels, strict=True):
+        layers += [Conv2D(C, K, kernel, border=border, backend="im2col"), ReLU()]
+    net = Sequential(layers, predict_border=predict_border).astype(np.float64)
+    shape = size if channels == 1 else (*size, channels)
+    picture = np.random.default_rng(0).random(shape)
+    expected = layer_by_layer(net, picture, predict_border == "replicate-once")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("srcnn_np.network._STRIP_PIXELS", strip)
+        actual = net.predict(picture)
+    np.testing.assert_allclose(actual, expected, atol=1e-12)
+
+
+def test_predict_agrees_with_forward_inside():
+    rng = np.random.default_rng(0)
+    net = SRCNN("5-3-3", filters=(6, 4))
+    picture = rng.random((30, 25), dtype=np.float32)
+    inner = net.forward(picture[None, None])[0, 0]
+    np.testing.assert_allclose(net.predict(picture)[4:-4, 4:-4], inner, atol=1e-6)
+
+
+def test_predict_refuses_what_is_no_picture_for_it():
+    with pytest.raises(ValueError, match=r"the network takes \(H, W\)"):
+        SRCNN().predict(np.zeros((5, 5, 3)))
+    with pytest.raises(ValueError, match=r"the network takes \(H, W, 3\)"):
+        SRCNN(channels=3).predict(np.zeros((5, 5)))
+    with pytest.raises(ValueError, match="has shape"):
+        SRCNN().predict(np.zeros((0, 5)))
+    with pytest.raises(ValueError, match="stride"):
+        Sequential([Conv2D(1, 1, 3, stride=2)]).predict(np.zeros((5, 5)))
+
+
+def test_a_picture_smaller_than_the_network_is_refused_by_forward_but_not_by_predict():
+    with pytest.raises(ValueError, match="does not fit"):
+        SRCNN().forward(np.zeros((1, 1, 12, 33), np.float32))
+    assert SRCNN().predict(np.zeros((1, 1))).shape == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "init, deviation",
+    [("he", np.sqrt(2 / 1600)), ("glorot", np.sqrt(2 / (96 * 25))), ("gaussian", 0.001)],
+)
+def test_initialisations(init, deviation):
+    w = SRCNN("9-5-5", init=init, seed=3).params["conv2.w"]  # (32, 64, 5, 5)
+    assert w.std() == pytest.approx(deviation, rel=0.02)
+    assert abs(w.mean()) < 0.02 * deviation
+    same, other = SRCNN("9-5-5", init=init, seed=3), SRCNN("9-5-5", init=init, seed=4)
+    np.testing.assert_array_equal(same.params["conv2.w"], w)
+    assert not np.array_equal(other.params["conv2.w"], w)
+    assert not any(p.any() for name, p in same.params.items() if name.endswith(".b"))
+
+
+@pytest.mark.parametrize("structure", ["", "9", "a-b-c", "9-1-0", "9--5", "9-1-5-", "-9-1-5"])
+def test_an_unknown_structure_is_refused(structure):
+    with pytest.raises(InputError, match="structure"):
+        SRCNN(structure)
+
+
+def test_other_unknown_settings_are_refused():
+    with pytest.raises(InputError, match="needs 2 filter counts"):
+        SRCNN("9-1-5", filters=(64,))
+    with pytest.raises(InputError, match="unknown init 'xavier'"):
+        SRCNN(init="xavier")
+    with pytest.raises(ValueError, match="at least one layer"):
+        Sequential([])
+    with pytest.raises(ValueError, match="unknown predict_border"):
+        Sequential([ReLU()], predict_border="mirror")
+
+
+def losses_while_training(net, optimiser, x, target, updates):
+    losses = []
+    for _ in range(updates):
+        y = net.forward(x)
+        losses.append(mse_forward(y, target))
+        net.backward(mse_backward(y, target))
+        optimiser.step(net.params, net.grads)
+    return losses
+
+
+def test_the_lasagne_notebooks_network(tmp_path):
+    """5-1-3, colour, zero borders, a ReLU after the last layer too, Glorot, Nesterov."""
+    layers = []
+    for C, K, kernel in ((3, 32, 5), (32, 32, 1), (32, 3, 3)):
+        layers += [Conv2D(C, K, kernel, border="zero"), ReLU()]
+    net = Sequential(layers, init="glorot", seed=1)
+    rng = np.random.default_rng(0)
+    picture = np.dstack([p for p in draw_pictures(3, size=64)])
+    sub_images = cut_sub_images([picture], 2, size=32, stride=8, margin=net.margin)
+    x, target = sub_images.batch(rng.permutation(len(sub_images))[:20])
+    assert x.shape == target.shape == (20, 3, 32, 32)
+    losses = losses_while_training(net, SGD(0.01, 0.9, nesterov=True), x, target, 60)
+    assert losses[-1] < 0.2 * losses[0]
+
+    model = Model(net, 2, colour="ycbcr")
+    save_model(tmp_path / "lasagne.npz", model)
+    loaded = load_model(tmp_path / "lasagne.npz")
+    assert list(loaded.network.layers) == ["conv1", "relu1", "conv2", "relu2", "conv3", "relu3"]
+    np.testing.assert_array_equal(loaded.network.predict(picture), net.predict(picture))
+    measures = evaluate_picture(picture, 2, loaded)
+    assert measures["model"]["psnr"] > 10
+
+    small = Sequential(
+        [Conv2D(3, 2, 3, border="zero"), ReLU(), Conv2D(2, 3, 1, border="zero"), ReLU()],
+        init="glorot",
+    )
+    x = rng.random((2, 3, 5, 4))
+    for check in check_network(small, x, rng.random(x.shape)).values():
+        assert check.passes("differences")
+
+
+def test_theanonsrs_network(tmp_path):
+    """A stack of 3 x 3, nearest neighbour, one border for all, clipped leaky ReLU, Adam."""
+    counts = (1, 32, 32, 32, 1)
+    layers = []
+    for C, K in pairwise(counts):
+        layers += [Conv2D(C, K, 3), ClippedLeakyReLU()]
+    net = Sequential(layers, predict_border="replicate-once", seed=1)
+    assert net.margin == (4, 4, 4, 4)
+    for name, b in net.params.items():
+        if name.endswith(".b"):  # else most units begin on a flat piece
+            b += 0.1
+    pictures = draw_pictures(2, size=64)
+    sub_images = cut_sub_images(
+        pictures, 2, size=24, stride=10, margin=net.margin, enlarge_by="nearest"
+    )
+    x, target = sub_images.batch(np.arange(20))
+    assert target.shape == (20, 1, 16, 16)
+    rates = {"conv1": 1.0, "conv4": 0.5}
+    losses = losses_while_training(net, Adam(1e-3, layer_rates=rates), x, target, 60)
+    assert losses[-1] < 0.5 * losses[0]
+
+    save_model(tmp_path / "theanonsr.npz", Model(net, 2, enlarge="nearest"))
+    loaded = load_model(tmp_path / "theanonsr.npz")
+    assert (loaded.enlarge, loaded.network.predict_border) == ("nearest", "replicate-once")
+    picture = pictures[0] / np.float32(255)
+    np.testing.assert_array_equal(loaded.network.predict(picture), net.predict(picture))
+    assert evaluate_picture(pictures[0], 2, loaded)["model"]["psnr"] > 10
+
+
+def test_a_true_convolution_is_this_one_with_turned_filters():
+    from scipy.signal import convolve2d
+
+    rng = np.random.default_rng(0)
+    net = Sequential([Conv2D(1, 1, 3)]).astype(float)
+    filters, picture = rng.random((3, 3)), rng.random((8, 7))
+    net.layers["conv1"].params["w"] = filters[None, None, ::-1, ::-1]
+    np.testing.assert_allclose(
+        net.forward(picture[None, None])[0, 0], convolve2d(picture, filters, "valid")
+    )
