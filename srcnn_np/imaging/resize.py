@@ -63,7 +63,7 @@ def imresize(
     Examples
     --------
     >>> imresize(np.array([[0.0, 1.0]]), size=(1, 4)).round(3)
-    array([[-0.046,  0.227,  0.773,  1.046]])
+    array([[-0.094,  0.203,  0.797,  1.094]])
     """
     if picture.ndim not in (2, 3) or picture.size == 0:
         raise ValueError(
