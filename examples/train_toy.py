@@ -18,7 +18,7 @@ import numpy as np
 
 from srcnn_np import RECIPES, SRCNN, InputError, Model, draw_pictures, save_model, train
 from srcnn_np.data import hold_out, read_folder, shrink, to_channels
-from srcnn_np.evaluation import evaluate_picture
+from srcnn_np.evaluation import check_measurable, evaluate_picture
 from srcnn_np.imaging import Picture, enlarge
 from srcnn_np.output import check_output, writing
 from srcnn_np.training import History
@@ -31,18 +31,19 @@ def main() -> None:
     """Draw, train, measure, show."""
     options = parse_arguments()
     out = Path(options.out)
+    photos = scikit_image_photos() if options.photos is None else read_folder(options.photos)[0]
+    for photo in photos.values():
+        check_measurable(photo, SCALE)
     out.mkdir(parents=True, exist_ok=True)
     for name in OUTPUTS:
         check_output(out / name, force=options.force)
-    photos = read_folder(options.photos)[0] if options.photos else scikit_image_photos()
 
     start = time.monotonic()
-    pictures, held_out = hold_out(draw_pictures(48, seed=options.seed))
+    pictures, held_out = hold_out(draw_pictures(48, seed=options.seed), SCALE)
     print(f"drew {len(pictures) + len(held_out)} pictures in {time.monotonic() - start:.1f} s")
 
     recipe = replace(RECIPES["fast"], epochs=4.5)
-    model = Model(SRCNN("9-1-5", init=recipe.init, seed=options.seed), SCALE)
-    before = model.network.params["conv1.w"][:, 0].copy()  # (64, 9, 9)
+    model = Model(SRCNN("9-1-5"), SCALE)
     history = train(model, pictures, held_out, recipe, seed=options.seed)
     model.network.params = history.best
 
@@ -55,7 +56,7 @@ def main() -> None:
     print_row("mean", mean)
 
     save_model(out / "model.npz", model, force=options.force)
-    save_figures(out, model, before, history, photos, options.force)
+    save_figures(out, model, history, photos, options)
     result = {
         "scale": SCALE,
         "images": images,
@@ -73,9 +74,12 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--photos", metavar="DIR", help="measure on these photographs")
     parser.add_argument("--out", metavar="DIR", default="toy", help="where results go (toy)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="a whole number of at least 0")
     parser.add_argument("--force", action="store_true", help="replace results of an earlier run")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.seed < 0:
+        parser.error("--seed is a whole number of at least 0")
+    return options
 
 
 def scikit_image_photos() -> dict[str, np.ndarray]:
@@ -100,22 +104,22 @@ def mean_psnr(images: list[dict], method: str) -> float:
 def save_figures(
     out: Path,
     model: Model,
-    before: np.ndarray,
     history: History,
     photos: dict[str, np.ndarray],
-    force: bool,
+    options: argparse.Namespace,
 ) -> None:
     """Write before_after.png, loss.png and filters.png."""
     import matplotlib
 
     matplotlib.use("Agg")  # draws to files, needs no screen
+    start = SRCNN("9-1-5", init=RECIPES["fast"].init, seed=options.seed)
     figures = {
         "before_after.png": before_after(model, photos),
         "loss.png": loss_curve(history),
-        "filters.png": first_layer(model, before),
+        "filters.png": first_layer(model, start),
     }
     for name, figure in figures.items():
-        with writing(out / name, force=force) as part:
+        with writing(out / name, force=options.force) as part:
             figure.savefig(part, dpi=120)
 
 
@@ -128,13 +132,13 @@ def before_after(model: Model, photos: dict[str, np.ndarray]):
         len(shown), 3, figsize=(9, 3.2 * len(shown)), squeeze=False, layout="constrained"
     )
     for row, (name, photo) in zip(axes, shown, strict=True):
-        truth, small = shrink(photo, SCALE)
+        target, small = shrink(photo, SCALE)
         plain = enlarge(small, SCALE)
         restored = model.network.predict(plain)
-        side = min(120, *truth.shape)
-        top, left = ((n - side) // 3 for n in truth.shape)
+        side = min(120, *target.shape)
+        top, left = ((n - side) // 3 for n in target.shape)
         titles = (f"{name}, bicubic", "SRCNN", "original")
-        for axis, title, picture in zip(row, titles, (plain, restored, truth), strict=True):
+        for axis, title, picture in zip(row, titles, (plain, restored, target), strict=True):
             piece = picture[top : top + side, left : left + side]
             axis.imshow(piece, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             axis.set_title(title)
@@ -156,12 +160,12 @@ def loss_curve(history: History):
     return figure
 
 
-def first_layer(model: Model, before: np.ndarray):
+def first_layer(model: Model, start: SRCNN):
     """The 64 filters of the first layer, and what training added to the random start."""
     from matplotlib import pyplot
 
     after = model.network.params["conv1.w"][:, 0]  # (64, 9, 9)
-    learnt = after - before
+    learnt = after - start.params["conv1.w"][:, 0]
     order = np.argsort(-np.abs(learnt).sum(axis=(1, 2)))  # what changed most comes first
     figure = pyplot.figure(figsize=(13, 7), layout="constrained")
     titles = ("first-layer filters", "what training added to their random start")
@@ -177,5 +181,5 @@ def first_layer(model: Model, before: np.ndarray):
 if __name__ == "__main__":
     try:
         main()
-    except InputError as error:
+    except (InputError, OSError) as error:
         sys.exit(f"train_toy.py: error: {error}")

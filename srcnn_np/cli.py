@@ -19,9 +19,14 @@ SCALES = (2, 3, 4)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code: 0, 1 for bad input, 2 for a bad command line."""
     options = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):  # file names may be no text at all
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     options.command = shlex.join(["srcnn-np", *(sys.argv[1:] if arguments is None else arguments)])
     try:
-        return options.run(options) or 0
+        code = options.run(options) or 0
+        sys.stdout.flush()
+        return code
     except InputError as error:
         return _complain(str(error))
     except MemoryError:
@@ -32,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{where}{error.strerror or error}")
 
 
 def upscale(options: argparse.Namespace) -> int:
@@ -40,24 +48,30 @@ def upscale(options: argparse.Namespace) -> int:
     from .model import default_model, load_model
 
     source = Path(options.input)
-    if source.is_dir() and options.compare:
+    if source.is_dir() and options.compare is not None:
         raise InputError(f"--compare goes with one picture, but {source} is a folder")
-    model = load_model(options.model) if options.model else default_model(options.scale)
+    model = default_model(options.scale) if options.model is None else load_model(options.model)
     model.check_scale(options.scale)
     if not source.is_dir():
-        target = Path(options.output) if options.output else source.parent
+        target = source.parent if options.output is None else Path(options.output)
         if target.is_dir():
             target = target / f"{source.stem}_x{options.scale}.png"
         _upscale_one(source, target, model, options)
         return 0
 
     paths = list_pictures(source)
-    folder = Path(options.output or f"{source.resolve()}_x{options.scale}")
-    stems = [path.stem for path in paths]
-    # a.jpg and a.png must not end up as one file.
-    names = [path.stem if stems.count(path.stem) == 1 else path.name for path in paths]
+    folder = Path(
+        f"{source.resolve()}_x{options.scale}" if options.output is None else options.output
+    )
+    names = [path.stem for path in paths]
+    if len(set(names)) < len(names):  # a.jpg and a.png must not end up as one file
+        names = [path.name for path in paths]
     targets = [folder / f"{name}_x{options.scale}.png" for name in names]
     _make_folder(folder)
+    inputs = {path.resolve() for path in paths}
+    for target in targets:
+        if target.resolve() in inputs:
+            raise InputError(f"{target} is one of the pictures to enlarge; give another folder")
     if not options.force and any(target.exists() for target in targets):
         there = next(target for target in targets if target.exists())
         raise InputError(f"{there} exists already; give another folder, or --force to replace it")
@@ -75,20 +89,22 @@ def upscale(options: argparse.Namespace) -> int:
 
 def _upscale_one(source: Path, target: Path, model, options: argparse.Namespace) -> None:
     from .imaging import read_picture, write_picture
-    from .imaging.files import picture_format
+    from .imaging.files import check_format, picture_format
     from .output import check_output
     from .upscaling import beside, upscale
 
-    outputs = [Path(path) for path in (target, options.compare) if path]
+    outputs = [Path(path) for path in (target, options.compare) if path is not None]
     if len({path.resolve() for path in outputs}) < len(outputs):
         raise InputError(f"{target} cannot be both the result and the comparison")
     for path in outputs:
         picture_format(path)
         check_output(path, force=options.force)
     picture = read_picture(source)
+    for path in outputs:
+        check_format(path, picture)
     result = upscale(picture, options.scale, model)
     write_picture(target, result, force=options.force)
-    if options.compare:
+    if options.compare is not None:
         plain = upscale(picture, options.scale)
         write_picture(options.compare, beside(plain, result), force=options.force)
     H, W = result.pixels.shape[:2]
@@ -102,13 +118,13 @@ def evaluate(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from .evaluation import evaluate
-    from .model import default_model, default_name, load_model
+    from .model import default_name, load_model
     from .output import check_output, writing
 
-    if options.json:
+    if options.json is not None:
         check_output(options.json, force=options.force)
-    model = load_model(options.model) if options.model else default_model(options.scale)
-    name = options.model or default_name(options.scale)
+    name = default_name(options.scale) if options.model is None else options.model
+    model = load_model(name)
     report = evaluate(
         options.folder,
         options.scale,
@@ -127,9 +143,11 @@ def evaluate(options: argparse.Namespace) -> None:
             for method in ("bicubic", "model")
         )
         print(f"{row['name']:{width}}  {figures}")
-    if options.json:
+    if options.json is not None:
         with writing(options.json, force=options.force) as part:
-            part.write_text(json.dumps(report, indent=1) + "\n")
+            # Equal pictures have an infinite PSNR, for which JSON has no word.
+            text = json.dumps(report, indent=1).replace(": Infinity", ": null")
+            part.write_text(text + "\n")
 
 
 def train(options: argparse.Namespace) -> None:
@@ -151,7 +169,7 @@ def train(options: argparse.Namespace) -> None:
     recipe = RECIPES[options.recipe]
     changes = {name: getattr(options, name) for name in ("epochs", "rate", "batch")}
     recipe = replace(recipe, **{name: value for name, value in changes.items() if value})
-    network = SRCNN(options.arch, filters=options.filters, init=recipe.init, seed=options.seed)
+    network = SRCNN(options.arch, filters=options.filters)
     if options.folder is None:
         pictures = draw_pictures(options.drawn, seed=options.seed)
         source = f"{options.drawn} drawn pictures"
@@ -160,8 +178,9 @@ def train(options: argparse.Namespace) -> None:
         pictures = list(found.values())
         source = f"{len(pictures)} pictures of {Path(options.folder).resolve().name}"
         if skipped:
-            print(f"skipped {len(skipped)} files that are not pictures: {', '.join(skipped[:5])}")
-    pictures, held_out = hold_out(pictures)
+            names = ", ".join(skipped[:5]) + (", ..." if len(skipped) > 5 else "")
+            print(f"skipped {len(skipped)} files that are no pictures or damaged: {names}")
+    pictures, held_out = hold_out(pictures, options.scale, recipe.size)
     model = Model(network, options.scale, training={"pictures": source, "command": options.command})
     history = train(model, pictures, held_out, recipe, seed=options.seed, out=options.out)
     print(
@@ -177,7 +196,7 @@ def models(options: argparse.Namespace) -> None:
 
     from .model import default_name, load_model, shipped_models
 
-    if options.name:
+    if options.name is not None:
         print(json.dumps(load_model(options.name).card(), indent=1))
         return
     defaults = {default_name(scale) for scale in SCALES}
@@ -225,8 +244,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    def command(run, name, description, parser_of=commands):
-        sub = parser_of.add_parser(name, help=description, description=description)
+    def command(run, name, description):
+        sub = commands.add_parser(name, help=description, description=description)
         sub.set_defaults(run=run)
         return sub
 

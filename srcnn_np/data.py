@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw
 from .conv.geometry import Pads
 from .errors import InputError
 from .imaging import Picture, enlarge, imresize, list_pictures, read_picture, rgb_to_ycbcr
+from .imaging.resize import Enlargement
 
 
 def draw_pictures(count: int, *, size: int = 256, seed: int = 0) -> list[np.ndarray]:
@@ -103,20 +104,39 @@ def read_folder(
     return pictures, [name for name in files if name not in pictures]
 
 
-def hold_out(pictures: list[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def hold_out(
+    pictures: list[np.ndarray], scale: int, size: int = 33
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Split off every tenth picture, from the first on, to measure progress on.
+
+    Parameters
+    ----------
+    pictures : list of (H, W) or (H, W, 3) arrays
+    scale : int
+    size : int
+        Side of a sub-image. Smaller pictures are left out.
+
+    Returns
+    -------
+    pictures, held_out : lists of arrays
 
     Raises
     ------
     InputError
-        If there are fewer than two pictures.
+        If fewer than two are left.
     """
-    if len(pictures) < 2:
+    large = [picture for picture in pictures if is_large_enough(picture, scale, size)]
+    if len(large) < 2:
         raise InputError(
-            f"{len(pictures)} picture is too few: one is needed to learn from and another to "
-            "measure progress on"
+            f"{len(large)} of {len(pictures)} pictures are as large as a sub-image of "
+            f"{size} x {size}, but two are needed: to learn from, and to measure progress on"
         )
-    return [p for n, p in enumerate(pictures) if n % 10], pictures[::10]
+    return [picture for n, picture in enumerate(large) if n % 10], large[::10]
+
+
+def is_large_enough(picture: np.ndarray, scale: int, size: int) -> bool:
+    """Whether a sub-image of size x size fits, after `shrink` has cropped the picture."""
+    return min(picture.shape[:2]) // scale * scale >= size
 
 
 def to_channels(picture: Picture, colour: Literal["luma", "ycbcr"] = "luma") -> np.ndarray:
@@ -132,7 +152,7 @@ def to_channels(picture: Picture, colour: Literal["luma", "ycbcr"] = "luma") -> 
 
 
 def shrink(picture: np.ndarray, scale: int) -> tuple[np.ndarray, np.ndarray]:
-    """A picture as the truth, and the small picture that it is to be restored from.
+    """A picture as the target, and the small picture that it is to be restored from.
 
     Parameters
     ----------
@@ -141,15 +161,28 @@ def shrink(picture: np.ndarray, scale: int) -> tuple[np.ndarray, np.ndarray]:
 
     Returns
     -------
-    truth : (h, w) or (h, w, 3) float64 array in [0, 1]
+    target : (h, w) or (h, w, 3) float64 array in [0, 1]
         The picture without the rows at the bottom and columns at the right that are
         too many for both sides to divide by the scale.
     small : (h / scale, w / scale) or (h / scale, w / scale, 3) float64 array
         `imresize` of it, not rounded.
+
+    Raises
+    ------
+    InputError
+        If a side is shorter than the scale.
+    TypeError
+        If the picture is not uint8.
     """
+    if picture.dtype != np.uint8:
+        raise TypeError(f"the picture is {picture.dtype}; give uint8")
     H, W = (side // scale for side in picture.shape[:2])
-    truth = picture[: scale * H, : scale * W] / 255
-    return truth, imresize(truth, size=(H, W))
+    if min(H, W) == 0:
+        raise InputError(
+            f"a picture of {picture.shape[1]} x {picture.shape[0]} is too small for scale {scale}"
+        )
+    target = picture[: scale * H, : scale * W] / 255
+    return target, imresize(target, size=(H, W))
 
 
 @dataclass
@@ -160,7 +193,7 @@ class SubImages:
     ----------
     given : list of (C, H, W) float32 arrays
         Pictures shrunk and enlarged again.
-    truths : list of (C, H, W) float32 arrays
+    targets : list of (C, H, W) float32 arrays
         The same pictures before that.
     places : (M, 3) int array
         Of each sub-image its picture, first row and first column.
@@ -171,7 +204,7 @@ class SubImages:
     """
 
     given: list[np.ndarray]
-    truths: list[np.ndarray]
+    targets: list[np.ndarray]
     places: np.ndarray
     size: int
     margin: Pads
@@ -203,7 +236,7 @@ class SubImages:
         for n, (p, i, j) in enumerate(self.places[indices]):
             how = 0 if turns is None else turns[n]
             x[n] = turn(self.given[p][:, i : i + size, j : j + size], how)
-            target[n] = turn(self.truths[p][:, i : i + size, j : j + size], how)
+            target[n] = turn(self.targets[p][:, i : i + size, j : j + size], how)
         return x, target[:, :, top : size - bottom, left : size - right]
 
 
@@ -214,7 +247,7 @@ def cut_sub_images(
     size: int = 33,
     stride: int = 14,
     margin: Pads = (0, 0, 0, 0),
-    enlarge_by: str = "bicubic",
+    enlargement: Enlargement = "bicubic",
 ) -> SubImages:
     """Shrink and enlarge pictures, and lay a grid of sub-images over each.
 
@@ -227,7 +260,7 @@ def cut_sub_images(
         enlarged picture: 33 and 14 in the paper.
     margin : (top, bottom, left, right)
         Of the network, see `Sequential.margin`.
-    enlarge_by : "bicubic" or "nearest"
+    enlargement : "bicubic" or "nearest"
 
     Returns
     -------
@@ -243,22 +276,22 @@ def cut_sub_images(
             f"sub-images of {size} x {size} are too small: the network's filters take "
             f"{max(margin[0] + margin[1], margin[2] + margin[3])} pixels and leave none"
         )
-    given, truths, places = [], [], []
+    given, targets, places = [], [], []
     for picture in pictures:
-        truth, small = shrink(picture, scale)
-        H, W = truth.shape[:2]
-        if min(H, W) < size:
+        if not is_large_enough(picture, scale, size):
             continue
+        target, small = shrink(picture, scale)
+        H, W = target.shape[:2]
         rows, columns = range(0, H - size + 1, stride), range(0, W - size + 1, stride)
         places += [(len(given), i, j) for i in rows for j in columns]
-        given.append(_channels_first(enlarge(small, scale, enlarge_by)))
-        truths.append(_channels_first(truth))
+        given.append(_channels_first(enlarge(small, scale, enlargement)))
+        targets.append(_channels_first(target))
     if not places:
         raise InputError(
             f"none of {len(pictures)} pictures is as large as one sub-image of {size} x {size}; "
             "give larger pictures or smaller sub-images"
         )
-    return SubImages(given, truths, np.array(places), size, margin)
+    return SubImages(given, targets, np.array(places), size, margin)
 
 
 def turn(x: np.ndarray, how: int) -> np.ndarray:

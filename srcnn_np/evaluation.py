@@ -1,7 +1,7 @@
 """The paper's protocol: shrink a picture, enlarge it again, measure what is lost.
 
 1. Luma of the picture, rounded to whole numbers; bottom and right cropped so that
-   both sides divide by the scale. This is the truth.
+   both sides divide by the scale. This is the target.
 2. Shrunk and enlarged by bicubic interpolation, in floating point, without rounding.
 3. Through the network; clipped to [0, 1], times 255, rounded.
 4. As many pixels as the scale cut off each side; PSNR and SSIM of the rest.
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .data import shrink, to_channels
+from .data import is_large_enough, shrink, to_channels
 from .errors import InputError
 from .imaging import enlarge, list_pictures, psnr, read_picture, ssim
 from .model import Model
@@ -44,20 +44,17 @@ def evaluate(
     Raises
     ------
     InputError
-        If the folder holds no picture, one is damaged or too small to measure, or the
-        model was trained for another scale.
+        If the folder holds no picture, one is damaged or too small to measure, the
+        model was trained for another scale, or its result is not finite.
     """
     model.check_scale(scale)
     images = []
     for path in progress(list_pictures(folder)):
         picture = to_channels(read_picture(path), model.colour)
-        H, W = picture.shape[:2]
-        if min(H, W) // scale * scale < 11 + 2 * scale:
-            raise InputError(
-                f"{path} is too small ({W} x {H}) to be measured at scale {scale}: SSIM's window "
-                f"of 11 x 11 must fit within the border of {scale} that is cut off"
-            )
-        images.append({"name": path.name, **evaluate_picture(picture, scale, model)})
+        try:
+            images.append({"name": path.name, **evaluate_picture(picture, scale, model)})
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
     mean = {
         method: {key: float(np.mean([i[method][key] for i in images])) for key in ("psnr", "ssim")}
         for method in ("bicubic", "model")
@@ -79,22 +76,38 @@ def evaluate_picture(picture: np.ndarray, scale: int, model: Model) -> dict:
     -------
     measures : dict
         ``{"bicubic": {"psnr", "ssim"}, "model": {"psnr", "ssim"}}``, of luma.
+
+    Raises
+    ------
+    InputError
+        If the picture is too small to be measured, or the model's result is not finite.
     """
-    truth, small = shrink(picture, scale)
+    check_measurable(picture, scale)
+    target, small = shrink(picture, scale)
+    result = model.predict(enlarge(small, scale, model.enlargement))
     return {
-        "bicubic": measure(enlarge(small, scale), truth, scale),
-        "model": measure(model.network.predict(enlarge(small, scale, model.enlarge)), truth, scale),
+        "bicubic": measure(enlarge(small, scale), target, scale),
+        "model": measure(result, target, scale),
     }
 
 
-def measure(result: np.ndarray, truth: np.ndarray, scale: int) -> dict[str, float]:
+def check_measurable(picture: np.ndarray, scale: int) -> None:
+    """Raise an InputError where less than SSIM's window is left of a picture (H, W, ...)."""
+    if not is_large_enough(picture, scale, 11 + 2 * scale):
+        raise InputError(
+            f"a picture of {picture.shape[1]} x {picture.shape[0]} is too small to be measured at "
+            f"scale {scale}: SSIM's window of 11 x 11 must fit within the border that is cut off"
+        )
+
+
+def measure(result: np.ndarray, target: np.ndarray, scale: int) -> dict[str, float]:
     """PSNR (in dB) and SSIM of a result; parameters as `as_measured`."""
-    a, b = as_measured(result, scale), as_measured(truth, scale)
+    a, b = as_measured(result, scale), as_measured(target, scale)
     return {"psnr": psnr(a, b), "ssim": ssim(a, b)}
 
 
 def as_measured(x: np.ndarray, scale: int) -> np.ndarray:
-    """What of a result, or of the truth, is compared: steps 3 and 4 of the protocol.
+    """What of a result, or of the target, is compared: steps 3 and 4 of the protocol.
 
     Parameters
     ----------

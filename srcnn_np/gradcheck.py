@@ -49,7 +49,8 @@ class Check:
     Attributes
     ----------
     error : float
-        max |gradient - derivative| / max |derivative| over the values compared.
+        max |gradient - derivative| / max |derivative| over the values compared;
+        infinite where the gradient has another shape than its input.
     compared, skipped : int
         How many values were compared, and how many left out for a kink.
     """
@@ -114,7 +115,10 @@ def check_gradients(
         else:
             where = None if pieces is None else partial(_vary, pieces, inputs, name)
             derivative, skip = _differences(vary, inputs[name], dy, step or 1e-4, where)
-        wrong = np.abs(np.asarray(gradient) - derivative)[~skip]
+        if np.shape(gradient) != derivative.shape:
+            checks[name] = Check(np.inf, derivative.size, 0)
+            continue
+        wrong = np.abs(gradient - derivative)[~skip]
         size = np.abs(derivative[~skip]).max(initial=0.0)
         # A gradient that is 0 everywhere has no relative error.
         error = wrong.max(initial=0.0) / (size if size > 0 else 1.0)
@@ -151,6 +155,38 @@ def _complex_steps(
         beside[index] += 1j * step
         derivative[index] = (dy * f(beside).imag).sum() / step
     return derivative, np.zeros(x.shape, bool)
+
+
+def check_convolution(
+    x: np.ndarray,
+    w: np.ndarray,
+    b: np.ndarray,
+    *,
+    method: Method = "differences",
+    seed: int = 0,
+    **how: object,
+) -> dict[str, Check]:
+    """`check_gradients` of `conv2d_forward` with respect to x, w and b.
+
+    Parameters
+    ----------
+    x, w, b : float64 arrays
+        See `conv2d_forward`.
+    method, seed
+        See `check_gradients`.
+    **how
+        stride, padding and backend, for both convolution functions.
+    """
+
+    def forward(x, w, b):
+        dtype = np.result_type(x, w, b)  # one complex input makes all complex
+        return conv2d_forward(x.astype(dtype), w.astype(dtype), b.astype(dtype), **how)
+
+    def backward(dy, x, w, b):
+        return dict(zip("xwb", conv2d_backward(dy, x, w, **how), strict=True))
+
+    inputs = {"x": x, "w": w, "b": b}
+    return check_gradients(forward, backward, inputs, method=method, seed=seed)
 
 
 def check_layer(layer: Layer, x: np.ndarray, **options: object) -> dict[str, Check]:
@@ -196,7 +232,7 @@ def check_network(
         found = []
         for layer in network.layers.values():
             found.append(_piece(layer, x).ravel())
-            x = layer.forward(x, remember=False)
+            x = layer.apply(x)
         return np.concatenate(found)
 
     checks = check_gradients(forward, backward, {"x": x, **params}, pieces=pieces, **options)
@@ -227,21 +263,11 @@ def standard_checks(seed: int = 0) -> Iterator[tuple[str, str, str, dict[str, Ch
         for name in found["differences"]:
             yield backend, name, {method: found[method][name] for method in methods}
 
-    inputs = {
-        "x": rng.standard_normal((2, 2, 5, 6)),
-        "w": rng.standard_normal((3, 2, 3, 2)),
-        "b": rng.standard_normal(3),
-    }
+    arrays = [rng.standard_normal(shape) for shape in ((2, 2, 5, 6), (3, 2, 3, 2), (3,))]
     for stride, padding in ((1, 0), ((2, 1), (1, 2))):
         for backend in BACKENDS:
             how = {"stride": stride, "padding": padding, "backend": backend}
-
-            def backward(dy, x, w, b, how=how):
-                dx, dw, db = conv2d_backward(dy, x, w, **how)
-                return {"x": dx, "w": dw, "b": db}
-
-            check = partial(check_gradients, _convolution(how), backward, inputs)
-            for row in both(check, backend):
+            for row in both(partial(check_convolution, *arrays, **how), backend):
                 yield f"conv2d, stride {stride}, padding {padding}", *row
 
     x = rng.standard_normal((2, 2, 3, 4))
@@ -274,14 +300,6 @@ def standard_checks(seed: int = 0) -> Iterator[tuple[str, str, str, dict[str, Ch
                 b += rng.normal(0, 0.1, b.shape).astype(b.dtype)
         for row in both(partial(check_network, network, x, target), backend):
             yield "SRCNN 3-1-3 with its loss", *row
-
-
-def _convolution(how: dict) -> Callable:
-    def forward(x, w, b):
-        dtype = np.result_type(x, w, b)  # one complex input makes all complex
-        return conv2d_forward(x.astype(dtype), w.astype(dtype), b.astype(dtype), **how)
-
-    return forward
 
 
 def _padding_backward(fill: str) -> Callable:

@@ -6,12 +6,20 @@ backward, what backward needs, and hold the parameters and their gradients.
 Everywhere x goes in, y comes out, L is the loss, and d-something is ∂L/∂something.
 """
 
+import math
 from typing import Literal
 
 import numpy as np
 
-from .conv import conv2d_backward, conv2d_forward, pad_backward, pad_forward, same_pads
-from .conv.geometry import Pads, pair
+from .conv import (
+    BACKENDS,
+    conv2d_backward,
+    conv2d_forward,
+    pad_backward,
+    pad_forward,
+    same_pads,
+)
+from .conv.geometry import Fill, Pads, pair
 
 Border = Literal["valid", "zero", "replicate"]
 
@@ -22,8 +30,8 @@ def relu_forward(x: np.ndarray) -> np.ndarray:
 
 
 def relu_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """dx = dy where x > 0, else 0; at the kink x = 0 itself, 0 by convention."""
-    return dy * (x.real > 0)
+    """dx = dy · ∂y/∂x: dy where x > 0, else 0; so by convention at the kink x = 0 itself."""
+    return np.where(x.real <= 0, dy.dtype.type(0), dy)
 
 
 def leaky_relu_forward(x: np.ndarray, slope: float = 0.01) -> np.ndarray:
@@ -32,12 +40,12 @@ def leaky_relu_forward(x: np.ndarray, slope: float = 0.01) -> np.ndarray:
 
 
 def leaky_relu_backward(dy: np.ndarray, x: np.ndarray, slope: float = 0.01) -> np.ndarray:
-    """dx = dy where x > 0, else slope·dy."""
+    """dx = dy · ∂y/∂x: dy where x > 0, else slope·dy."""
     return np.where(x.real <= 0, dy.dtype.type(slope) * dy, dy)
 
 
 def clipped_leaky_relu_forward(x: np.ndarray) -> np.ndarray:
-    """TheanonSR's activation: a picture's range [0, 1] is kept, what leaves it pressed down.
+    """theanonSR's activation: a picture's range [0, 1] is kept, what leaves it pressed down.
 
     Identity on [1/256, 255/256]; slope 1/1280 on both sides of that; 0 below
     -1179/256 and 1 above 1535/256. (It jumps by 100/1280/256 at -1179/256, as given.)
@@ -52,7 +60,7 @@ def clipped_leaky_relu_forward(x: np.ndarray) -> np.ndarray:
 
 
 def clipped_leaky_relu_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """dx = dy times 0, 1/1280, 1, 1/1280, 0 on the five pieces of the forward function."""
+    """dx = dy · ∂y/∂x: dy times 0, 1/1280, 1, 1/1280, 0 on the five pieces."""
     low, high, slope, floor, ceiling = _CLIPPED
     r = x.real
     return np.select(
@@ -65,6 +73,8 @@ _CLIPPED = (1 / 256, 255 / 256, 1 / 1280, -1179 / 256, 1535 / 256)
 
 class Layer:
     """What a network is made of.
+
+    A kind of layer gives `apply`, y from x, and `gradient`, dx from dy and x.
 
     Attributes
     ----------
@@ -80,12 +90,13 @@ class Layer:
     def __init__(self) -> None:
         self.params: dict[str, np.ndarray] = {}
         self.grads: dict[str, np.ndarray] = {}
-        self._x: np.ndarray | None = None
+        self._remembered: tuple[np.ndarray, tuple[int, ...]] | None = None
 
-    def forward(self, x: np.ndarray, *, remember: bool = True) -> np.ndarray:
-        """y from x; `remember=False` where no `backward` follows saves keeping x."""
-        self._x = x if remember else None
-        return self._forward(x)
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """y from x, remembering x for `backward`."""
+        y = self.apply(x)
+        self._remembered = x, y.shape
+        return y
 
     def backward(self, dy: np.ndarray, *, need_dx: bool = True) -> np.ndarray | None:
         """dx from dy, for the x last given to `forward`; fills `grads`.
@@ -94,20 +105,27 @@ class Layer:
         ------
         RuntimeError
             If there was no `forward` to remember x from.
+        ValueError
+            If dy has not the shape of that y.
         """
-        if self._x is None:
+        if self._remembered is None:
             raise RuntimeError("backward was called before forward: there is no x to go back to")
-        return self._backward(dy, self._x, need_dx)
+        x, y_shape = self._remembered
+        if dy.shape != y_shape:
+            raise ValueError(f"dy has shape {dy.shape}, but y had {y_shape}")
+        return self.gradient(dy, x, need_dx)
+
+    def apply(self, x: np.ndarray) -> np.ndarray:
+        """y from x, remembering nothing."""
+        raise NotImplementedError
+
+    def gradient(self, dy: np.ndarray, x: np.ndarray, need_dx: bool) -> np.ndarray | None:
+        """dx from dy and x; fills `grads`. May be None unless `need_dx`."""
+        raise NotImplementedError
 
     def settings(self) -> dict:
         """The arguments that build this layer again, for a model file's card."""
         return {}
-
-    def _forward(self, x: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
-
-    def _backward(self, dy: np.ndarray, x: np.ndarray, need_dx: bool) -> np.ndarray | None:
-        raise NotImplementedError
 
 
 class Conv2D(Layer):
@@ -151,6 +169,8 @@ class Conv2D(Layer):
         super().__init__()
         if border not in ("valid", "zero", "replicate"):
             raise ValueError(f"unknown border {border!r}: choose valid, zero or replicate")
+        if backend not in BACKENDS:
+            raise ValueError(f"unknown backend {backend!r}: choose one of {', '.join(BACKENDS)}")
         channels = pair("(out_channels, in_channels)", (out_channels, in_channels), 1)
         self.kernel = pair("kernel", kernel, 1)
         self.stride = pair("stride", stride, 1)
@@ -175,29 +195,31 @@ class Conv2D(Layer):
         """Rows and columns (top, bottom, left, right) by which `forward` widens x."""
         return (0, 0, 0, 0) if self.border == "valid" else same_pads(self.kernel)
 
+    @property
+    def fill(self) -> Fill:
+        """What `forward` widens x with."""
+        return "zero" if self.border == "zero" else "replicate"
+
     def convolve(self, x: np.ndarray) -> np.ndarray:
-        """Y of the convolution alone, x (N, C, H, W) being widened already."""
+        """y of the convolution alone, x (N, C, H, W) being widened already."""
         w, b = self.params["w"], self.params["b"]
         return conv2d_forward(x, w, b, stride=self.stride, backend=self.backend)
 
-    def _widen(self, x: np.ndarray) -> np.ndarray:
-        return pad_forward(x, self.pads, "zero" if self.border == "zero" else "replicate")
+    def apply(self, x: np.ndarray) -> np.ndarray:
+        """y (N, K, OH, OW) from x (N, C, H, W)."""
+        return self.convolve(pad_forward(x, self.pads, self.fill))
 
-    def _forward(self, x: np.ndarray) -> np.ndarray:
-        return self.convolve(self._widen(x))
-
-    def _backward(self, dy: np.ndarray, x: np.ndarray, need_dx: bool) -> np.ndarray | None:
+    def gradient(self, dy: np.ndarray, x: np.ndarray, need_dx: bool) -> np.ndarray | None:
+        """dx from dy and x; dw and db go to `grads`."""
         dx, self.grads["w"], self.grads["b"] = conv2d_backward(
             dy,
-            self._widen(x),
+            pad_forward(x, self.pads, self.fill),
             self.params["w"],
             stride=self.stride,
             backend=self.backend,
             need_dx=need_dx,
         )
-        if dx is None:
-            return None
-        return pad_backward(dx, self.pads, "zero" if self.border == "zero" else "replicate")
+        return pad_backward(dx, self.pads, self.fill) if need_dx else None
 
 
 class ReLU(Layer):
@@ -205,40 +227,54 @@ class ReLU(Layer):
 
     kinks = (0.0,)
 
-    def _forward(self, x: np.ndarray) -> np.ndarray:
+    def apply(self, x: np.ndarray) -> np.ndarray:
+        """See `relu_forward`."""
         return relu_forward(x)
 
-    def _backward(self, dy: np.ndarray, x: np.ndarray, need_dx: bool) -> np.ndarray:
+    def gradient(self, dy: np.ndarray, x: np.ndarray, need_dx: bool) -> np.ndarray:
+        """See `relu_backward`."""
         return relu_backward(dy, x)
 
 
 class LeakyReLU(Layer):
-    """y = x where x > 0, else slope·x."""
+    """y = x where x > 0, else slope·x.
+
+    Parameters
+    ----------
+    slope : float
+        Finite.
+    """
 
     kinks = (0.0,)
 
     def __init__(self, slope: float = 0.01) -> None:
         super().__init__()
+        if not isinstance(slope, (int, float)) or not math.isfinite(slope):
+            raise ValueError(f"slope is {slope!r}; give a finite number")
         self.slope = slope
 
     def settings(self) -> dict:
         """The slope."""
         return {"slope": self.slope}
 
-    def _forward(self, x: np.ndarray) -> np.ndarray:
+    def apply(self, x: np.ndarray) -> np.ndarray:
+        """See `leaky_relu_forward`."""
         return leaky_relu_forward(x, self.slope)
 
-    def _backward(self, dy: np.ndarray, x: np.ndarray, need_dx: bool) -> np.ndarray:
+    def gradient(self, dy: np.ndarray, x: np.ndarray, need_dx: bool) -> np.ndarray:
+        """See `leaky_relu_backward`."""
         return leaky_relu_backward(dy, x, self.slope)
 
 
 class ClippedLeakyReLU(Layer):
-    """TheanonSR's activation, see `clipped_leaky_relu_forward`."""
+    """theanonSR's activation, see `clipped_leaky_relu_forward`."""
 
     kinks = (_CLIPPED[3], _CLIPPED[0], _CLIPPED[1], _CLIPPED[4])
 
-    def _forward(self, x: np.ndarray) -> np.ndarray:
+    def apply(self, x: np.ndarray) -> np.ndarray:
+        """See `clipped_leaky_relu_forward`."""
         return clipped_leaky_relu_forward(x)
 
-    def _backward(self, dy: np.ndarray, x: np.ndarray, need_dx: bool) -> np.ndarray:
+    def gradient(self, dy: np.ndarray, x: np.ndarray, need_dx: bool) -> np.ndarray:
+        """See `clipped_leaky_relu_backward`."""
         return clipped_leaky_relu_backward(dy, x)

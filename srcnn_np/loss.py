@@ -3,9 +3,9 @@
 What the mean is taken over is a choice that moves the gradient, and with it the
 useful learning rate, by a constant factor. Both choices in use:
 
-- over ``"values"``:  L = 1/(N·C·H·W) Σ (y - t)², independent of the batch's and the
+- over ``"values"``:  L = 1/(N·C·H·W) Σ (y - target)², independent of the batch's and the
   sub-image's size; PSNR = -10 log10 L for pictures in [0, 1]. The default.
-- over ``"pictures"``: L = 1/N Σ (y - t)², the paper's equation: C·H·W times larger
+- over ``"pictures"``: L = 1/N Σ (y - target)², the paper's equation: C·H·W times larger
   (441 times for its 21 x 21 outputs), which is how its rate of 1e-4 is to be read.
 """
 
@@ -33,22 +33,33 @@ def mse_forward(y: np.ndarray, target: np.ndarray, mean_over: MeanOver = "values
     Raises
     ------
     ValueError
-        If the shapes differ.
+        If the shapes differ or `mean_over` is another word.
     """
-    if y.shape != target.shape:
-        raise ValueError(f"y has shape {y.shape}, but the target {target.shape}")
-    return ((y - target) ** 2).sum(dtype=_wide(y)).item() / _count(y, mean_over)
+    count = _count(y, target, mean_over)
+    return ((y - target) ** 2).sum(dtype=_wide(y)).item() / count
 
 
 def mse_backward(y: np.ndarray, target: np.ndarray, mean_over: MeanOver = "values") -> np.ndarray:
-    """∂L/∂y = 2 (y - t) / count, of y's shape and dtype; parameters as `mse_forward`."""
+    """Gradient of `mse_forward`, which has the same parameters and errors.
+
+    Each value stands in one term of the sum, (y - target)² / count, so that
+
+        dy = ∂L/∂y = 2 (y - target) / count.
+
+    Returns
+    -------
+    dy : (N, C, H, W) array of y's dtype
+    """
+    count = _count(y, target, mean_over)
+    return (y - target) * y.dtype.type(2 / count)
+
+
+def _count(y: np.ndarray, target: np.ndarray, mean_over: MeanOver) -> int:
     if y.shape != target.shape:
         raise ValueError(f"y has shape {y.shape}, but the target {target.shape}")
-    return (y - target) * y.dtype.type(2 / _count(y, mean_over))
-
-
-def _count(y: np.ndarray, mean_over: MeanOver) -> int:
-    return {"values": y.size, "pictures": len(y)}[mean_over]
+    if mean_over not in ("values", "pictures"):
+        raise ValueError(f"unknown mean_over {mean_over!r}: choose values or pictures")
+    return y.size if mean_over == "values" else len(y)
 
 
 def _wide(y: np.ndarray) -> type:

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from .errors import InputError
+from .imaging.resize import Enlargement
 from .layers import ClippedLeakyReLU, Conv2D, Layer, LeakyReLU, ReLU
 from .network import SRCNN, Sequential
 from .output import writing
@@ -36,7 +37,7 @@ class Model:
         The enlargement it was trained for; None where nobody knows.
     colour : "luma" or "ycbcr"
         What its channels are.
-    enlarge : "bicubic" or "nearest"
+    enlargement : "bicubic" or "nearest"
         How a small picture is enlarged before the network sees it.
     training : dict
         How it was trained, for people to read.
@@ -45,7 +46,7 @@ class Model:
     network: Sequential
     scale: int | None
     colour: Literal["luma", "ycbcr"] = "luma"
-    enlarge: Literal["bicubic", "nearest"] = "bicubic"
+    enlargement: Enlargement = "bicubic"
     training: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -57,8 +58,10 @@ class Model:
                 f"a model for {self.colour} has {channels} channels in and out, but this "
                 f"network has {self.network.channels[0]} and {self.network.channels[1]}"
             )
-        if self.enlarge not in ("bicubic", "nearest"):
-            raise InputError(f"unknown enlargement {self.enlarge!r}: choose bicubic or nearest")
+        if not self.network.keeps_size:
+            raise InputError("a model's network keeps a picture's size, so it has no stride")
+        if self.enlargement not in ("bicubic", "nearest"):
+            raise InputError(f"unknown enlargement {self.enlargement!r}: choose bicubic or nearest")
         if self.scale is not None and not (isinstance(self.scale, int) and self.scale >= 1):
             raise InputError(f"a scale is a whole number of at least 1, not {self.scale!r}")
 
@@ -70,14 +73,28 @@ class Model:
             "structure": network.structure,
             "scale": self.scale,
             "colour": self.colour,
-            "enlarge": self.enlarge,
-            "border": network.predict_border,
+            "enlargement": self.enlargement,
+            "predict_border": network.predict_border,
             "layers": [
                 {"kind": type(layer).__name__, **layer.settings()}
                 for layer in network.layers.values()
             ],
             "training": self.training,
         }
+
+    def predict(self, enlarged: np.ndarray) -> np.ndarray:
+        """The network's result of an enlarged picture, as `Sequential.predict`.
+
+        Raises
+        ------
+        InputError
+            If it holds values that are not finite: the weights are no use.
+        """
+        with np.errstate(all="ignore"):
+            result = self.network.predict(enlarged)
+        if not np.isfinite(result).all():
+            raise InputError("the model's result is not finite: its weights are too large")
+        return result
 
     def check_scale(self, scale: int) -> None:
         """Raise an InputError unless the model was trained for this scale."""
@@ -102,10 +119,14 @@ def save_model(path: str | Path, model: Model, *, force: bool = False) -> None:
     Raises
     ------
     InputError
-        If the name ends otherwise, the file exists, or it cannot be written.
+        If the name ends otherwise, the file exists, or it cannot be written; or a
+        parameter is not finite.
     """
     if Path(path).suffix != ".npz":
         raise InputError(f"{path}: a model file's name ends in .npz")
+    for name, p in model.network.params.items():
+        if not np.isfinite(p).all():
+            raise InputError(f"{path} is not written: {name} holds values that are not finite")
     with writing(path, force=force) as part:
         np.savez_compressed(part, card=np.array(json.dumps(model.card())), **model.network.params)
 
@@ -141,7 +162,9 @@ def load_model(name_or_path: str | Path) -> Model:
         return _read_mat(path) if path.suffix == ".mat" else _read_npz(path)
     except PermissionError as error:
         raise InputError(f"{path} cannot be read: no permission") from error
-    except (InputError, MemoryError):
+    except InputError as error:
+        raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+    except MemoryError:
         raise
     except Exception as error:  # zip, NumPy, SciPy and JSON each raise their own
         raise InputError(f"{path} is not a model file, or damaged ({error})") from error
@@ -185,12 +208,12 @@ def _read_npz(path: Path) -> Model:
             _check_array(path, arrays, f"conv{turn}.b", (K,))
         network = Sequential(
             [_build_layer(settings) for settings in card["layers"]],
-            predict_border=card["border"],
+            predict_border=card["predict_border"],
         )
-        network.params = {name: arrays[name].astype(np.float32) for name in network.params}
-        return Model(network, card["scale"], card["colour"], card["enlarge"], card["training"])
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        network.params = {name: arrays[name] for name in network.params}
+        return Model(network, card["scale"], card["colour"], card["enlargement"], card["training"])
+    except InputError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path} has a card that describes no network ({error!r})") from error
 
@@ -204,7 +227,8 @@ def _read_mat(path: Path) -> Model:
     """The authors' files: MATLAB arrays, whose first index runs fastest ("F" order)."""
     from scipy.io import loadmat  # slow to import, and seldom needed
 
-    arrays = loadmat(path, appendmat=False)
+    # MATLAB stores whole numbers in fewer bytes; mat_dtype makes them doubles again.
+    arrays = loadmat(path, appendmat=False, mat_dtype=True)
     for turn in (1, 2, 3):
         for name in (f"weights_conv{turn}", f"biases_conv{turn}"):
             if name not in arrays:
@@ -227,16 +251,21 @@ def _read_mat(path: Path) -> Model:
         params[f"conv{turn}.b"] = arrays[f"biases_conv{turn}"].reshape(-1)
     for name, expected in network.params.items():
         _check_array(path, params, name, expected.shape)
-    network.params = {name: np.ascontiguousarray(a, np.float32) for name, a in params.items()}
+    network.params = params
     scale = re.search(r"(?:^|[^a-z\d])x([2-9])$", path.stem, re.IGNORECASE)
     return Model(network, int(scale[1]) if scale else None, training={"by": "the SRCNN authors"})
 
 
 def _check_array(path: Path, arrays: dict[str, np.ndarray], name: str, shape: tuple) -> None:
+    """Make sure of an array, and convert it to float32."""
     if name not in arrays:
         raise InputError(f"{path} is damaged: the array {name} is missing")
     array = arrays[name]
     if array.shape != shape:
         raise InputError(f"{path} is damaged: {name} has shape {array.shape} instead of {shape}")
-    if not np.issubdtype(array.dtype, np.floating) or not np.isfinite(array).all():
-        raise InputError(f"{path} is damaged: {name} holds values that are not finite numbers")
+    if np.issubdtype(array.dtype, np.floating):
+        with np.errstate(over="ignore"):  # too large for float32 is not finite
+            arrays[name] = np.ascontiguousarray(array, np.float32)
+        if np.isfinite(arrays[name]).all():
+            return
+    raise InputError(f"{path} is damaged: {name} holds values that are not finite numbers")

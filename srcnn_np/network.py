@@ -17,14 +17,15 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from .conv import pad_forward, same_pads
 from .conv.geometry import Pads
 from .errors import InputError
 from .layers import Conv2D, Layer, ReLU
 
-# A strip of `predict` has about this many pixels: 64 float32 feature maps of it are
-# 64 MB, and the rows computed twice at its seams a few percent.
+# A strip of `predict` has about this many pixels: 64 float32 feature maps of it are 64 MB.
+# Rows at its seams are computed twice: 2% of them at a width of 512, 18% at 3840.
 _STRIP_PIXELS = 1 << 18
 
 
@@ -62,8 +63,14 @@ class Sequential:
         init: str = "he",
         seed: int = 0,
     ) -> None:
-        if not layers:
-            raise ValueError("a network needs at least one layer")
+        convs = [layer for layer in layers if isinstance(layer, Conv2D)]
+        if not convs:
+            raise ValueError("a network needs at least one convolution")
+        for before, after in pairwise(conv.params["w"].shape for conv in convs):
+            if before[0] != after[1]:
+                raise ValueError(
+                    f"a layer of {before[0]} filters is followed by one for {after[1]} channels"
+                )
         if predict_border not in ("replicate", "replicate-once"):
             raise ValueError(
                 f"unknown predict_border {predict_border!r}: choose replicate or replicate-once"
@@ -77,7 +84,7 @@ class Sequential:
         self.initialise(init, seed)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """Y (N, K, H', W') from x (N, C, H, W); every layer remembers what backward needs."""
+        """y (N, K, OH, OW) from x (N, C, H, W); every layer remembers what backward needs."""
         for layer in self.layers.values():
             x = layer.forward(x)
         return x
@@ -87,7 +94,8 @@ class Sequential:
 
         Returns
         -------
-        dx : array of x's shape, or None unless `need_dx`
+        dx : array of x's shape
+            May be None unless `need_dx`.
         """
         first = next(iter(self.layers))
         for name, layer in reversed(self.layers.items()):
@@ -106,6 +114,9 @@ class Sequential:
 
     @params.setter
     def params(self, arrays: dict[str, np.ndarray]) -> None:
+        for name, p in self.params.items():
+            if name not in arrays or arrays[name].shape != p.shape:
+                raise ValueError(f"there is no array {name} of shape {p.shape}")
         for name, layer in self.layers.items():
             for p in layer.params:
                 layer.params[p] = arrays[f"{name}.{p}"]
@@ -133,7 +144,7 @@ class Sequential:
                 layer.params["w"] = INITS[init](rng, w.shape).astype(w.dtype)
                 layer.params["b"] = np.zeros_like(layer.params["b"])
 
-    def astype(self, dtype: np.typing.DTypeLike) -> "Sequential":
+    def astype(self, dtype: DTypeLike) -> "Sequential":
         """Convert all parameters (float32 at first) to another dtype; returns self."""
         self.params = {name: a.astype(dtype) for name, a in self.params.items()}
         return self
@@ -145,6 +156,11 @@ class Sequential:
         return ws[0].shape[1], ws[-1].shape[0]
 
     @property
+    def keeps_size(self) -> bool:
+        """Whether no layer has a stride, so that `predict` can keep a picture's size."""
+        return all(getattr(layer, "stride", (1, 1)) == (1, 1) for layer in self.layers.values())
+
+    @property
     def structure(self) -> str:
         """Filter sizes, first layer to last, such as "9-1-5"."""
         convs = (layer for layer in self.layers.values() if isinstance(layer, Conv2D))
@@ -152,12 +168,12 @@ class Sequential:
 
     @property
     def reach(self) -> Pads:
-        """Pixels (top, bottom, left, right) around a place that its result depends on."""
+        """How far around a place its result depends, at stride 1: (top, bottom, left, right)."""
         return self._sum_of_pads(("valid", "zero", "replicate"))
 
     @property
     def margin(self) -> Pads:
-        """Pixels (top, bottom, left, right) by which the output of `forward` is smaller."""
+        """By how much y of `forward` is smaller, at stride 1: (top, bottom, left, right)."""
         return self._sum_of_pads(("valid",))
 
     def _sum_of_pads(self, borders: tuple[str, ...]) -> Pads:
@@ -183,6 +199,8 @@ class Sequential:
         ValueError
             If the picture's channels are not the network's, it is empty, or a layer has
             a stride other than 1 and so changes the size.
+        TypeError
+            If the picture is not floating point.
 
         Notes
         -----
@@ -198,7 +216,9 @@ class Sequential:
             raise ValueError(
                 f"the picture has shape {picture.shape}, but the network takes {shape}"
             )
-        if any(getattr(layer, "stride", (1, 1)) != (1, 1) for layer in self.layers.values()):
+        if not np.issubdtype(x.dtype, np.floating):
+            raise TypeError(f"the picture is {x.dtype}; give floating point, usually in [0, 1]")
+        if not self.keeps_size:
             raise ValueError("a network with a stride other than 1 does not keep a picture's size")
         x = np.moveaxis(x, 2, 0)[None].astype(next(iter(self.params.values())).dtype)
         H, W = x.shape[2:]
@@ -215,21 +235,20 @@ class Sequential:
         return y[:, :, 0] if picture.ndim == 2 and K == 1 else y
 
     def _predict_strip(self, x: np.ndarray, at_top: bool, at_bottom: bool) -> np.ndarray:
-        def widen(x, pads, border):
+        def widen(x, pads, fill):
             top, bottom, left, right = pads
-            pads = (top * at_top, bottom * at_bottom, left, right)
-            return pad_forward(x, pads, "zero" if border == "zero" else "replicate")
+            return pad_forward(x, (top * at_top, bottom * at_bottom, left, right), fill)
 
         once = self.predict_border == "replicate-once"
         if once:
             x = widen(x, self.margin, "replicate")
         for layer in self.layers.values():
             if not isinstance(layer, Conv2D):
-                x = layer.forward(x, remember=False)
+                x = layer.apply(x)
             elif once and layer.border == "valid":
                 x = layer.convolve(x)
             else:
-                x = layer.convolve(widen(x, same_pads(layer.kernel), layer.border))
+                x = layer.convolve(widen(x, same_pads(layer.kernel), layer.fill))
         return x
 
 

@@ -65,7 +65,7 @@ class SGD:
     def step(self, params: Arrays, grads: Arrays, factor: float = 1.0) -> None:
         """Change params in place; `factor` on the rate comes from a schedule."""
         for name, p in params.items():
-            rate = p.dtype.type(self.rate * factor * self.layer_rates.get(_layer(name), 1))
+            rate = p.dtype.type(self.rate * factor * _layer_rate(self.layer_rates, name, params))
             momentum = p.dtype.type(self.momentum)
             push = rate * grads[name]
             v = self._v.setdefault(name, np.zeros_like(p))
@@ -123,7 +123,7 @@ class Adam:
         beta1, beta2 = self.betas
         for name, p in params.items():
             g = grads[name]
-            rate = self.rate * factor * self.layer_rates.get(_layer(name), 1)
+            rate = self.rate * factor * _layer_rate(self.layer_rates, name, params)
             m = self._m.setdefault(name, np.zeros_like(p))
             s = self._s.setdefault(name, np.zeros_like(p))
             m += p.dtype.type(1 - beta1) * (g - m)
@@ -146,14 +146,14 @@ def clip_gradients(grads: Arrays, max_norm: float) -> float:
     Returns
     -------
     norm : float
-        The norm before.
+        The norm before. Where it is not finite, nothing is scaled, so that it shows.
 
     References
     ----------
     Pascanu, Mikolov, Bengio 2013, arXiv:1211.5063.
     """
-    norm = math.sqrt(sum(float(np.vdot(g, g)) for g in grads.values()))
-    if norm > max_norm:
+    norm = math.sqrt(sum(float(np.sum(np.square(g, dtype=np.float64))) for g in grads.values()))
+    if max_norm < norm < math.inf:
         for g in grads.values():
             g *= g.dtype.type(max_norm / norm)
     return norm
@@ -164,24 +164,9 @@ def constant(progress: float) -> float:
     return 1.0
 
 
-def cosine(end: float = 0.0, warmup: float = 0.0) -> Schedule:
-    """Schedule: from 1 down to `end` along half a cosine.
-
-    Parameters
-    ----------
-    end : float
-        Factor at the end.
-    warmup : float in [0, 1)
-        Share of the training in which the factor first rises from 0 to 1.
-    """
-
-    def factor(progress: float) -> float:
-        if progress < warmup:
-            return progress / warmup
-        fall = (progress - warmup) / (1 - warmup)
-        return end + (1 - end) * (1 + math.cos(math.pi * fall)) / 2
-
-    return factor
+def cosine(progress: float) -> float:
+    """Schedule: from 1 down to 0 along half a cosine."""
+    return (1 + math.cos(math.pi * progress)) / 2
 
 
 def steps(factor: float, at: tuple[float, ...]) -> Schedule:
@@ -189,5 +174,8 @@ def steps(factor: float, at: tuple[float, ...]) -> Schedule:
     return lambda progress: factor ** sum(progress >= place for place in at)
 
 
-def _layer(name: str) -> str:
-    return name.partition(".")[0]
+def _layer_rate(layer_rates: dict[str, float], name: str, params: Arrays) -> float:
+    unknown = set(layer_rates) - {other.partition(".")[0] for other in params}
+    if unknown:
+        raise ValueError(f"there are no layers named {', '.join(sorted(unknown))}")
+    return layer_rates.get(name.partition(".")[0], 1.0)

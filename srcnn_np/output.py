@@ -30,8 +30,8 @@ def writing(path: str | Path, *, force: bool = False) -> Iterator[Path]:
     InputError
         If `path` exists and `force` is not given, or cannot be written.
     """
-    path = Path(path)
     check_output(path, force=force)
+    path = Path(path).resolve()  # of a link, the file it leads to
     # The ending stays, as libraries choose the format by it.
     part = path.with_name(f".{path.stem[:100]}.{os.getpid()}.part{path.suffix}")
     try:
@@ -50,6 +50,8 @@ def check_output(path: str | Path, *, force: bool = False) -> None:
         raise InputError(f"{path} is a folder; give the name of a file to write")
     if path.exists() and not force:
         raise InputError(f"{path} exists already; give another name, or --force to replace it")
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is no ordinary file; give another name")
     if not path.parent.is_dir():
         raise InputError(f"{path} cannot be written: there is no folder {path.parent}")
     if not os.access(path.parent, os.W_OK):

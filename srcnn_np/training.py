@@ -15,6 +15,7 @@ from .evaluation import as_measured
 from .imaging import enlarge, psnr
 from .loss import MeanOver, mse_backward, mse_forward
 from .model import Model, save_model
+from .network import INITS
 from .optim import SGD, Adam, clip_gradients, constant, cosine
 
 
@@ -38,12 +39,12 @@ class Recipe:
     clip_norm : float, optional
         Limit on the gradient's norm.
     schedule : "constant" or "cosine"
-        How the rate goes on: stays, or falls to `final` times itself.
-    final : float
+        How the rate goes on: stays, or falls to 0.
     batch : int
         Sub-images in a mini-batch.
-    init : str
-        See `Sequential.initialise`.
+    init : str or None
+        How the parameters are drawn at the start, see `Sequential.initialise`; None
+        keeps those that the network has.
     mean_over : "values" or "pictures"
         See `srcnn_np.loss`.
     turns : bool
@@ -60,14 +61,33 @@ class Recipe:
     last_layer: float = 0.1
     clip_norm: float | None = None
     schedule: str = "constant"
-    final: float = 0.0
     batch: int = 128
-    init: str = "he"
+    init: str | None = "he"
     mean_over: MeanOver = "values"
     turns: bool = True
     size: int = 33
     stride: int = 14
 
+    def __post_init__(self) -> None:
+        for name, choices in _CHOICES.items():
+            value = getattr(self, name)
+            if value not in choices:
+                raise InputError(f"unknown {name} {value!r}: choose one of {choices}")
+        for name in ("batch", "size", "stride"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise InputError(f"{name} is {value!r}; give a whole number of at least 1")
+        for name in ("epochs", "rate", "last_layer"):
+            if not 0 < getattr(self, name) < 1e9:
+                raise InputError(f"{name} is {getattr(self, name)}; give a number from 0 to 1e9")
+
+
+_CHOICES = {
+    "optimiser": ("sgd", "adam"),
+    "schedule": ("constant", "cosine"),
+    "mean_over": ("values", "pictures"),
+    "init": (*INITS, None),
+}
 
 RECIPES = {
     # As the paper gives it. Its 8e8 back-propagations took three days on a GPU.
@@ -129,13 +149,13 @@ def train(
     Parameters
     ----------
     model : Model
-        Its network begins from the parameters it has: `Sequential.initialise` is the
-        caller's. What was done is noted in its `training`.
+        What was done is noted in its `training`.
     pictures, held_out : lists of (H, W) or (H, W, 3) uint8 arrays
         To learn from, and to measure progress on; see `srcnn_np.data.to_channels`.
     recipe : Recipe
     seed : int
-        Of the order of the sub-images and how they are turned.
+        Of the parameters at the start, the order of the sub-images, and how they are
+        turned.
     validations : int
         How often, evenly spaced, the held-out pictures are measured.
     out : str or Path, optional
@@ -151,28 +171,32 @@ def train(
     Raises
     ------
     InputError
-        If no picture is large enough, there is none to measure on, or the loss is no
-        longer a finite number.
+        If no picture is large enough, there is none to measure on, the model has no
+        scale, or the loss is no longer a finite number.
     """
     if not held_out:
         raise InputError("there is no held-out picture to measure progress on")
+    if model.scale is None:
+        raise InputError("the model has no scale to be trained for")
     network = model.network
+    if recipe.init is not None:
+        network.initialise(recipe.init, seed)
     sub_images = cut_sub_images(
         pictures,
         model.scale,
         size=recipe.size,
         stride=recipe.stride,
         margin=network.margin,
-        enlarge_by=model.enlarge,
+        enlargement=model.enlargement,
     )
     optimiser = _optimiser(recipe, network.params)
-    schedule = cosine(recipe.final) if recipe.schedule == "cosine" else constant
+    schedule = {"constant": constant, "cosine": cosine}[recipe.schedule]
     updates = max(1, round(recipe.epochs * len(sub_images) / recipe.batch))
     measured_at = {round(updates * (k + 1) / validations) for k in range(validations)}
-    truths, smalls = zip(*(shrink(picture, model.scale) for picture in held_out), strict=True)
-    given = [enlarge(small, model.scale, model.enlarge) for small in smalls]
+    targets, smalls = zip(*(shrink(picture, model.scale) for picture in held_out), strict=True)
+    given = [enlarge(small, model.scale, model.enlargement) for small in smalls]
     plain = [enlarge(small, model.scale) for small in smalls]
-    history = History(bicubic=_mean_psnr(plain, truths, model.scale))
+    history = History(bicubic=_mean_psnr(plain, targets, model.scale))
     recent: list[float] = []
     start = time.monotonic()
     batches = _batches(sub_images, recipe, np.random.default_rng(seed))
@@ -183,22 +207,21 @@ def train(
             y = network.forward(x)
             loss = mse_forward(y, target, recipe.mean_over)
             if not math.isfinite(loss):
-                raise InputError(
-                    f"the loss is no longer a finite number after {update - 1} updates; "
-                    "choose a lower rate or clip the gradients"
-                )
+                raise _diverged(update - 1)
             network.backward(mse_backward(y, target, recipe.mean_over))
             grads = network.grads
             if recipe.clip_norm is not None:
                 clip_gradients(grads, recipe.clip_norm)
-            factor = schedule(update / updates)
+            factor = schedule((update - 1) / updates)
             optimiser.step(network.params, grads, factor)
             recent.append(loss)
             bar.update()
             if update in measured_at:
                 seen = update * recipe.batch
                 results = [network.predict(x) for x in given]
-                history.psnrs.append((seen, _mean_psnr(results, truths, model.scale)))
+                if not all(np.isfinite(result).all() for result in results):
+                    raise _diverged(update)
+                history.psnrs.append((seen, _mean_psnr(results, targets, model.scale)))
                 model.training.update(
                     recipe=asdict(recipe),
                     seed=seed,
@@ -225,6 +248,13 @@ def train(
     return history
 
 
+def _diverged(updates: int) -> InputError:
+    return InputError(
+        f"the loss is no longer a finite number after {updates} updates; "
+        "choose a lower rate or clip the gradients"
+    )
+
+
 def _batches(
     sub_images: SubImages, recipe: Recipe, rng: np.random.Generator
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -246,8 +276,8 @@ def _optimiser(recipe: Recipe, params: dict[str, np.ndarray]) -> SGD | Adam:
     return SGD(recipe.rate, recipe.momentum, nesterov=recipe.nesterov, layer_rates=layer_rates)
 
 
-def _mean_psnr(results: Sequence[np.ndarray], truths: Sequence[np.ndarray], scale: int) -> float:
-    pairs = zip(results, truths, strict=True)
+def _mean_psnr(results: Sequence[np.ndarray], targets: Sequence[np.ndarray], scale: int) -> float:
+    pairs = zip(results, targets, strict=True)
     return float(np.mean([psnr(as_measured(a, scale), as_measured(b, scale)) for a, b in pairs]))
 
 

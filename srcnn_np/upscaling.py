@@ -28,7 +28,7 @@ def upscale(picture: Picture, scale: int, model: Model | None = None) -> Picture
     Raises
     ------
     InputError
-        If the model was trained for another scale.
+        If the model was trained for another scale, or its result is not finite.
     """
     if model is not None:
         model.check_scale(scale)
@@ -38,7 +38,7 @@ def upscale(picture: Picture, scale: int, model: Model | None = None) -> Picture
     else:
         ycbcr = rgb_to_ycbcr(x)
         if model is not None and model.colour == "ycbcr":
-            y = model.network.predict(enlarge(ycbcr, scale, model.enlarge))
+            y = model.predict(enlarge(ycbcr, scale, model.enlargement))
         else:
             y = enlarge(ycbcr, scale)
             y[..., 0] = _sharpen_grey(ycbcr[..., 0], scale, model)
@@ -59,11 +59,11 @@ def _sharpen_grey(x: np.ndarray, scale: int, model: Model | None) -> np.ndarray:
     """Luma, or a grey picture, of (H, W): enlarged, and through the network if there is one."""
     if model is None:
         return enlarge(x, scale)
-    x = enlarge(x, scale, model.enlarge)
+    x = enlarge(x, scale, model.enlargement)
     if model.colour == "luma":
-        return model.network.predict(x)
+        return model.predict(x)
     neutral = np.full_like(x, 128 / 255)
-    return model.network.predict(np.dstack([x, neutral, neutral]))[..., 0]
+    return model.predict(np.dstack([x, neutral, neutral]))[..., 0]
 
 
 def _as_in(picture: Picture, x: np.ndarray) -> np.ndarray:

@@ -21,14 +21,14 @@ needs_shared = pytest.mark.skipif(
 
 
 @st.composite
-def convolutions(draw, dtypes=("float32", "float64")):
-    """x, w, b and a stride and padding under which they fit together."""
-    N, C, K = (draw(st.integers(1, 4)) for _ in range(3))
+def convolutions(draw, dtypes=("float32", "float64"), most=4):
+    """x, w, b and a stride and padding under which they fit together; N, C, K up to `most`."""
+    N, C, K = (draw(st.integers(1, most)) for _ in range(3))
     kernel = draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
     stride = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
     padding = draw(st.tuples(st.integers(0, 3), st.integers(0, 3)))
     least = [max(1, k - 2 * p) for k, p in zip(kernel, padding, strict=True)]
-    H, W = (draw(st.integers(n, n + 6)) for n in least)
+    H, W = (draw(st.integers(n, n + most + 2)) for n in least)
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     dtype = draw(st.sampled_from(dtypes))
     x, w, b = (random(rng, shape, dtype) for shape in ((N, C, H, W), (K, C, *kernel), (K,)))

@@ -100,6 +100,71 @@ def test_an_identity_network_gives_bicubic_enlargement(capsys, model):
     np.testing.assert_array_equal(both[:, 20:], read_picture("p_x2.png").pixels)
 
 
+@pytest.fixture
+def brighter():
+    """A model for x2 that adds 0.1 to what bicubic interpolation gives."""
+    net = SRCNN("1-1-1", filters=(1, 1))
+    for name, p in net.params.items():
+        p[:] = 1 if name.endswith(".w") else 0
+    net.params["conv3.b"][:] = 0.1
+    save_model("brighter.npz", Model(net, 2))
+    return "brighter.npz"
+
+
+def test_luma_goes_through_the_network_and_colour_does_not(capsys, brighter):
+    save("p.png", np.full((8, 6, 3), (90, 120, 60), np.uint8))
+    run(capsys, "upscale", "p.png", "--scale", 2, "--model", brighter, "--compare", "c.png")
+    # 0.1 of Y in studio range is 0.1 · 255/219 of R, G and B each.
+    expected = np.rint(np.array((90, 120, 60)) + 0.1 * 255 * 255 / 219)
+    result = read_picture("p_x2.png").pixels
+    assert np.abs(result - expected).max() <= 1
+    both = read_picture("c.png").pixels
+    assert np.abs(both[:, :12].astype(int) - (90, 120, 60)).max() <= 1
+    np.testing.assert_array_equal(both[:, 12:], result)
+
+
+def test_grey_goes_through_the_network_as_it_is(capsys, brighter):
+    save("p.png", np.full((8, 6), 100, np.uint8))
+    save("deep.png", np.full((8, 6), 20000, np.uint16))
+    for name, value in (("p", 100 + 25.5), ("deep", 20000 + 6553.5)):
+        run(capsys, "upscale", f"{name}.png", "--scale", 2, "--model", brighter)
+        assert np.abs(read_picture(f"{name}_x2.png").pixels - value).max() <= 1
+
+
+def test_a_colour_model_gets_all_three_channels(capsys):
+    net = SRCNN("1-1-1", filters=(3, 3), channels=3)
+    for n in (1, 2, 3):
+        net.params[f"conv{n}.w"][:] = np.eye(3)[:, :, None, None]
+    net.params["conv3.b"][:] = (0.0, 0.0, 0.1)  # more Cr: redder
+    save_model("red.npz", Model(net, 2, colour="ycbcr"))
+    for name, pixels in {
+        "colour.png": np.full((8, 6, 3), (90, 120, 60), np.uint8),
+        "grey.png": np.full((8, 6), 100, np.uint8),
+    }.items():
+        save(name, pixels)
+        assert run(capsys, "upscale", name, "--scale", 2, "--model", "red.npz")[0] == 0
+    red, green, blue = read_picture("colour_x2.png").pixels[5, 5]
+    assert red > 90 + 20
+    assert green < 120 - 10
+    assert abs(int(blue) - 60) <= 1
+    # A grey picture has no colour to change: Y alone comes back.
+    assert np.abs(read_picture("grey_x2.png").pixels - 100.0).max() <= 1
+
+
+def test_a_model_that_gives_nothing_finite_is_refused(capsys, tmp_path):
+    net = SRCNN("1-1-1", filters=(1, 1))
+    for name, p in net.params.items():
+        p[:] = 1e38 if name.endswith(".w") else 0
+    save_model("huge.npz", Model(net, 2))
+    save("p.png")
+    (tmp_path / "set").mkdir()
+    save("set/p.png", np.full((40, 40), 9, np.uint8))
+    for command in (["upscale", "p.png"], ["evaluate", "set"]):
+        why = refused(capsys, *command, "--scale", 2, "--model", "huge.npz")
+        assert "not finite" in why
+    assert not (tmp_path / "p_x2.png").exists()
+
+
 def test_a_flat_picture_stays_flat_and_alpha_is_enlarged(capsys, model):
     flat = np.full((9, 7, 4), (200, 30, 60, 255), np.uint8)
     flat[:, :3, 3] = 0
@@ -126,12 +191,26 @@ def test_upscale_a_folder(capsys, model, tmp_path):
     code, out, _ = run(capsys, "upscale", "in", "--scale", 2, "--model", model)
     assert code == 0
     assert out.count("\n") == 3
-    names = ["a_x2.png", "b.jpg_x2.png", "b.png_x2.png"]
+    names = ["a.png_x2.png", "b.jpg_x2.png", "b.png_x2.png"]
     assert sorted(p.name for p in (tmp_path / "in_x2").iterdir()) == names
     assert "exists already" in refused(capsys, "upscale", "in", "--scale", 2, "--model", model)
     assert run(capsys, "upscale", "in", "--scale", 2, "--model", model, "--force")[0] == 0
     assert run(capsys, "upscale", "in", "out", "--scale", 2, "--model", model)[0] == 0
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names
+
+
+def test_no_picture_of_a_folder_is_written_over_another(capsys, model, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "a_x2.png"):
+        save(f"in/{name}")
+    why = refused(capsys, "upscale", "in", "in", "--scale", 2, "--model", model, "--force")
+    assert "one of the pictures to enlarge" in why
+    assert read_picture("in/a_x2.png").pixels.shape == (12, 10, 3)
+    (tmp_path / "three").mkdir()
+    for name in ("b.jpg", "b.png", "b.jpg.png"):
+        save(f"three/{name}")
+    assert run(capsys, "upscale", "three", "--scale", 2, "--model", model)[0] == 0
+    assert len(list((tmp_path / "three_x2").iterdir())) == 3
 
 
 def test_one_bad_picture_does_not_stop_a_folder(capsys, model, tmp_path):
@@ -166,11 +245,17 @@ def test_upscale_refuses(capsys, model, tmp_path):
     assert "one picture" in why("empty", "--compare", "c.png")
     assert "both" in why("p.png", "q.png", "--compare", "q.png")
     assert "exists already" in why("p.png", "q.png", "--compare", "cut.png")
+    save("alpha.png", np.dstack([COLOUR, COLOUR[..., 0]]))
+    before.append("alpha.png")
+    assert "cannot hold transparency" in why("alpha.png", "--compare", "c.jpg")
+    assert "too long" in why("n" * 300 + ".png")
+    assert "too long" in why("p.png", "n" * 300 + ".png")
+    assert "no model ''" in refused(capsys, "upscale", "p.png", "--scale", 2, "--model", "")
     assert "trained for scale 2, not 3" in refused(
         capsys, "upscale", "p.png", "--scale", 3, "--model", model
     )
     assert "no model 'best'" in refused(capsys, "upscale", "p.png", "--scale", 2, "--model", "best")
-    assert sorted(p.name for p in tmp_path.iterdir()) == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(before)
     assert "--scale" in refused(capsys, "upscale", "p.png", code=2)
     assert "invalid choice: 5" in refused(capsys, "upscale", "p.png", "--scale", 5, code=2)
 
@@ -215,6 +300,15 @@ def test_evaluate_table_and_json(capsys, model, tmp_path):
     assert "exists already" in why
 
 
+def test_json_has_no_infinity(capsys, model, tmp_path):
+    (tmp_path / "set").mkdir()
+    save("set/flat.png", np.full((40, 40), 9, np.uint8))
+    run(capsys, "evaluate", "set", "--scale", 2, "--model", model, "--json", "r.json")
+    report = json.loads((tmp_path / "r.json").read_text(), parse_constant=lambda word: 1 / 0)
+    assert report["mean"]["bicubic"]["psnr"] is None
+    assert report["mean"]["bicubic"]["ssim"] == pytest.approx(1)
+
+
 @needs_shared
 def test_evaluate_the_authors_weights(capsys):
     authors = SHARED / "authors/9-1-5_91-images_x3.mat"
@@ -244,7 +338,7 @@ def test_evaluate_refuses(capsys, model, tmp_path):
 
     assert "holds no pictures" in why()
     save("set/small.png", COLOUR)
-    assert "too small (10 x 12)" in why()
+    assert "small.png: a picture of 10 x 12 is too small" in why()
     (tmp_path / "set/small.png").write_bytes(b"")
     assert "not a picture" in why()
     assert "is not a folder" in refused(capsys, "evaluate", "absent", "--scale", 2)
@@ -282,6 +376,22 @@ def test_train_on_drawn_pictures(capsys):
     assert load_model("m.npz").training["pictures"] == "2 drawn pictures"
 
 
+def test_seed_and_recipe_change_what_is_learnt(capsys):
+    def weights(*arguments):
+        code, _, _ = run(
+            capsys, "train", "--drawn", 2, *QUICK, "--out", "m.npz", "--force", *arguments
+        )
+        assert code == 0
+        return load_model("m.npz").network.params["conv1.w"]
+
+    first = weights()
+    np.testing.assert_array_equal(weights(), first)
+    assert not np.array_equal(weights("--seed", 1), first)
+    assert np.abs(weights("--recipe", "paper")).max() < 0.01  # still near N(0, 0.001²)
+    assert not np.array_equal(weights("--rate", 0.1), first)
+    assert not np.array_equal(weights("--batch", 5), first)
+
+
 def test_train_refuses(capsys, tmp_path):
     (tmp_path / "set").mkdir()
     before = sorted(p.name for p in tmp_path.iterdir())
@@ -300,15 +410,16 @@ def test_train_refuses(capsys, tmp_path):
     assert "needs 2 filter counts" in why("--filters", "4-2-1")
     assert "invalid" in why("--filters", "many", code=2)
     assert "invalid" in why("--epochs", -1, code=2)
+    assert "epochs is 1e+308" in why("--drawn", 2, "--epochs", 1e308, folder=None)
     assert "invalid" in why("--batch", 0, code=2)
     assert "invalid" in why("--seed", -1, code=2)
     assert sorted(p.name for p in tmp_path.iterdir()) == before
     save("set/a.png", np.zeros((40, 40), np.uint8))
-    assert "too few" in why()
-    save("set/b.png", np.zeros((20, 40), np.uint8))
-    assert "as large as one sub-image" in why()
+    assert "1 of 1 pictures are as large as a sub-image" in why()
+    save("set/b.png", np.zeros((1, 40), np.uint8))
+    assert "1 of 2 pictures are as large as a sub-image" in why()
     assert "no longer a finite number" in why(
-        "--drawn", 2, "--rate", 1e9, "--epochs", 9, folder=None
+        "--drawn", 2, "--rate", 9e8, "--epochs", 9, folder=None
     )
 
 

@@ -42,9 +42,13 @@ def test_detail_is_spread_over_scales_as_in_photographs():
 
 def test_shrink_crops_at_the_bottom_and_right():
     picture = np.arange(7 * 8, dtype=np.uint8).reshape(7, 8)
-    truth, small = shrink(picture, 3)
-    np.testing.assert_array_equal(truth, picture[:6, :6] / 255)
-    np.testing.assert_array_equal(small, imresize(truth, size=(2, 2)))
+    target, small = shrink(picture, 3)
+    np.testing.assert_array_equal(target, picture[:6, :6] / 255)
+    np.testing.assert_array_equal(small, imresize(target, size=(2, 2)))
+    with pytest.raises(InputError, match="8 x 7 is too small for scale 9"):
+        shrink(picture, 9)
+    with pytest.raises(TypeError, match="give uint8"):
+        shrink(picture / 255, 3)
 
 
 @needs_shared
@@ -75,13 +79,13 @@ def test_sub_images_are_where_they_should_be(sizes, scale, size, stride, margin,
     x, target = sub_images.batch(np.arange(len(sub_images)), np.full(len(sub_images), how))
     top, bottom, left, right = margin
     # The last of the last picture, by hand.
-    truth, small = shrink(pictures[-1], scale)
-    given_ = imresize(small, size=truth.shape)
-    i = (truth.shape[0] - size) // stride * stride
-    j = (truth.shape[1] - size) // stride * stride
+    whole, small = shrink(pictures[-1], scale)
+    given_ = imresize(small, size=whole.shape)
+    i = (whole.shape[0] - size) // stride * stride
+    j = (whole.shape[1] - size) // stride * stride
     window = np.s_[i : i + size, j : j + size]
     np.testing.assert_array_equal(x[-1, 0], turn(given_[window], how).astype(np.float32))
-    expected = turn(truth[window], how)[top : size - bottom, left : size - right]
+    expected = turn(whole[window], how)[top : size - bottom, left : size - right]
     np.testing.assert_array_equal(target[-1, 0], expected.astype(np.float32))
 
 
@@ -128,8 +132,12 @@ def test_folders(tmp_path):
 
 
 def test_every_tenth_picture_is_held_out():
-    learn, held_out = hold_out(list(range(21)))
-    assert held_out == [0, 10, 20]
-    assert sorted(learn + held_out) == list(range(21))
-    with pytest.raises(InputError, match="1 picture is too few"):
-        hold_out([0])
+    pictures = [np.full((40, 40 + n), n) for n in range(21)]
+    learn, held_out = hold_out(pictures, 3)
+    assert [p[0, 0] for p in held_out] == [0, 10, 20]
+    assert sorted(p[0, 0] for p in learn + held_out) == list(range(21))
+    small = [np.zeros((32, 40)), np.zeros((1, 1))]
+    learn, held_out = hold_out(small + pictures, 3)
+    assert len(learn) + len(held_out) == 21
+    with pytest.raises(InputError, match="1 of 3 pictures are as large"):
+        hold_out([*small, pictures[0]], 3)

@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import SHARED
+from PIL import Image
 
-from srcnn_np import load_model
+from srcnn_np import evaluate, load_model
 
 TOY = Path(__file__).parents[1] / "examples/train_toy.py"
 
@@ -26,7 +28,11 @@ def test_the_toy_beats_bicubic_on_photographs_it_never_saw(tmp_path):
     for image in result["images"]:
         assert image["model"]["psnr"] > image["bicubic"]["psnr"], image["name"]
     assert result["mean"]["model"]["psnr"] > result["mean"]["bicubic"]["psnr"] + 0.4
-    assert load_model(out / "model.npz").scale == 3
+    model = load_model(out / "model.npz")
+    assert model.scale == 3
+    if SHARED.is_dir():
+        mean = evaluate(SHARED / "data/Set5", 3, model)["mean"]
+        assert mean["model"]["psnr"] > mean["bicubic"]["psnr"] + 1.0
     for name in ("before_after.png", "loss.png", "filters.png"):
         assert (out / name).stat().st_size > 10_000
 
@@ -36,9 +42,13 @@ def test_the_toy_beats_bicubic_on_photographs_it_never_saw(tmp_path):
     assert "Traceback" not in again.stderr
 
 
-@pytest.mark.parametrize("photos", ["absent", "."])
+@pytest.mark.parametrize("photos", ["absent", "empty", "small"])
 def test_the_toy_refuses_a_folder_without_photographs(tmp_path, photos):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "small").mkdir()
+    Image.new("L", (12, 12)).save(tmp_path / "small/p.png")
     done = run_toy("--out", tmp_path / "toy", "--photos", tmp_path / photos)
     assert done.returncode == 1
     assert done.stderr.startswith("train_toy.py: error:")
     assert "Traceback" not in done.stderr
+    assert not (tmp_path / "toy").exists()

@@ -136,6 +136,11 @@ def test_nothing_compared_is_not_a_pass():
     assert not check.passes("differences")
 
 
+def test_a_gradient_of_the_wrong_shape_is_caught():
+    checks = check_gradients(lambda x: x.sum(), lambda dy, x: {"x": dy * 1.0}, {"x": np.ones(3)})
+    assert not checks["x"].passes("differences")
+
+
 def test_a_constant_function_has_no_gradient():
     check = check_gradients(
         lambda x: 0 * x, lambda dy, x: {"x": 0 * dy}, {"x": np.ones(3)}, method="complex step"

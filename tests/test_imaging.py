@@ -108,6 +108,7 @@ def test_imresize_keeps_dtype_and_rounds_uint8():
         ((np.ones((3, 3)),), ValueError, "either scale or size"),
         ((np.ones((3, 3)), 0), ValueError, "must be positive"),
         ((np.ones((3, 3)), float("nan")), ValueError, "must be positive"),
+        ((np.ones((3, 3)), float("inf")), ValueError, "must be positive"),
     ],
 )
 def test_imresize_refuses(arguments, error, words):
@@ -123,6 +124,8 @@ def test_enlarge():
     x = np.array([[0.0, 1.0]])
     assert enlarge(x, 2, "nearest").tolist() == [[0, 0, 1, 1], [0, 0, 1, 1]]
     np.testing.assert_array_equal(enlarge(x, 2), imresize(x, 2))
+    with pytest.raises(ValueError, match="unknown enlargement 'lanczos'"):
+        enlarge(x, 2, "lanczos")
 
 
 # --- colour --------------------------------------------------------------------------------
@@ -176,9 +179,12 @@ def test_measures_of_equal_and_of_unequal_shapes():
     a = np.random.default_rng(0).random((12, 12))
     assert psnr(a, a) == float("inf")
     assert ssim(a, a, peak=1) == pytest.approx(1)
+    assert np.isnan(psnr(a, np.where(a > 0.5, np.nan, a)))
     for measure in (psnr, ssim):
-        with pytest.raises(ValueError, match="different shapes"):
+        with pytest.raises(ValueError, match="differ in shape"):
             measure(a, a[:, :11])
+        with pytest.raises(ValueError, match="empty"):
+            measure(a[:0], a[:0])
     with pytest.raises(ValueError, match="at least 11 x 11"):
         ssim(a[:10], a[:10])
 
@@ -277,6 +283,48 @@ def test_exif_orientation_is_applied_and_metadata_kept(tmp_path):
     np.testing.assert_array_equal(read_picture(tmp_path / "again.png").pixels, picture.pixels)
 
 
+def camera_exif(image):
+    """EXIF with a sub-directory, as every camera writes it."""
+    exif = image.getexif()
+    exif[0x010F] = "a camera"
+    exif.get_ifd(0x8769)[0x829A] = 0.01  # exposure time
+    return exif
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "tif", "webp", "bmp"])
+def test_a_cameras_exif_does_no_harm_in_any_format(tmp_path, ending):
+    image = Image.fromarray(COLOUR)
+    image.save(tmp_path / "in.jpg", exif=camera_exif(image))
+    picture = read_picture(tmp_path / "in.jpg")
+    assert "exif" in picture.metadata
+    write_picture(tmp_path / f"out.{ending}", picture)
+    assert read_picture(tmp_path / f"out.{ending}").pixels.shape == (6, 8, 3)
+
+
+def test_a_damaged_exif_block_is_dropped(tmp_path):
+    Image.fromarray(COLOUR).save(tmp_path / "p.webp", exif=b"Exif\0\0MM\0*garbage", lossless=True)
+    np.testing.assert_array_equal(read_picture(tmp_path / "p.webp").pixels, COLOUR)
+
+
+def test_a_cmyk_profile_is_not_kept_for_rgb(tmp_path):
+    Image.fromarray(COLOUR).convert("CMYK").save(tmp_path / "p.jpg", icc_profile=b"profile")
+    assert "icc_profile" not in read_picture(tmp_path / "p.jpg").metadata
+
+
+def test_grey_deeper_than_16_bits_is_refused(tmp_path):
+    Image.fromarray(np.array([[100000, -5]], np.int32)).save(tmp_path / "deep.tif")
+    with pytest.raises(InputError, match="deeper than 16-bit"):
+        read_picture(tmp_path / "deep.tif")
+
+
+def test_a_link_stays_a_link(tmp_path):
+    write_picture(tmp_path / "real.png", Picture(GREY))
+    (tmp_path / "link.png").symlink_to(tmp_path / "real.png")
+    write_picture(tmp_path / "link.png", Picture(COLOUR), force=True)
+    assert (tmp_path / "link.png").is_symlink()
+    np.testing.assert_array_equal(read_picture(tmp_path / "real.png").pixels, COLOUR)
+
+
 def test_files_that_are_no_pictures(tmp_path):
     (tmp_path / "empty.png").write_bytes(b"")
     (tmp_path / "text.png").write_text("hello")
@@ -305,7 +353,8 @@ def test_nothing_is_overwritten_or_left_half_written(tmp_path, monkeypatch):
         write_picture(path, Picture(GREY))
     assert path.read_text() == "mine"
 
-    def fail(*_, **__):
+    def fail(image, part, *_, **__):
+        part.write_bytes(b"half a picture")
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from srcnn_np.conv import pad_backward, pad_forward
 from srcnn_np.gradcheck import check_gradients, check_layer, check_network
 from srcnn_np.layers import ClippedLeakyReLU, Conv2D, LeakyReLU, ReLU
 from srcnn_np.loss import mse_backward, mse_forward
@@ -40,6 +41,12 @@ def test_activations_keep_dtype_and_nan(layer):
         assert y.dtype == dtype
         assert np.isnan(y).tolist() == [[False, True, False, False]]
         assert layer.backward(np.ones_like(x)).dtype == dtype
+
+
+def test_an_infinite_gradient_does_not_pass_a_closed_relu():
+    layer = ReLU()
+    layer.forward(np.array([-1.0, 1.0]))
+    assert layer.backward(np.array([np.inf, np.inf])).tolist() == [0, np.inf]
 
 
 @pytest.mark.parametrize("border", ["valid", "zero", "replicate"])
@@ -84,14 +91,22 @@ def test_a_loss_of_different_shapes_is_refused():
     for function in (mse_forward, mse_backward):
         with pytest.raises(ValueError, match="but the target"):
             function(np.ones((1, 1, 2, 2)), np.ones((1, 1, 2, 1)))
+        with pytest.raises(ValueError, match="unknown mean_over 'all'"):
+            function(np.ones((1, 1, 2, 2)), np.ones((1, 1, 2, 2)), "all")
+    for slope in (np.nan, "steep"):
+        with pytest.raises(ValueError, match="finite number"):
+            LeakyReLU(slope)
+    for function in (pad_forward, pad_backward):
+        with pytest.raises(ValueError, match="unknown fill 'mirror'"):
+            function(np.ones((1, 1, 4, 4)), (1, 1, 1, 1), "mirror")
 
 
 def test_backward_needs_a_forward_that_remembers():
     layer = ReLU()
     with pytest.raises(RuntimeError, match="before forward"):
         layer.backward(np.ones(3))
-    layer.forward(np.ones(3), remember=False)
-    with pytest.raises(RuntimeError, match="before forward"):
+    layer.forward(np.ones((2, 3)))
+    with pytest.raises(ValueError, match="but y had"):
         layer.backward(np.ones(3))
 
 
@@ -102,6 +117,7 @@ def test_backward_needs_a_forward_that_remembers():
         ({"kernel": 0}, "kernel is 0"),
         ({"in_channels": 0}, "in_channels"),
         ({"stride": (1, 0)}, "stride is"),
+        ({"backend": "gpu"}, "unknown backend 'gpu'"),
     ],
 )
 def test_conv2d_refuses_what_is_no_convolution(arguments, words):

@@ -8,7 +8,18 @@ import pytest
 from conftest import SHARED, needs_shared
 from scipy.io import loadmat, savemat
 
-from srcnn_np import SRCNN, InputError, Model, evaluate, load_model, save_model
+from srcnn_np import (
+    SRCNN,
+    ClippedLeakyReLU,
+    Conv2D,
+    InputError,
+    LeakyReLU,
+    Model,
+    Sequential,
+    evaluate,
+    load_model,
+    save_model,
+)
 from srcnn_np.model import default_model, shipped_models
 
 AUTHORS = SHARED / "authors/9-1-5_91-images_x3.mat"
@@ -36,13 +47,13 @@ def rewrite(path, **changes):
 
 def test_a_model_is_read_as_it_was_written(saved):
     model = load_model(saved)
-    assert (model.scale, model.colour, model.enlarge) == (3, "luma", "bicubic")
+    assert (model.scale, model.colour, model.enlargement) == (3, "luma", "bicubic")
     assert model.training == {"by": "a test"}
     expected = SRCNN("3-1-3", filters=(4, 2), border="zero", seed=5)
     picture = np.random.default_rng(0).random((9, 7))
     np.testing.assert_array_equal(model.network.predict(picture), expected.predict(picture))
     card = model.card()
-    assert (card["structure"], card["border"]) == ("3-1-3", "replicate")
+    assert (card["structure"], card["predict_border"]) == ("3-1-3", "replicate")
 
 
 @pytest.mark.parametrize(
@@ -62,11 +73,12 @@ def test_a_model_is_read_as_it_was_written(saved):
         ({"card": {"layers": [{"kind": "Conv3D"}]}}, "describes no network"),
         ({"card": {"layers": [{"kind": "Conv2D"}]}}, "describes no network"),
         ({"card": {"layers": []}}, "describes no network"),
-        ({"card": {"border": "mirror"}}, "describes no network"),
+        ({"card": {"predict_border": "mirror"}}, "describes no network"),
+        ({"conv1_b": np.array([1e300, 0, 0, 0])}, "conv1.b holds values"),
         ({"card": {"scale": 2.5}}, "a scale is a whole number"),
         ({"card": {"colour": "rgb"}}, "unknown colour"),
         ({"card": {"colour": "ycbcr"}}, "has 3 channels"),
-        ({"card": {"enlarge": "cubic"}}, "unknown enlargement"),
+        ({"card": {"enlargement": "cubic"}}, "unknown enlargement"),
     ],
 )
 def test_a_damaged_model_is_refused(saved, changes, words):
@@ -74,6 +86,68 @@ def test_a_damaged_model_is_refused(saved, changes, words):
     with pytest.raises(InputError, match=words) as raised:
         load_model(saved)
     assert str(saved) in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "layer, change",
+    [
+        (0, {"stride": [2, 2]}),
+        (0, {"backend": "gpu"}),
+        (1, {"kind": "LeakyReLU", "slope": "steep"}),
+        (1, {"kind": "LeakyReLU", "slope": float("nan")}),
+    ],
+)
+def test_a_card_of_an_impossible_layer_is_refused(saved, layer, change):
+    layers = load_model(saved).card()["layers"]
+    layers[layer].update(change)
+    rewrite(saved, card={"layers": layers})
+    with pytest.raises(InputError, match=r"describes no network|has no stride"):
+        load_model(saved)
+
+
+def test_layers_that_do_not_fit_together_are_refused(saved):
+    layers = load_model(saved).card()["layers"]
+    layers[2]["in_channels"] = 5
+    rewrite(saved, card={"layers": layers}, conv2_w=np.zeros((2, 5, 1, 1), np.float32))
+    with pytest.raises(InputError, match="describes no network"):
+        load_model(saved)
+
+
+def test_every_setting_of_a_layer_is_read_as_it_was_written(tmp_path):
+    layers = [Conv2D(1, 2, (3, 2), border="replicate"), LeakyReLU(0.3)]
+    layers += [Conv2D(2, 1, (1, 4), border="zero"), ClippedLeakyReLU()]
+    model = Model(Sequential(layers, predict_border="replicate-once"), 2, enlargement="nearest")
+    save_model(tmp_path / "m.npz", model)
+    loaded = load_model(tmp_path / "m.npz")
+    assert loaded.card() == model.card()
+    picture = np.random.default_rng(0).normal(0, 3, (9, 7))
+    np.testing.assert_array_equal(loaded.network.predict(picture), model.network.predict(picture))
+
+
+def test_weights_too_large_to_use_are_refused(tmp_path):
+    model = Model(SRCNN("3-1-1", filters=(2, 2)), 2)
+    model.network.params["conv1.w"][:] = 1e38
+    model.network.params["conv2.w"][:] = 1e38
+    with pytest.raises(InputError, match="not finite"):
+        model.predict(np.ones((5, 5)))
+    model.network.params["conv1.w"][0] = np.nan
+    with pytest.raises(InputError, match=r"conv1\.w holds values that are not finite"):
+        save_model(tmp_path / "m.npz", model)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_write_that_fails_leaves_the_old_model(saved, monkeypatch):
+    before = saved.read_bytes()
+
+    def half_written(path, **arrays):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", half_written)
+    with pytest.raises(InputError, match="No space left on device"):
+        save_model(saved, Model(SRCNN(), 2), force=True)
+    assert saved.read_bytes() == before
+    assert [p.name for p in saved.parent.iterdir()] == [saved.name]
 
 
 def test_a_card_that_claims_a_huge_layer_is_refused_before_it_is_built(saved):
@@ -210,6 +284,20 @@ def test_a_damaged_mat_file_is_refused(tmp_path, changes, words):
     authors_file(tmp_path / "x3.mat", **changes)
     with pytest.raises(InputError, match=words):
         load_model(tmp_path / "x3.mat")
+
+
+def test_whole_numbers_that_matlab_stores_in_bytes_are_numbers(tmp_path):
+    """MATLAB writes doubles that hold small whole numbers as bytes, in a matrix "of doubles"."""
+    authors_file(tmp_path / "x3.mat", biases_conv1=np.zeros((4, 1)))
+    raw = (tmp_path / "x3.mat").read_bytes()
+    name = raw.index(b"biases_conv1")
+    start = raw.rindex(b"\x0e\x00\x00\x00", 0, name)  # where the matrix begins
+    data = raw.index(b"\x09\x00\x00\x00\x20\x00\x00\x00", name)  # 32 bytes of doubles
+    # The same matrix, its data as four bytes in a "small data element".
+    packed = raw[start + 8 : data] + b"\x02\x00\x04\x00" + bytes([0, 1, 0, 2])
+    element = b"\x0e\x00\x00\x00" + len(packed).to_bytes(4, "little") + packed
+    (tmp_path / "x3.mat").write_bytes(raw[:start] + element + raw[data + 40 :])
+    assert load_model(tmp_path / "x3.mat").network.params["conv1.b"].tolist() == [0, 1, 0, 2]
 
 
 @needs_shared

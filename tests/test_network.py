@@ -1,5 +1,6 @@
 """Whole networks: shapes, parameters, whole pictures, and the two further systems."""
 
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -47,7 +48,7 @@ def layer_by_layer(net, picture, once):
                 x = pad_forward(x, pads, "zero" if layer.border == "zero" else "replicate")
             x = layer.convolve(x)
         else:
-            x = layer.forward(x)
+            x = layer.apply(x)
     return np.moveaxis(x[0], 0, 2).reshape(picture.shape)
 
 
@@ -83,7 +84,8 @@ def test_predict_in_strips_equals_predict_in_one_piece(
 @given(
     kernels=st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), min_size=1, max_size=3),
     border=st.sampled_from(["valid", "zero", "replicate"]),
-    activation=st.sampled_from([ReLU, LeakyReLU, ClippedLeakyReLU]),
+    # A slope below 0.2 twice over leaves a gradient below what differences resolve.
+    activation=st.sampled_from([ReLU, partial(LeakyReLU, 0.2)]),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_a_drawn_network_with_its_loss_as_one_function(
@@ -101,8 +103,18 @@ def test_a_drawn_network_with_its_loss_as_one_function(
     x = rng.random((2, counts[0], 8, 7))
     target = rng.random(net.forward(x).shape)
     for name, check in check_network(net, x, target, method=method).items():
-        # Everything may lie on a flat piece, or so close to a kink that all is skipped.
+        # Not check.passes: so close to a kink that all is skipped, nothing is compared.
         assert check.error <= TOLERANCE[method], (name, check)
+
+
+def test_a_network_of_flat_pieces_by_the_complex_step():
+    """Two slopes of 1/1280 leave a gradient below what differences can resolve."""
+    layers = [Conv2D(1, 2, 3, backend="im2col"), ClippedLeakyReLU()]
+    layers += [Conv2D(2, 1, 2, backend="im2col"), ClippedLeakyReLU()]
+    rng = np.random.default_rng(0)
+    x, target = rng.normal(0, 2, (2, 1, 6, 6)), rng.random((2, 1, 3, 3))
+    for check in check_network(Sequential(layers), x, target, method="complex step").values():
+        assert check.passes("complex step")
 
 
 def test_predict_agrees_with_forward_inside():
@@ -122,6 +134,44 @@ def test_predict_refuses_what_is_no_picture_for_it():
         SRCNN().predict(np.zeros((0, 5)))
     with pytest.raises(ValueError, match="stride"):
         Sequential([Conv2D(1, 1, 3, stride=2)]).predict(np.zeros((5, 5)))
+    with pytest.raises(TypeError, match="uint8; give floating point"):
+        SRCNN().predict(np.zeros((5, 5), np.uint8))
+
+
+def test_predict_does_not_disturb_a_training_step():
+    rng = np.random.default_rng(0)
+    net, x = SRCNN("3-1-3", filters=(3, 2)), rng.random((2, 1, 9, 9), dtype=np.float32)
+    y = net.forward(x)
+    net.backward(y)
+    expected = {name: g.copy() for name, g in net.grads.items()}
+    net.forward(x)
+    net.predict(rng.random((20, 20)))
+    net.backward(y)
+    for name, g in net.grads.items():
+        np.testing.assert_array_equal(g, expected[name])
+
+
+def test_the_first_layers_dx_is_computed_only_on_demand(monkeypatch):
+    from srcnn_np.conv import direct
+
+    calls, right = [], direct.input_gradient
+    monkeypatch.setattr(direct, "input_gradient", lambda *a: (calls.append(1), right(*a))[1])
+    net = SRCNN("3-1-3", filters=(3, 2))
+    y = net.forward(np.zeros((1, 1, 9, 9), np.float32))
+    assert net.backward(y) is None
+    assert len(calls) == 2
+    assert net.backward(y, need_dx=True).shape == (1, 1, 9, 9)
+    assert len(calls) == 5
+
+
+def test_a_layers_stride_and_backend_are_used(monkeypatch):
+    from srcnn_np.conv import columns
+
+    layer = Conv2D(1, 1, 3, stride=(2, 3), backend="im2col")
+    calls, right = [], columns.forward
+    monkeypatch.setattr(columns, "forward", lambda *a: (calls.append(1), right(*a))[1])
+    assert layer.forward(np.zeros((1, 1, 9, 9), np.float32)).shape == (1, 1, 4, 3)
+    assert calls == [1]
 
 
 def test_a_picture_smaller_than_the_network_is_refused_by_forward_but_not_by_predict():
@@ -155,10 +205,14 @@ def test_other_unknown_settings_are_refused():
         SRCNN("9-1-5", filters=(64,))
     with pytest.raises(InputError, match="unknown init 'xavier'"):
         SRCNN(init="xavier")
-    with pytest.raises(ValueError, match="at least one layer"):
-        Sequential([])
+    with pytest.raises(ValueError, match="at least one convolution"):
+        Sequential([ReLU()])
     with pytest.raises(ValueError, match="unknown predict_border"):
-        Sequential([ReLU()], predict_border="mirror")
+        Sequential([Conv2D(1, 1, 3)], predict_border="mirror")
+    with pytest.raises(ValueError, match="4 filters is followed by one for 3"):
+        Sequential([Conv2D(1, 4, 3), ReLU(), Conv2D(3, 1, 3)])
+    with pytest.raises(ValueError, match=r"no array conv2\.w of shape"):
+        SRCNN("9-1-5").params = SRCNN("9-3-5").params
 
 
 def losses_while_training(net, optimiser, x, target, updates):
@@ -215,7 +269,7 @@ def test_theanonsrs_network(tmp_path):
             b += 0.1
     pictures = draw_pictures(2, size=64)
     sub_images = cut_sub_images(
-        pictures, 2, size=24, stride=10, margin=net.margin, enlarge_by="nearest"
+        pictures, 2, size=24, stride=10, margin=net.margin, enlargement="nearest"
     )
     x, target = sub_images.batch(np.arange(20))
     assert target.shape == (20, 1, 16, 16)
@@ -223,9 +277,9 @@ def test_theanonsrs_network(tmp_path):
     losses = losses_while_training(net, Adam(1e-3, layer_rates=rates), x, target, 60)
     assert losses[-1] < 0.5 * losses[0]
 
-    save_model(tmp_path / "theanonsr.npz", Model(net, 2, enlarge="nearest"))
+    save_model(tmp_path / "theanonsr.npz", Model(net, 2, enlargement="nearest"))
     loaded = load_model(tmp_path / "theanonsr.npz")
-    assert (loaded.enlarge, loaded.network.predict_border) == ("nearest", "replicate-once")
+    assert (loaded.enlargement, loaded.network.predict_border) == ("nearest", "replicate-once")
     picture = pictures[0] / np.float32(255)
     np.testing.assert_array_equal(loaded.network.predict(picture), net.predict(picture))
     assert evaluate_picture(pictures[0], 2, loaded)["model"]["psnr"] > 10

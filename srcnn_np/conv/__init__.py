@@ -51,8 +51,16 @@ def conv2d_forward(
 ) -> np.ndarray:
     r"""Slide K filters over a batch of pictures.
 
-    y[n,k,i,j] = b[k] + Σ_{c,u,v} w[k,c,u,v] · x[n, c, sh·i+u, sw·j+v], with x padded
-    by zeros first. `srcnn_np.conv.naive` derives it and the gradients.
+    At each place (i, j), filter k gives the inner product with what lies under it::
+
+        y[n,k,i,j] = b[k] + Σ_{c,u,v} w[k,c,u,v] · x[n, c, sh·i+u, sw·j+v]
+
+    with x padded by zeros first. Numbering the taps t = (c, u, v) and the places
+    p = (i, j), the sum is a matrix product for each picture::
+
+        y[n,k,p] = b[k] + Σ_t w[k,t] · cols[n,t,p]        (K, T) (T, P) -> (K, P)
+
+    with T = C·kh·kw, P = OH·OW and cols from `im2col`.
 
     Parameters
     ----------
@@ -108,14 +116,19 @@ def conv2d_backward(
 ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
     r"""Gradients of a scalar L through `conv2d_forward`, from dy = ∂L/∂y.
 
-    ::
+    By the chain rule ∂L/∂q = Σ_{n,k,i,j} dy[n,k,i,j] · ∂y[n,k,i,j]/∂q. In the sum that
+    is y[n,k,i,j], b[k] has the factor 1, w[k,c,u,v] the factor x[n, c, sh·i+u, sw·j+v],
+    and x[n,c,p,r] the factor w[k,c,u,v] where p = sh·i+u and r = sw·j+v. Hence::
 
-        dx[n,c,p,r] = Σ_{k,i,j,u,v: p = sh·i+u, r = sw·j+v} dy[n,k,i,j] · w[k,c,u,v]
-        dw[k,c,u,v] = Σ_{n,i,j} dy[n,k,i,j] · x[n, c, sh·i+u, sw·j+v]
         db[k]       = Σ_{n,i,j} dy[n,k,i,j]
+        dw[k,c,u,v] = Σ_{n,i,j} dy[n,k,i,j] · x[n, c, sh·i+u, sw·j+v]
+        dx[n,c,p,r] = Σ_{k,i,j,u,v: p = sh·i+u, r = sw·j+v} dy[n,k,i,j] · w[k,c,u,v]
 
-    with x padded, and the padding's share of dx dropped. `srcnn_np.conv.naive`
-    derives them.
+    with x padded, and the padding's share of dx dropped. As matrix products, with
+    taps t = (c, u, v) and places (i, j) numbered::
+
+        dw = Σ_n dy[n] cols[n]^T            (K, P) (P, T) -> (K, T)
+        dx[n] = col2im(w^T dy[n])           (T, K) (K, P) -> (T, P) -> (C, H, W)
 
     Parameters
     ----------
@@ -171,7 +184,7 @@ def _prepare(x, w, stride, padding, backend):
         raise ValueError(f"x has shape {x.shape} and w {w.shape}: neither may be empty")
     if x.shape[1] != w.shape[1]:
         raise ValueError(f"x has {x.shape[1]} channels, but the filters in w {w.shape[1]}")
-    if x.dtype.name not in _DTYPES[backend]:
+    if x.dtype.name not in _DTYPES[backend] or not x.dtype.isnative:
         raise TypeError(
             f"the {backend} backend computes with {', '.join(_DTYPES[backend])}, not {x.dtype}"
         )

@@ -29,18 +29,21 @@ from .geometry import output_size, pad_backward, pad_forward, pair
 
 def im2col(
     x: np.ndarray,
-    kernel: tuple[int, int],
+    kernel: int | tuple[int, int],
     *,
     stride: int | tuple[int, int] = 1,
     padding: int | tuple[int, int] = 0,
 ) -> np.ndarray:
     """Write out, for every place of a filter, all values under it.
 
+    cols[n, t, p] = x[n, c, sh·i+u, sw·j+v], with t = (c, u, v) and p = (i, j) each
+    numbered in order and x padded by zeros first, so that a convolution becomes the
+    matrix product w (K, T) times cols (T, P).
+
     Parameters
     ----------
     x : (N, C, H, W) array
-    kernel : (kh, kw)
-    stride, padding : int or (rows, columns)
+    kernel, stride, padding : int or (rows, columns)
 
     Returns
     -------
@@ -65,8 +68,8 @@ def im2col(
     (sh, sw), (ph, pw) = pair("stride", stride, 1), pair("padding", padding, 0)
     x = pad_forward(x, (ph, ph, pw, pw))
     N, C, H, W = x.shape
-    kh, kw = kernel
-    OH, OW = output_size((H, W), kernel, (sh, sw))
+    kh, kw = pair("kernel", kernel, 1)
+    OH, OW = output_size((H, W), (kh, kw), (sh, sw))
     cols = np.empty((N, C, kh, kw, OH, OW), x.dtype)
     for u in range(kh):
         for v in range(kw):
@@ -77,20 +80,23 @@ def im2col(
 def col2im(
     cols: np.ndarray,
     x_shape: tuple[int, int, int, int],
-    kernel: tuple[int, int],
+    kernel: int | tuple[int, int],
     *,
     stride: int | tuple[int, int] = 1,
     padding: int | tuple[int, int] = 0,
 ) -> np.ndarray:
     """Add every column back to where `im2col` took it from: its adjoint.
 
+    x[n, c, p, r] = Σ cols[n, (c,u,v), (i,j)] over all u, v, i, j with p = sh·i+u and
+    r = sw·j+v. `im2col` copies, and the gradient of a value that was copied is the sum
+    of its copies' gradients: <im2col(x), cols> = <x, col2im(cols)> for all x and cols.
+
     Parameters
     ----------
     cols : (N, C * kh * kw, OH * OW) array
     x_shape : (N, C, H, W)
         Shape of the picture `im2col` was given.
-    kernel : (kh, kw)
-    stride, padding : int or (rows, columns)
+    kernel, stride, padding : int or (rows, columns)
         As given to `im2col`.
 
     Returns
@@ -113,8 +119,8 @@ def col2im(
     """
     (sh, sw), (ph, pw) = pair("stride", stride, 1), pair("padding", padding, 0)
     N, C, H, W = x_shape
-    kh, kw = kernel
-    OH, OW = output_size((H + 2 * ph, W + 2 * pw), kernel, (sh, sw))
+    kh, kw = pair("kernel", kernel, 1)
+    OH, OW = output_size((H + 2 * ph, W + 2 * pw), (kh, kw), (sh, sw))
     if cols.shape != (N, C * kh * kw, OH * OW):
         raise ValueError(
             f"cols has shape {cols.shape}, but a picture of shape {tuple(x_shape)} under a "

@@ -3,13 +3,13 @@
 Lay the rows of a picture (C, H, W) end to end. Then the value under tap (c, u, v) of a
 filter at place (i, j) stands a fixed distance behind the value under tap (0, 0, 0):
 
-    x[c, i + u, j + v]  is  flat[p + d[t]],   p = i·W + j,   d[t] = (c·H + u)·W + v
+    x[c, i+u, j+v] = flat[p + shift[t]],   p = i·W + j,   shift[t] = (c·H + u)·W + v
 
 so that all three sums of `srcnn_np.conv.naive` become sums over a few shifted copies
 of one long row, and no columns are ever written:
 
-    forward           y[k,p]  = b[k] + Σ_t w[k,t] · flat[p + d[t]]
-    weight gradient   dw[k,t] = Σ_p dy[k,p] · flat[p + d[t]]
+    forward           y[k,p]  = b[k] + Σ_t w[k,t] · flat[p + shift[t]]
+    weight gradient   dw[k,t] = Σ_p dy[k,p] · flat[p + shift[t]]
 
 The places p that run over a row's end (j >= OW) are computed and dropped, or given
 dy = 0. Eight taps are summed in one pass over the row, so that each visit to the
@@ -94,7 +94,7 @@ def _rows(a: np.ndarray, count: int) -> np.ndarray:
 
 
 def _shifts(x_shape: tuple, w_shape: tuple) -> np.ndarray:
-    """d[t]: how far behind the value under tap 0 that under tap t stands."""
+    """How far behind the value under tap 0 that under tap t stands, (T,)."""
     _, _, H, W = x_shape
     _, C, kh, kw = w_shape
     c, u, v = np.ogrid[:C, :kh, :kw]

@@ -1,8 +1,8 @@
 """Sizes, and widening an array's border together with its gradient.
 
 A padded convolution is two operations, one after the other: widen the border,
-then convolve without any. So no convolution in this package knows about
-padding, and each way to fill a border is written, and checked, once.
+then convolve without any. So no backend of this package knows about padding, and
+each way to fill a border is written, and checked, once.
 """
 
 from typing import Literal
@@ -29,6 +29,7 @@ def pad_forward(x: np.ndarray, pads: Pads, fill: Fill = "zero") -> np.ndarray:
     y : (N, C, top + H + bottom, left + W + right) array
         x itself where there is nothing to add.
     """
+    _check_fill(fill)
     top, bottom, left, right = pads
     if not any(pads):
         return x
@@ -54,6 +55,7 @@ def pad_backward(dy: np.ndarray, pads: Pads, fill: Fill = "zero") -> np.ndarray:
     -------
     dx : (N, C, H, W) array
     """
+    _check_fill(fill)
     top, bottom, left, right = pads
     if not any(pads):
         return dy
@@ -67,6 +69,11 @@ def pad_backward(dy: np.ndarray, pads: Pads, fill: Fill = "zero") -> np.ndarray:
     dx[:, :, :, 0] += wide[:, :, :, :left].sum(axis=3)
     dx[:, :, :, -1] += wide[:, :, :, columns:].sum(axis=3)
     return dx
+
+
+def _check_fill(fill: str) -> None:
+    if fill not in ("zero", "replicate"):
+        raise ValueError(f"unknown fill {fill!r}: choose zero or replicate")
 
 
 def same_pads(kernel: tuple[int, int]) -> Pads:

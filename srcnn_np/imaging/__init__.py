@@ -1,6 +1,6 @@
 """Pictures: resizing, colour, quality measures, reading and writing."""
 
-from .color import rgb_to_ycbcr, ycbcr_to_rgb
+from .colour import rgb_to_ycbcr, ycbcr_to_rgb
 from .files import Picture, list_pictures, read_picture, write_picture
 from .metrics import psnr, ssim
 from .resize import enlarge, imresize

@@ -45,11 +45,11 @@ class Picture:
 
     Attributes
     ----------
-    pixels : (H, W) grey or (H, W, 3) RGB array of uint8 or uint16
-    alpha : (H, W) array of the same dtype, or None
+    pixels : (H, W) grey array of uint8 or uint16, or (H, W, 3) RGB array of uint8
+    alpha : (H, W) array of uint8, or None
         Opacity.
     metadata : dict
-        "icc_profile" and "exif", as bytes, where the file has them.
+        "icc_profile" and "exif", as bytes, where the file has them and they still hold.
     """
 
     pixels: np.ndarray
@@ -81,7 +81,7 @@ def read_picture(path: str | Path) -> Picture:
     ------
     InputError
         If there is no such file, or it is no picture, damaged, cut short, or of
-        floating-point pixels.
+        pixels that `Picture` cannot hold.
     """
     path = Path(path)
     if not path.exists():
@@ -93,10 +93,8 @@ def read_picture(path: str | Path) -> Picture:
             warnings.simplefilter("ignore")  # Pillow warns of what it mends
             with Image.open(path) as image:
                 image.load()
-                return _from_pillow(ImageOps.exif_transpose(image), path)
-    except InputError:
-        raise
-    except MemoryError:
+                return _from_pillow(_upright(image), path)
+    except (InputError, MemoryError):
         raise
     except PermissionError as error:
         raise InputError(f"{path} cannot be read: no permission") from error
@@ -113,7 +111,8 @@ def read_picture(path: str | Path) -> Picture:
 def write_picture(path: str | Path, picture: Picture, *, force: bool = False) -> None:
     """Write a picture in the format its name ends in.
 
-    JPEG at quality 95 without chroma subsampling, WebP lossless. Metadata go along.
+    JPEG at quality 95 without chroma subsampling, WebP lossless. Metadata go along,
+    but for EXIF in TIFF and BMP.
 
     Parameters
     ----------
@@ -128,19 +127,26 @@ def write_picture(path: str | Path, picture: Picture, *, force: bool = False) ->
         If the ending is unknown, the format cannot hold the picture's alpha or 16
         bits, the file exists and `force` is not given, or it cannot be written.
     """
-    path = Path(path)
+    check_format(path, picture)
     format_ = picture_format(path)
-    if picture.alpha is not None and format_ not in ("PNG", "TIFF", "WEBP"):
-        raise InputError(f"{path}: {format_} cannot hold transparency; give a name ending in .png")
-    if picture.pixels.dtype == np.uint16 and format_ not in ("PNG", "TIFF"):
-        raise InputError(f"{path}: {format_} cannot hold 16 bits; give a name ending in .png")
     image = _to_pillow(picture)
     options = {**_SAVE.get(format_, {}), **picture.metadata}
+    if format_ == "TIFF":  # whose tags Pillow does not take from an EXIF block
+        options.pop("exif", None)
     with writing(path, force=force) as part:
         try:
             image.save(part, format_, **options)
         except ValueError as error:  # sides longer than the format can say
             raise InputError(f"{path} cannot be written as {format_}: {error}") from error
+
+
+def check_format(path: str | Path, picture: Picture) -> None:
+    """Raise the InputError that `write_picture` would, where a format cannot hold a picture."""
+    format_ = picture_format(path)
+    if picture.alpha is not None and format_ not in ("PNG", "TIFF", "WEBP"):
+        raise InputError(f"{path}: {format_} cannot hold transparency; give a name ending in .png")
+    if picture.pixels.dtype == np.uint16 and format_ not in ("PNG", "TIFF"):
+        raise InputError(f"{path}: {format_} cannot hold 16 bits; give a name ending in .png")
 
 
 def picture_format(path: str | Path) -> str:
@@ -181,6 +187,14 @@ def list_pictures(folder: str | Path) -> list[Path]:
     return paths
 
 
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # a damaged EXIF block does no harm to the pixels
+        image.info.pop("exif", None)
+        return image
+
+
 def _from_pillow(image: Image.Image, path: Path) -> Picture:
     # A CMYK profile says nothing about the RGB it is converted to.
     keys = ("exif",) if image.mode in ("CMYK", "LAB") else ("exif", "icc_profile")
@@ -188,9 +202,12 @@ def _from_pillow(image: Image.Image, path: Path) -> Picture:
     if image.mode == "F":
         raise InputError(f"{path} has floating-point pixels; convert it to 8 or 16 bits")
     if image.mode.startswith("I"):
-        return Picture(np.asarray(image).clip(0, 65535).astype(np.uint16), None, metadata)
-    if image.mode in ("P", "L", "RGB") and "transparency" in image.info:
-        image = image.convert("LA" if image.mode == "L" else "RGBA")
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 65535 or "transparency" in image.info:
+            raise InputError(f"{path} is deeper than 16-bit grey; convert it to 8 or 16 bits")
+        return Picture(values.astype(np.uint16), None, metadata)
+    if image.mode in ("1", "P", "L", "RGB") and "transparency" in image.info:
+        image = image.convert("RGBA").convert("LA" if image.mode in "1L" else "RGBA")
     elif image.mode == "P":
         image = image.convert("RGB")
     elif image.mode in _CONVERT:

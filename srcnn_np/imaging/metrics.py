@@ -16,12 +16,12 @@ def psnr(a: np.ndarray, b: np.ndarray, *, peak: float = 255.0) -> float:
     Returns
     -------
     psnr : float
-        In dB; infinite for equal pictures.
+        In dB; infinite for equal pictures, NaN where a picture holds one.
 
     Raises
     ------
     ValueError
-        If the shapes differ.
+        If the shapes differ or the pictures are empty.
 
     Examples
     --------
@@ -30,7 +30,7 @@ def psnr(a: np.ndarray, b: np.ndarray, *, peak: float = 255.0) -> float:
     """
     _same_shape(a, b)
     mse = np.mean((a.astype(float) - b.astype(float)) ** 2)
-    return float(10 * np.log10(peak**2 / mse)) if mse > 0 else float("inf")
+    return float("inf") if mse == 0 else float(10 * np.log10(peak**2 / mse))
 
 
 def ssim(a: np.ndarray, b: np.ndarray, *, peak: float = 255.0) -> float:
@@ -84,5 +84,5 @@ def _window(x: np.ndarray) -> np.ndarray:
 
 
 def _same_shape(a: np.ndarray, b: np.ndarray) -> None:
-    if a.shape != b.shape:
-        raise ValueError(f"the pictures have different shapes, {a.shape} and {b.shape}")
+    if a.shape != b.shape or a.size == 0:
+        raise ValueError(f"the pictures are empty or differ in shape: {a.shape} and {b.shape}")

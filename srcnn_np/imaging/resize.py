@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 ResizeBorder = Literal["symmetric", "replicate"]
+Enlargement = Literal["bicubic", "nearest"]
 
 
 def imresize(
@@ -30,8 +31,8 @@ def imresize(
     size : (rows, columns), optional
         The new size, instead of a scale; each side then has its own factor.
     border : "symmetric" or "replicate"
-        What lies outside the picture: its mirror image (MATLAB since 2007), or
-        copies of its border (older).
+        What lies outside the picture: its mirror image (today's MATLAB), or copies of
+        its border (older releases).
 
     Returns
     -------
@@ -77,8 +78,8 @@ def imresize(
         raise ValueError(f"unknown border {border!r}: choose symmetric or replicate")
     H, W = picture.shape[:2]
     if size is None:
-        if not scale > 0:
-            raise ValueError(f"scale is {scale}; it must be positive")
+        if not 0 < scale < math.inf:
+            raise ValueError(f"scale is {scale}; it must be positive and finite")
         size, factors = (math.ceil(scale * H), math.ceil(scale * W)), (scale, scale)
     else:
         if min(size) < 1:
@@ -89,21 +90,28 @@ def imresize(
     return picture
 
 
-def enlarge(picture: np.ndarray, scale: int, method: str = "bicubic") -> np.ndarray:
+def enlarge(picture: np.ndarray, scale: int, enlargement: Enlargement = "bicubic") -> np.ndarray:
     """Enlarge by a whole factor.
 
     Parameters
     ----------
     picture : (H, W) or (H, W, C) floating-point array
     scale : int
-    method : "bicubic" or "nearest"
+    enlargement : "bicubic" or "nearest"
         `imresize`, or every pixel repeated.
 
     Returns
     -------
     enlarged : (scale·H, scale·W) or (scale·H, scale·W, C) array of the same dtype
+
+    Raises
+    ------
+    ValueError
+        If the enlargement is another.
     """
-    if method == "nearest":
+    if enlargement not in ("bicubic", "nearest"):
+        raise ValueError(f"unknown enlargement {enlargement!r}: choose bicubic or nearest")
+    if enlargement == "nearest":
         return picture.repeat(scale, axis=0).repeat(scale, axis=1)
     return imresize(picture, size=(scale * picture.shape[0], scale * picture.shape[1]))
 
