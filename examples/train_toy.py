@@ -183,3 +183,5 @@ if __name__ == "__main__":
         main()
     except (InputError, OSError) as error:
         sys.exit(f"train_toy.py: error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("train_toy.py: interrupted")

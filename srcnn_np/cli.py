@@ -8,9 +8,11 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
+from . import __version__
 from .errors import InputError
 
 SCALES = (2, 3, 4)
@@ -48,6 +50,8 @@ def upscale(options: argparse.Namespace) -> int:
     from .model import default_model, load_model
 
     source = Path(options.input)
+    if not source.exists():
+        raise InputError(f"{source} does not exist; check the name")
     if source.is_dir() and options.compare is not None:
         raise InputError(f"--compare goes with one picture, but {source} is a folder")
     model = default_model(options.scale) if options.model is None else load_model(options.model)
@@ -68,9 +72,9 @@ def upscale(options: argparse.Namespace) -> int:
         names = [path.name for path in paths]
     targets = [folder / f"{name}_x{options.scale}.png" for name in names]
     _make_folder(folder)
-    inputs = {path.resolve() for path in paths}
+    inputs = {os.path.realpath(path) for path in paths}
     for target in targets:
-        if target.resolve() in inputs:
+        if os.path.realpath(target) in inputs:
             raise InputError(f"{target} is one of the pictures to enlarge; give another folder")
     if not options.force and any(target.exists() for target in targets):
         there = next(target for target in targets if target.exists())
@@ -82,6 +86,9 @@ def upscale(options: argparse.Namespace) -> int:
         except InputError as error:
             failures += 1
             _complain(str(error))
+    if failures == len(paths):
+        with suppress(OSError):  # not empty: it was there before
+            folder.rmdir()
     if failures:
         return _complain(f"{failures} of {len(paths)} pictures could not be enlarged")
     return 0
@@ -94,9 +101,11 @@ def _upscale_one(source: Path, target: Path, model, options: argparse.Namespace)
     from .upscaling import beside, upscale
 
     outputs = [Path(path) for path in (target, options.compare) if path is not None]
-    if len({path.resolve() for path in outputs}) < len(outputs):
+    if len({os.path.realpath(path) for path in outputs}) < len(outputs):
         raise InputError(f"{target} cannot be both the result and the comparison")
     for path in outputs:
+        if os.path.realpath(path) == os.path.realpath(source):
+            raise InputError(f"{path} is the picture to enlarge; give another name for the result")
         picture_format(path)
         check_output(path, force=options.force)
     picture = read_picture(source)
@@ -183,11 +192,13 @@ def train(options: argparse.Namespace) -> None:
     pictures, held_out = hold_out(pictures, options.scale, recipe.size)
     model = Model(network, options.scale, training={"pictures": source, "command": options.command})
     history = train(model, pictures, held_out, recipe, seed=options.seed, out=options.out)
+    best = max(psnr for _, psnr in history.psnrs)
     print(
-        f"held-out pictures: {max(psnr for _, psnr in history.psnrs):.2f} dB, "
-        f"bicubic {history.bicubic:.2f} dB; best state in {options.out}, "
-        f"last in {last_path(options.out)}"
+        f"held-out pictures: {best:.2f} dB, bicubic {history.bicubic:.2f} dB; "
+        f"best state in {options.out}, last in {last_path(options.out)}"
     )
+    if best < history.bicubic:
+        print("that is worse than bicubic interpolation: train longer, or on more pictures")
 
 
 def models(options: argparse.Namespace) -> None:
@@ -242,6 +253,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="srcnn-np",
         description="SRCNN super-resolution: three convolutions in NumPy and Numba.",
     )
+    parser.add_argument("--version", action="version", version=f"srcnn_np {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def command(run, name, description):
@@ -250,47 +262,62 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     sub = command(upscale, "upscale", "enlarge a picture, or every picture of a folder")
-    sub.add_argument("input", metavar="IN", help="a picture or a folder")
+    sub.add_argument("input", metavar="IN", type=_name, help="a picture or a folder")
     sub.add_argument(
-        "output", metavar="OUT", nargs="?", help="default: IN_x3.png, or the folder IN_x3"
+        "output",
+        metavar="OUT",
+        type=_name,
+        nargs="?",
+        help="a picture (its ending says the format) or a folder; default: IN_x3.png, or IN_x3/",
     )
-    sub.add_argument("--scale", type=int, choices=SCALES, required=True)
-    sub.add_argument("--model", metavar="NAME-OR-PATH", help="default: see `srcnn-np models`")
+    _add_scale_and_model(sub)
     sub.add_argument(
-        "--compare", metavar="PNG", help="also write bicubic enlargement and result side by side"
+        "--compare",
+        metavar="PNG",
+        type=_name,
+        help="also write bicubic enlargement and result side by side",
     )
     _add_force(sub)
 
     sub = command(evaluate, "evaluate", "measure a model by the paper's protocol")
-    sub.add_argument("folder", metavar="DIR", help="a folder of pictures")
-    sub.add_argument("--scale", type=int, choices=SCALES, required=True)
-    sub.add_argument("--model", metavar="NAME-OR-PATH", help="default: see `srcnn-np models`")
-    sub.add_argument("--json", metavar="FILE", help="also write the figures to a file")
+    sub.add_argument("folder", metavar="DIR", type=_name, help="a folder of pictures")
+    _add_scale_and_model(sub)
+    sub.add_argument("--json", metavar="FILE", type=_name, help="also write the figures to a file")
     _add_force(sub)
 
     sub = command(train, "train", "train a network on a folder of photographs")
-    sub.add_argument("folder", metavar="DIR", nargs="?", help="a folder of photographs")
+    sub.add_argument("folder", metavar="DIR", type=_name, nargs="?", help="a folder of photographs")
     sub.add_argument(
         "--drawn", metavar="COUNT", type=_positive(int), help="draw so many pictures instead"
     )
-    sub.add_argument("--scale", type=int, choices=SCALES, required=True)
+    sub.add_argument("--scale", type=int, choices=SCALES, required=True, help="enlargement")
     sub.add_argument("--arch", metavar="F1-F2-F3", default="9-1-5", help="filter sizes (9-1-5)")
     sub.add_argument(
         "--filters", metavar="N1-N2", type=_counts, default=(64, 32), help="filter counts (64-32)"
     )
-    sub.add_argument("--out", metavar="MODEL.npz", required=True, help="model file to write")
-    sub.add_argument("--recipe", choices=("fast", "paper"), default="fast")
-    sub.add_argument("--epochs", type=_positive(float), help="default: the recipe's")
-    sub.add_argument("--rate", type=_positive(float), help="default: the recipe's")
-    sub.add_argument("--batch", type=_positive(int), help="default: the recipe's")
-    sub.add_argument("--seed", type=_not_negative, default=0)
+    sub.add_argument(
+        "--out", metavar="MODEL.npz", type=_name, required=True, help="model file to write"
+    )
+    sub.add_argument(
+        "--recipe", choices=("fast", "paper"), default="fast", help="how to train (fast)"
+    )
+    sub.add_argument(
+        "--epochs", metavar="N", type=_positive(float), help="how often each sub-image is seen (10)"
+    )
+    sub.add_argument("--rate", metavar="R", type=_positive(float), help="learning rate (1.0)")
+    sub.add_argument("--batch", metavar="N", type=_positive(int), help="mini-batch (32)")
+    sub.add_argument(
+        "--seed", metavar="N", type=_not_negative, default=0, help="of all that is random (0)"
+    )
     _add_force(sub)
 
     sub = command(models, "models", "list the models that come with the package")
-    sub.add_argument("name", metavar="NAME-OR-PATH", nargs="?", help="print this model's card")
+    sub.add_argument(
+        "name", metavar="NAME-OR-PATH", type=_name, nargs="?", help="print this model's card"
+    )
 
     sub = command(gradcheck, "gradcheck", "check every gradient against numerical derivatives")
-    sub.add_argument("--seed", type=_not_negative, default=0)
+    sub.add_argument("--seed", metavar="N", type=_not_negative, default=0, help="of the inputs (0)")
     return parser
 
 
@@ -305,39 +332,53 @@ def _add_force(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace files that are there already")
 
 
+def _add_scale_and_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--scale", type=int, choices=SCALES, required=True, help="enlargement")
+    parser.add_argument(
+        "--model",
+        metavar="NAME-OR-PATH",
+        type=_name,
+        help="a name that `srcnn-np models` lists, or a .npz or .mat file",
+    )
+
+
+def _name(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty")
+    return text
+
+
 def _positive(kind: type):
     def parse(text: str):
-        value = kind(text)
+        try:
+            value = kind(text)
+        except ValueError:
+            value = 0
         if not 0 < value < float("inf"):
-            raise ValueError
+            what = "whole number" if kind is int else "number"
+            raise argparse.ArgumentTypeError(f"give a {what} above 0, not {text!r}")
         return value
 
-    parse.__name__ = f"positive {'whole ' if kind is int else ''}number"
     return parse
 
 
 def _not_negative(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise ValueError
-    return value
-
-
-_not_negative.__name__ = "whole number of at least 0"
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"give a whole number of at least 0, not {text!r}")
+    return int(text)
 
 
 def _counts(text: str) -> tuple[int, ...]:
     return tuple(_positive(int)(part) for part in text.split("-"))
 
 
-_counts.__name__ = "list of filter counts"
-
-
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise InputError(f"the folder {folder} cannot be made: {error.strerror}") from error
+        raise InputError(
+            f"the folder {folder} cannot be made ({error.strerror}); give another name"
+        ) from error
 
 
 def _complain(sentence: str) -> int:

@@ -38,6 +38,8 @@ def draw_pictures(count: int, *, size: int = 256, seed: int = 0) -> list[np.ndar
     pictures : list of (size, size) uint8 arrays
         Drawn at twice the size and shrunk, so that edges are smooth.
     """
+    if count < 1 or size < 1:
+        raise ValueError(f"count is {count}, size {size}: give at least 1")
     rng = np.random.default_rng(seed)
     return [_draw_leaves(rng, size) for _ in range(count)]
 

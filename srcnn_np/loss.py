@@ -55,8 +55,8 @@ def mse_backward(y: np.ndarray, target: np.ndarray, mean_over: MeanOver = "value
 
 
 def _count(y: np.ndarray, target: np.ndarray, mean_over: MeanOver) -> int:
-    if y.shape != target.shape:
-        raise ValueError(f"y has shape {y.shape}, but the target {target.shape}")
+    if y.shape != target.shape or y.size == 0:
+        raise ValueError(f"y has shape {y.shape}, but the target {target.shape}; none is empty")
     if mean_over not in ("values", "pictures"):
         raise ValueError(f"unknown mean_over {mean_over!r}: choose values or pictures")
     return y.size if mean_over == "values" else len(y)

@@ -159,7 +159,7 @@ def load_model(name_or_path: str | Path) -> Model:
             f"or one of {names}"
         )
     try:
-        return _read_mat(path) if path.suffix == ".mat" else _read_npz(path)
+        return _read_mat(path) if path.suffix.lower() == ".mat" else _read_npz(path)
     except PermissionError as error:
         raise InputError(f"{path} cannot be read: no permission") from error
     except InputError as error:
@@ -167,7 +167,7 @@ def load_model(name_or_path: str | Path) -> Model:
     except MemoryError:
         raise
     except Exception as error:  # zip, NumPy, SciPy and JSON each raise their own
-        raise InputError(f"{path} is not a model file, or damaged ({error})") from error
+        raise InputError(f"{path} is not a model file (.npz or .mat), or damaged") from error
 
 
 def shipped_models() -> dict[str, Path]:
@@ -238,9 +238,10 @@ def _read_mat(path: Path) -> Model:
         w2 = w2[:, :, None]
     f1, f2, f3 = (round(taps**0.5) for taps in (w1.shape[0], w2.shape[1], w3.shape[-1]))
     n1, n2 = w1.shape[1], w2.shape[-1]
-    shapes = {"w1": (f1 * f1, n1), "w2": (n1, f2 * f2, n2), "w3": (n2, f3 * f3)}
-    for name, array in (("w1", w1), ("w2", w2), ("w3", w3)):
-        _check_array(path, {name: array}, name, shapes[name])
+    shapes = ((f1 * f1, n1), (n1, f2 * f2, n2), (n2, f3 * f3))
+    for turn, array, shape in zip((1, 2, 3), (w1, w2, w3), shapes, strict=True):
+        name = f"weights_conv{turn}"
+        _check_array(path, {name: array}, name, shape)
     network = SRCNN(f"{f1}-{f2}-{f3}", filters=(n1, n2))
     params = {
         "conv1.w": w1.reshape(f1, f1, 1, n1, order="F").transpose(3, 2, 0, 1),
@@ -268,4 +269,4 @@ def _check_array(path: Path, arrays: dict[str, np.ndarray], name: str, shape: tu
             arrays[name] = np.ascontiguousarray(array, np.float32)
         if np.isfinite(arrays[name]).all():
             return
-    raise InputError(f"{path} is damaged: {name} holds values that are not finite numbers")
+    raise InputError(f"{path} is damaged: {name} does not hold finite floating-point numbers")

@@ -31,7 +31,7 @@ def writing(path: str | Path, *, force: bool = False) -> Iterator[Path]:
         If `path` exists and `force` is not given, or cannot be written.
     """
     check_output(path, force=force)
-    path = Path(path).resolve()  # of a link, the file it leads to
+    path = Path(os.path.realpath(path))  # of a link, the file it leads to
     # The ending stays, as libraries choose the format by it.
     part = path.with_name(f".{path.stem[:100]}.{os.getpid()}.part{path.suffix}")
     try:

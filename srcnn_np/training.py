@@ -1,6 +1,7 @@
 """The training loop, and the recipes it follows."""
 
 import math
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -171,8 +172,8 @@ def train(
     Raises
     ------
     InputError
-        If no picture is large enough, there is none to measure on, the model has no
-        scale, or the loss is no longer a finite number.
+        If the pictures give fewer sub-images than a mini-batch, there is none to measure
+        on, the model has no scale, or the loss is no longer a finite number.
     """
     if not held_out:
         raise InputError("there is no held-out picture to measure progress on")
@@ -191,6 +192,11 @@ def train(
     )
     optimiser = _optimiser(recipe, network.params)
     schedule = {"constant": constant, "cosine": cosine}[recipe.schedule]
+    if len(sub_images) < recipe.batch:
+        raise InputError(
+            f"the pictures give {len(sub_images)} sub-images, fewer than a mini-batch of "
+            f"{recipe.batch}; give more or larger pictures, or a smaller batch"
+        )
     updates = max(1, round(recipe.epochs * len(sub_images) / recipe.batch))
     measured_at = {round(updates * (k + 1) / validations) for k in range(validations)}
     targets, smalls = zip(*(shrink(picture, model.scale) for picture in held_out), strict=True)
@@ -200,7 +206,8 @@ def train(
     recent: list[float] = []
     start = time.monotonic()
     batches = _batches(sub_images, recipe, np.random.default_rng(seed))
-    bar = tqdm(total=updates, unit=" updates", disable=not show, dynamic_ncols=True)
+    # None: a bar where standard error is a terminal; elsewhere a line for each validation.
+    bar = tqdm(total=updates, unit=" updates", disable=None if show else True, dynamic_ncols=True)
     with bar, np.errstate(all="ignore"):  # a loss that overflows is reported below
         for update in range(1, updates + 1):
             x, target = next(batches)
@@ -222,6 +229,12 @@ def train(
                 if not all(np.isfinite(result).all() for result in results):
                     raise _diverged(update)
                 history.psnrs.append((seen, _mean_psnr(results, targets, model.scale)))
+                if show and bar.disable:
+                    print(
+                        f"{update}/{updates} updates, loss {loss:.2e}, PSNR "
+                        f"{history.psnrs[-1][1]:.2f} dB, {time.monotonic() - start:.0f} s",
+                        file=sys.stderr,
+                    )
                 model.training.update(
                     recipe=asdict(recipe),
                     seed=seed,

@@ -50,9 +50,9 @@ def refused(capsys, *arguments, code=1):
     """The one sentence with which a command refuses, after a progress bar at most."""
     found, out, err = run(capsys, *arguments)
     assert found == code
-    *bar, sentence = err.splitlines()
+    *progress, sentence = err.splitlines()
     assert sentence.startswith("srcnn-np")
-    assert all("%|" in line for line in bar if line)
+    assert all("updates, loss" in line for line in progress)
     assert "Traceback" not in out + err
     assert not list(Path().rglob("*.part*"))
     return sentence
@@ -222,6 +222,9 @@ def test_one_bad_picture_does_not_stop_a_folder(capsys, model, tmp_path):
     assert "bad.png is not a picture" in err
     assert "1 of 2 pictures" in err
     assert [p.name for p in (tmp_path / "in_x2").iterdir()] == ["good_x2.png"]
+    (tmp_path / "in/good.png").unlink()
+    assert run(capsys, "upscale", "in", "out", "--scale", 2, "--model", model)[0] == 1
+    assert not (tmp_path / "out").exists()
 
 
 def test_upscale_refuses(capsys, model, tmp_path):
@@ -239,7 +242,7 @@ def test_upscale_refuses(capsys, model, tmp_path):
     assert "not a picture" in why("text.png")
     assert "damaged" in why("cut.png")
     assert "holds no pictures" in why("empty")
-    assert "ending in '.xyz'" in why("p.png", "q.xyz")
+    assert "does not say a format" in why("p.png", "q.xyz")
     assert "no folder" in why("p.png", "absent/q.png")
     assert "exists already" in why("p.png", "cut.png")
     assert "one picture" in why("empty", "--compare", "c.png")
@@ -250,7 +253,12 @@ def test_upscale_refuses(capsys, model, tmp_path):
     assert "cannot hold transparency" in why("alpha.png", "--compare", "c.jpg")
     assert "too long" in why("n" * 300 + ".png")
     assert "too long" in why("p.png", "n" * 300 + ".png")
-    assert "no model ''" in refused(capsys, "upscale", "p.png", "--scale", 2, "--model", "")
+    assert "the picture to enlarge" in why("p.png", "./p.png", "--force")
+    assert "the picture to enlarge" in why("p.png", "--compare", "p.png", "--force")
+    assert "absent/p.png does not exist" in why("absent/p.png")
+    for arguments in (["", "q.png"], ["p.png", ""], ["p.png", "--compare", ""]):
+        found = ["upscale", *arguments, "--scale", 2, "--model", model]
+        assert "the name is empty" in refused(capsys, *found, code=2)
     assert "trained for scale 2, not 3" in refused(
         capsys, "upscale", "p.png", "--scale", 3, "--model", model
     )
@@ -346,7 +354,7 @@ def test_evaluate_refuses(capsys, model, tmp_path):
 
 # --- train ---------------------------------------------------------------------------------
 
-QUICK = ["--scale", 2, "--arch", "3-1-3", "--filters", "4-2", "--epochs", 1]
+QUICK = ["--scale", 2, "--arch", "3-1-3", "--filters", "4-2", "--epochs", 1, "--batch", 8]
 
 
 def test_train_on_a_folder(capsys, tmp_path):
@@ -408,11 +416,12 @@ def test_train_refuses(capsys, tmp_path):
     assert "no folder" in why(out="absent/m.npz")
     assert "unknown structure 'nine'" in why("--arch", "nine")
     assert "needs 2 filter counts" in why("--filters", "4-2-1")
-    assert "invalid" in why("--filters", "many", code=2)
-    assert "invalid" in why("--epochs", -1, code=2)
+    assert "whole number above 0, not 'many'" in why("--filters", "many", code=2)
+    assert "number above 0, not '-1'" in why("--epochs", -1, code=2)
+    assert "fewer than a mini-batch" in why("--drawn", 2, "--batch", 99999999999, folder=None)
     assert "epochs is 1e+308" in why("--drawn", 2, "--epochs", 1e308, folder=None)
-    assert "invalid" in why("--batch", 0, code=2)
-    assert "invalid" in why("--seed", -1, code=2)
+    assert "whole number above 0, not '0'" in why("--batch", 0, code=2)
+    assert "at least 0, not '-1'" in why("--seed", -1, code=2)
     assert sorted(p.name for p in tmp_path.iterdir()) == before
     save("set/a.png", np.zeros((40, 40), np.uint8))
     assert "1 of 1 pictures are as large as a sub-image" in why()

@@ -62,9 +62,9 @@ def test_a_model_is_read_as_it_was_written(saved):
         ({"conv1_w": None}, "conv1.w is missing"),
         ({"conv3_b": None}, "conv3.b is missing"),
         ({"conv1_w": np.zeros((4, 1, 3, 2), np.float32)}, r"conv1.w has shape \(4, 1, 3, 2\)"),
-        ({"conv2_b": np.array([np.nan, 0], np.float32)}, "conv2.b holds values"),
-        ({"conv2_b": np.array([np.inf, 0], np.float32)}, "conv2.b holds values"),
-        ({"conv2_b": np.array(["a", "b"])}, "conv2.b holds values"),
+        ({"conv2_b": np.array([np.nan, 0], np.float32)}, "conv2.b does not hold finite"),
+        ({"conv2_b": np.array([np.inf, 0], np.float32)}, "conv2.b does not hold finite"),
+        ({"conv2_b": np.array(["a", "b"])}, "conv2.b does not hold finite"),
         ({"card": None}, "no card"),
         ({"card": np.array("{")}, "damaged"),
         ({"card": np.array("[]")}, "no model of a format"),
@@ -74,7 +74,7 @@ def test_a_model_is_read_as_it_was_written(saved):
         ({"card": {"layers": [{"kind": "Conv2D"}]}}, "describes no network"),
         ({"card": {"layers": []}}, "describes no network"),
         ({"card": {"predict_border": "mirror"}}, "describes no network"),
-        ({"conv1_b": np.array([1e300, 0, 0, 0])}, "conv1.b holds values"),
+        ({"conv1_b": np.array([1e300, 0, 0, 0])}, "conv1.b does not hold finite"),
         ({"card": {"scale": 2.5}}, "a scale is a whole number"),
         ({"card": {"colour": "rgb"}}, "unknown colour"),
         ({"card": {"colour": "ycbcr"}}, "has 3 channels"),
@@ -168,7 +168,7 @@ def test_files_that_are_no_models(tmp_path, saved):
     np.save(tmp_path / "array.npy", np.zeros(3))
     (tmp_path / "array.npy").rename(tmp_path / "array.npz")
     for name in ("cut.npz", "text.npz", "empty.npz", "text.mat", "pickled.npz", "array.npz"):
-        with pytest.raises(InputError, match="not a model file, or damaged"):
+        with pytest.raises(InputError, match="not a model file"):
             load_model(tmp_path / name)
     for name in ("absent.npz", "nonsense", "."):
         with pytest.raises(InputError, match="there is no model"):
@@ -273,10 +273,10 @@ def test_the_scale_of_a_mat_file_is_read_from_its_name(tmp_path, name, scale):
     [
         ({"weights_conv2": None}, "holds no array weights_conv2"),
         ({"biases_conv3": None}, "holds no array biases_conv3"),
-        ({"weights_conv1": np.ones((8, 4))}, "w1 has shape"),
-        ({"weights_conv2": np.ones((3, 9, 2))}, "w2 has shape"),
+        ({"weights_conv1": np.ones((8, 4))}, "weights_conv1 has shape"),
+        ({"weights_conv2": np.ones((3, 9, 2))}, "weights_conv2 has shape"),
         ({"biases_conv1": np.ones((3, 1))}, "conv1.b has shape"),
-        ({"weights_conv3": np.full((2, 25), np.nan)}, "w3 holds values"),
+        ({"weights_conv3": np.full((2, 25), np.nan)}, "weights_conv3 does not hold finite"),
         ({"weights_conv3": np.ones(3)}, "damaged"),
     ],
 )
@@ -304,7 +304,7 @@ def test_whole_numbers_that_matlab_stores_in_bytes_are_numbers(tmp_path):
 def test_a_mat_file_that_is_cut_short_is_refused(tmp_path):
     whole = AUTHORS.read_bytes()
     (tmp_path / "x3.mat").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match="not a model file, or damaged"):
+    with pytest.raises(InputError, match="not a model file"):
         load_model(tmp_path / "x3.mat")
     shutil.copy(AUTHORS, tmp_path / "whole_x3.mat")
     assert load_model(tmp_path / "whole_x3.mat").scale == 3

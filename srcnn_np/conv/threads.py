@@ -15,6 +15,8 @@ from numba import config
 THREADS = config.NUMBA_NUM_THREADS
 _helpers = ThreadPoolExecutor(max(1, THREADS - 1), thread_name_prefix="srcnn_np")
 
+_compiled: set = set()  # the code of every `work` whose kernels were called before
+
 
 def share(work: Callable[[int], None], count: int) -> None:
     """Call work(0), work(1), ... work(count - 1), each once, on all threads; wait for all.
@@ -22,7 +24,14 @@ def share(work: Callable[[int], None], count: int) -> None:
     Which thread does which is left to chance, so that results are repeatable only if
     no two calls write to the same place.
     """
-    numbers = itertools.count()  # next() on it is atomic
+    if count and work.__code__ not in _compiled:
+        # Alone: Numba compiles behind a lock that an interrupt (Ctrl-C) may leave shut,
+        # and nobody must be waiting there.
+        work(0)
+        _compiled.add(work.__code__)
+        numbers = itertools.count(1)
+    else:
+        numbers = itertools.count()  # next() on it is atomic
 
     def work_until_none_is_left() -> None:
         for number in numbers:

@@ -160,8 +160,8 @@ def picture_format(path: str | Path) -> str:
     suffix = Path(path).suffix.lower()
     if suffix not in _WRITTEN:
         raise InputError(
-            f"{path}: cannot write pictures ending in {suffix or 'nothing'!r}; "
-            f"choose one of {', '.join(_WRITTEN)}"
+            f"{path} does not say a format to write; give a name ending in one of "
+            f"{', '.join(_WRITTEN)}"
         )
     return _WRITTEN[suffix]
 
