@@ -19,10 +19,12 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import DTypeLike
 
+from . import fused
 from .conv import pad_forward, same_pads
 from .conv.geometry import Pads
 from .errors import InputError
 from .layers import Conv2D, Layer, ReLU
+from .loss import MeanOver, mse_backward, mse_forward
 
 # A strip of `predict` has about this many pixels: 64 float32 feature maps of it are 64 MB.
 # Rows at its seams are computed twice: 2% of them at a width of 512, 18% at 3840.
@@ -101,6 +103,42 @@ class Sequential:
         for name, layer in reversed(self.layers.items()):
             dy = layer.backward(dy, need_dx=need_dx or name != first)
         return dy
+
+    def loss_and_gradients(
+        self, x: np.ndarray, target: np.ndarray, mean_over: MeanOver = "values"
+    ) -> tuple[float, dict[str, np.ndarray]]:
+        """Forward, loss and backward of a mini-batch.
+
+        Parameters
+        ----------
+        x : (N, C, H, W) array
+        target : array of y's shape
+        mean_over : "values" or "pictures"
+            See `srcnn_np.loss`.
+
+        Returns
+        -------
+        loss : float
+        grads : dict of str to array
+            By the names of `params`.
+
+        Notes
+        -----
+        Runs in `srcnn_np.fused` where that covers the network, else by the layers, see
+        `loss_and_gradients_by_layers`. The results are the same but for rounding.
+        """
+        if fused.covers(self) and fused.covers_batch(self, x, target) and mean_over == "values":
+            return fused.loss_and_gradients(self, x, target)
+        return self.loss_and_gradients_by_layers(x, target, mean_over)
+
+    def loss_and_gradients_by_layers(
+        self, x: np.ndarray, target: np.ndarray, mean_over: MeanOver = "values"
+    ) -> tuple[float, dict[str, np.ndarray]]:
+        """As `loss_and_gradients`, one layer after the other."""
+        y = self.forward(x)
+        loss = mse_forward(y, target, mean_over)
+        self.backward(mse_backward(y, target, mean_over))
+        return loss, self.grads
 
     @property
     def params(self) -> dict[str, np.ndarray]:
@@ -204,22 +242,26 @@ class Sequential:
 
         Notes
         -----
+        A network that `srcnn_np.fused` covers, such as every `SRCNN` on luma, runs there;
+        any other runs layer by layer, see `predict_by_layers`. The results are the same but
+        for rounding.
+        """
+        self._check_picture(picture)
+        if fused.covers(self):
+            return fused.predict(self, picture)
+        return self.predict_by_layers(picture)
+
+    def predict_by_layers(self, picture: np.ndarray) -> np.ndarray:
+        """As `predict`, one layer after the other.
+
         Feature maps are large: 64 of them for a 4K picture fill 2 GB. So the picture is
         cut into strips of whole rows, each with as many rows around it as the network
         reaches. Only a strip that touches the picture's edge has a border to fill
         there, so the result is the same as in one piece.
         """
-        C, K = self.channels
-        x = picture if picture.ndim == 3 else picture[:, :, None] if picture.ndim == 2 else None
-        if x is None or x.shape[2] != C or x.size == 0:
-            shape = "(H, W)" if C == 1 else f"(H, W, {C})"
-            raise ValueError(
-                f"the picture has shape {picture.shape}, but the network takes {shape}"
-            )
-        if not np.issubdtype(x.dtype, np.floating):
-            raise TypeError(f"the picture is {x.dtype}; give floating point, usually in [0, 1]")
-        if not self.keeps_size:
-            raise ValueError("a network with a stride other than 1 does not keep a picture's size")
+        self._check_picture(picture)
+        K = self.channels[1]
+        x = picture[:, :, None] if picture.ndim == 2 else picture
         x = np.moveaxis(x, 2, 0)[None].astype(next(iter(self.params.values())).dtype)
         H, W = x.shape[2:]
         top, bottom, left, right = self.reach
@@ -233,6 +275,21 @@ class Sequential:
             lost = 0 if first == 0 else top
             y[start:end] = np.moveaxis(strip[0], 0, 2)[start - first - lost :][: end - start]
         return y[:, :, 0] if picture.ndim == 2 and K == 1 else y
+
+    def _check_picture(self, picture: np.ndarray) -> None:
+        C = self.channels[0]
+        channels = {2: 1, 3: picture.shape[-1]}.get(picture.ndim)
+        if channels != C or picture.size == 0:
+            shape = "(H, W)" if C == 1 else f"(H, W, {C})"
+            raise ValueError(
+                f"the picture has shape {picture.shape}, but the network takes {shape}"
+            )
+        if not np.issubdtype(picture.dtype, np.floating):
+            raise TypeError(
+                f"the picture is {picture.dtype}; give floating point, usually in [0, 1]"
+            )
+        if not self.keeps_size:
+            raise ValueError("a network with a stride other than 1 does not keep a picture's size")
 
     def _predict_strip(self, x: np.ndarray, at_top: bool, at_bottom: bool) -> np.ndarray:
         def widen(x, pads, fill):

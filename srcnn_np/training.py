@@ -14,7 +14,7 @@ from .data import SubImages, cut_sub_images, shrink
 from .errors import InputError
 from .evaluation import as_measured
 from .imaging import enlarge, psnr
-from .loss import MeanOver, mse_backward, mse_forward
+from .loss import MeanOver
 from .model import Model, save_model
 from .network import INITS
 from .optim import SGD, Adam, clip_gradients, constant, cosine
@@ -211,12 +211,9 @@ def train(
     with bar, np.errstate(all="ignore"):  # a loss that overflows is reported below
         for update in range(1, updates + 1):
             x, target = next(batches)
-            y = network.forward(x)
-            loss = mse_forward(y, target, recipe.mean_over)
+            loss, grads = network.loss_and_gradients(x, target, recipe.mean_over)
             if not math.isfinite(loss):
                 raise _diverged(update - 1)
-            network.backward(mse_backward(y, target, recipe.mean_over))
-            grads = network.grads
             if recipe.clip_norm is not None:
                 clip_gradients(grads, recipe.clip_norm)
             factor = schedule((update - 1) / updates)

@@ -1,0 +1,97 @@
+"""The same network, faster: nothing here is needed to understand it.
+
+`srcnn_np.network` runs a network layer by layer: every feature map is written to memory
+whole, and read again by the next layer. For an SRCNN that is most of the time and nearly
+all of the memory. Here the three layers are one function, which makes a few rows of each
+map when the next layer needs them, while they are still in the processor's cache:
+
+- `predict` takes a whole picture (`srcnn_np.fused.picture`);
+- `loss_and_gradients` is a training step (`srcnn_np.fused.step`).
+
+Both give what the layers give, but for rounding, and are tested against them. Under them:
+
+- `srcnn_np.fused.simd`: the processor's vector registers, as values in Numba;
+- `srcnn_np.fused.rows`: one row of a layer, as small matrix products in registers;
+- `srcnn_np.fused.winograd`, `srcnn_np.fused.first_layer`: Winograd's convolution, which
+  needs fewer multiplications than the sum it computes.
+
+Whatever is not covered here, `srcnn_np.network` runs by its layers.
+
+Numba keeps compiled functions in ``__pycache__`` and makes one anew when its own file
+changes, but not when a file it calls into does: after a change here, delete
+``srcnn_np/fused/__pycache__``.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ..network import Sequential
+
+
+def covers(network: "Sequential") -> bool:
+    """Whether a network is what is written here.
+
+    That is: convolution, ReLU, convolution, ReLU, convolution, all with square filters at
+    stride 1 and without own borders, one channel in and one out, in float32, by the
+    "numba" backend, each layer's border replicated in `predict`.
+    """
+    from ..layers import Conv2D, ReLU
+
+    layers = list(network.layers.values())
+    if [type(layer) for layer in layers] != [Conv2D, ReLU, Conv2D, ReLU, Conv2D]:
+        return False
+    return (
+        network.channels == (1, 1)
+        and network.predict_border == "replicate"
+        and all(
+            conv.kernel[0] == conv.kernel[1]
+            and conv.stride == (1, 1)
+            and conv.border == "valid"
+            and conv.backend == "numba"
+            and all(p.dtype == np.float32 for p in conv.params.values())
+            for conv in layers[::2]
+        )
+    )
+
+
+def covers_batch(network: "Sequential", x: np.ndarray, target: np.ndarray) -> bool:
+    """Whether `loss_and_gradients` can take these arrays; the layers say what is wrong else."""
+    top, bottom, left, right = network.margin
+    y_shape = (x.shape[0], 1, x.shape[-2] - top - bottom, x.shape[-1] - left - right)
+    return (
+        x.dtype == target.dtype == np.float32
+        and x.ndim == 4
+        and x.shape[1] == 1
+        and min(y_shape) >= 1
+        and target.shape == y_shape
+    )
+
+
+def predict(network: "Sequential", picture: np.ndarray) -> np.ndarray:
+    """As `Sequential.predict`, for a picture (H, W) and a network that is covered."""
+    from . import picture as implementation
+
+    params = network.params
+    weights = [params[f"conv{n}.w"] for n in (1, 2, 3)]
+    biases = [params[f"conv{n}.b"] for n in (1, 2, 3)]
+    picture = np.ascontiguousarray(picture, np.float32)
+    return implementation.predict(picture, implementation.prepare(weights, biases))
+
+
+def loss_and_gradients(
+    network: "Sequential", x: np.ndarray, target: np.ndarray
+) -> tuple[float, dict[str, np.ndarray]]:
+    """As `Sequential.loss_and_gradients`, the mean over values, for a network that is covered."""
+    from . import step
+
+    params = network.params
+    weights = [params[f"conv{n}.w"] for n in (1, 2, 3)]
+    biases = [params[f"conv{n}.b"] for n in (1, 2, 3)]
+    x, target = np.ascontiguousarray(x[:, 0]), np.ascontiguousarray(target[:, 0])
+    loss, dws, dbs = step.train_step(x, target, weights, biases)
+    grads = {}
+    for n, (dw, db) in enumerate(zip(dws, dbs, strict=True), 1):
+        grads[f"conv{n}.w"], grads[f"conv{n}.b"] = dw, db
+    return loss, grads

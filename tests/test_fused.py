@@ -1,0 +1,281 @@
+"""The fused network is the network: against its layers, over drawn sizes and structures."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from srcnn_np import SRCNN, Conv2D, LeakyReLU, ReLU, Sequential, fused
+from srcnn_np.conv.threads import THREADS
+
+kernels = st.one_of(
+    st.sampled_from([(9, 1, 5), (9, 3, 5), (9, 5, 5)]),
+    st.tuples(st.integers(1, 11), st.integers(1, 7), st.integers(1, 7)),
+)
+filters = st.one_of(st.just((64, 32)), st.tuples(st.integers(1, 70), st.integers(1, 70)))
+seeds = st.integers(0, 2**32 - 1)
+
+
+def network(sizes, filters=(64, 32), seed=0, **options):
+    net = SRCNN("-".join(map(str, sizes)), filters=filters, seed=seed, **options)
+    rng = np.random.default_rng(seed)
+    for name, p in net.params.items():
+        if name.endswith(".b"):
+            p += rng.normal(0, 0.1, p.shape).astype(p.dtype)
+    return net
+
+
+def far_from_kinks(net, x):
+    """Move biases so that no ReLU's input is so near 0 that rounding decides its side."""
+    for turn in (1, 2):
+        z = x
+        for name, layer in net.layers.items():
+            z = layer.apply(z)
+            if name == f"conv{turn}":
+                break
+        for k in range(z.shape[1]):
+            values = np.sort(np.append(z[:, k].ravel(), [z[:, k].min() - 1, z[:, k].max() + 1]))
+            near = np.abs(values) < 0.5 * np.abs(values).max() + 1
+            gaps = np.diff(values[near])
+            if len(gaps):
+                widest = np.argmax(gaps)
+                net.params[f"conv{turn}.b"][k] -= values[near][widest] + gaps[widest] / 2
+    return net
+
+
+@given(kernels, filters, st.tuples(st.integers(1, 60), st.integers(1, 70)), seeds)
+@settings(max_examples=60)
+def test_predict_equals_the_layers(sizes, filters, size, seed):
+    net = network(sizes, filters, seed)
+    assert fused.covers(net)
+    picture = np.random.default_rng(seed).random(size, dtype=np.float32)
+    expected = net.predict_by_layers(picture)
+    scale = max(1, np.abs(expected).max())
+    np.testing.assert_allclose(net.predict(picture), expected, rtol=0, atol=1e-5 * scale)
+
+
+@pytest.mark.parametrize("sizes", [(9, 1, 5), (9, 5, 5)])
+@pytest.mark.parametrize("size", [(300, 530), (129, 257), (1, 600), (600, 1)])
+def test_predict_in_several_tiles_equals_the_layers(sizes, size):
+    net = network(sizes)
+    picture = np.random.default_rng(0).random(size, dtype=np.float32)
+    np.testing.assert_allclose(
+        net.predict(picture), net.predict_by_layers(picture), rtol=0, atol=1e-5
+    )
+
+
+@given(
+    kernels,
+    filters,
+    st.tuples(st.integers(1, 24), st.integers(1, 24)),
+    st.integers(1, 18),
+    st.sampled_from(["values", "pictures"]),
+    seeds,
+)
+@settings(max_examples=40)
+def test_a_training_step_equals_the_layers(sizes, filters, out, N, mean_over, seed):
+    net = network(sizes, filters, seed)
+    rng = np.random.default_rng(seed)
+    reach = sum(sizes) - 3
+    x = rng.random((N, 1, out[0] + reach, out[1] + reach), dtype=np.float32)
+    target = rng.random((N, 1, *out), dtype=np.float32)
+    net = far_from_kinks(net, x)
+    loss, grads = net.loss_and_gradients(x, target, mean_over)
+    expected_loss, expected = net.loss_and_gradients_by_layers(x, target, mean_over)
+    assert loss == pytest.approx(expected_loss, rel=1e-5)
+    assert list(grads) == list(expected) == list(net.params)
+    for name, g in expected.items():
+        scale = np.abs(g).max() + 1e-6
+        np.testing.assert_allclose(grads[name], g, rtol=0, atol=1e-4 * scale, err_msg=name)
+
+
+@pytest.mark.parametrize("sizes", [(9, 1, 5), (9, 5, 5), (3, 2, 3)])
+def test_arrays_need_not_be_contiguous(sizes):
+    net, rng = network(sizes), np.random.default_rng(0)
+    for p in net.params:
+        layer, _, name = p.partition(".")
+        w = net.layers[layer].params[name]
+        net.layers[layer].params[name] = np.asfortranarray(w)
+    picture = rng.random((40, 35, 2), dtype=np.float32)[::-1, :, 0].T
+    np.testing.assert_allclose(
+        net.predict(picture), net.predict_by_layers(picture), rtol=0, atol=1e-5
+    )
+    x = np.asfortranarray(rng.random((3, 1, 25, 20), dtype=np.float32))
+    target = np.asfortranarray(rng.random((3, 1, 28 - sum(sizes), 23 - sum(sizes)), np.float32))
+    net = far_from_kinks(net, x)
+    _, grads = net.loss_and_gradients(x, target)
+    _, expected = net.loss_and_gradients_by_layers(x, target)
+    for name, g in expected.items():
+        np.testing.assert_allclose(grads[name], g, rtol=0, atol=1e-4 * np.abs(g).max())
+
+
+def test_the_9_1_5_and_9_5_5_of_the_paper_to_the_last_digits():
+    rng = np.random.default_rng(0)
+    x = rng.random((16, 1, 33, 33), dtype=np.float32)
+    for sizes in ((9, 1, 5), (9, 5, 5)):
+        net = far_from_kinks(network(sizes), x)
+        side = 36 - sum(sizes)
+        target = rng.random((16, 1, side, side), dtype=np.float32)
+        _, grads = net.loss_and_gradients(x, target)
+        wide = network(sizes).astype(np.float64)
+        wide.params = {name: p.astype(np.float64) for name, p in net.params.items()}
+        _, expected = wide.loss_and_gradients(x.astype(float), target.astype(float))
+        for name, g in expected.items():
+            assert np.abs(grads[name] - g).max() < 2e-5 * np.abs(g).max(), name
+
+
+def other_networks():
+    yield SRCNN("9-1-5", backend="im2col")
+    yield SRCNN("9-1-5", border="zero")
+    yield SRCNN("9-1-5", channels=3)
+    yield SRCNN("9-1-5").astype(np.float64)
+    yield SRCNN("3-3-3-3", filters=(4, 4, 4))
+    yield Sequential([Conv2D(1, 2, (3, 5)), ReLU(), Conv2D(2, 2, 1), ReLU(), Conv2D(2, 1, 1)])
+    yield Sequential([Conv2D(1, 2, 3), LeakyReLU(), Conv2D(2, 2, 1), ReLU(), Conv2D(2, 1, 1)])
+    yield Sequential(
+        [Conv2D(1, 2, 3), ReLU(), Conv2D(2, 2, 1), ReLU(), Conv2D(2, 1, 3)],
+        predict_border="replicate-once",
+    )
+
+
+@pytest.mark.parametrize("net", list(other_networks()), ids=lambda net: net.structure)
+def test_any_other_network_runs_by_its_layers(net, monkeypatch):
+    assert not fused.covers(net)
+    for name in ("predict", "loss_and_gradients"):
+        monkeypatch.setattr(fused, name, None)
+    C = net.channels[0]
+    picture = np.random.default_rng(0).random((15, 14) if C == 1 else (15, 14, C))
+    np.testing.assert_array_equal(net.predict(picture), net.predict_by_layers(picture))
+    dtype = next(iter(net.params.values())).dtype
+    x = np.random.default_rng(0).random((2, C, 15, 14)).astype(dtype)
+    target = np.zeros_like(net.forward(x))
+    loss, grads = net.loss_and_gradients(x, target)
+    expected_loss, expected = net.loss_and_gradients_by_layers(x, target)
+    assert loss == expected_loss
+    for name, g in expected.items():
+        np.testing.assert_array_equal(grads[name], g)
+
+
+def test_a_batch_that_does_not_fit_is_refused_as_by_the_layers():
+    net = SRCNN("9-1-5")
+    x, target = np.zeros((2, 1, 33, 33), np.float32), np.zeros((2, 1, 21, 21), np.float32)
+    with pytest.raises(ValueError, match="empty"):
+        net.loss_and_gradients(x[:0], target[:0])
+    with pytest.raises(ValueError, match="does not fit"):
+        net.loss_and_gradients(x[:, :, :12], target)
+    with pytest.raises(ValueError, match="but the target"):
+        net.loss_and_gradients(x, target[:, :, 1:])
+    with pytest.raises(TypeError, match="differ in dtype"):
+        net.loss_and_gradients(x.astype(float), target)
+
+
+@pytest.mark.parametrize("sizes", [(9, 1, 5), (9, 5, 5), (3, 3, 3)])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_nan_and_infinity_stay_visible(sizes, bad):
+    net, reach = network(sizes), (sum(sizes) - 3) // 2
+    picture = np.random.default_rng(0).random((70, 80), dtype=np.float32)
+    clean = net.predict(picture)
+    picture[30, 40] = bad
+    with np.errstate(all="ignore"):
+        depends = ~np.isfinite(net.predict_by_layers(picture))
+        result = net.predict(picture)
+    assert depends.any()
+    assert not np.isfinite(result[depends]).any()
+    # Winograd's tiles spread it a little further, never far.
+    far = np.ones(picture.shape, bool)
+    far[30 - reach - 8 : 31 + reach + 8, 40 - reach - 8 : 41 + reach + 8] = False
+    np.testing.assert_array_equal(result[far], clean[far])
+
+    x = np.random.default_rng(0).random((3, 1, 20, 20), dtype=np.float32)
+    target = np.zeros((3, 1, 23 - sum(sizes), 23 - sum(sizes)), np.float32)
+    x[1, 0, 10, 10] = bad
+    assert not np.isfinite(net.loss_and_gradients(x, target)[0])
+    net.params["conv2.w"][0, 0, 0, 0] = bad
+    picture[30, 40] = 0.5
+    assert not np.isfinite(net.predict(picture)).all()
+
+
+@pytest.mark.skipif(THREADS < 2, reason="this machine has one processor")
+def test_the_number_of_threads_does_not_change_a_bit(monkeypatch):
+    net, rng = network((9, 5, 5)), np.random.default_rng(0)
+    picture = rng.random((300, 530), dtype=np.float32)
+    x, target = (rng.random((20, 1, n, n), dtype=np.float32) for n in (33, 17))
+    result, (loss, grads) = net.predict(picture), net.loss_and_gradients(x, target)
+    monkeypatch.setattr("srcnn_np.conv.threads.THREADS", 1)
+    np.testing.assert_array_equal(net.predict(picture), result)
+    again, others = net.loss_and_gradients(x, target)
+    assert again == loss
+    for name, g in grads.items():
+        np.testing.assert_array_equal(others[name], g)
+
+
+def test_calls_from_several_threads_do_not_disturb_each_other():
+    net, rng = network((9, 5, 5)), np.random.default_rng(0)
+    pictures = rng.random((4, 90, 300), dtype=np.float32)
+    expected, wrong = [net.predict(p) for p in pictures], []
+
+    def call(picture, result):
+        for _ in range(5):
+            if not np.array_equal(net.predict(picture), result):
+                wrong.append(1)
+
+    threads = [
+        threading.Thread(target=call, args=pair) for pair in zip(pictures, expected, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+CHECK_BOUNDS = """
+import numpy as np
+from srcnn_np import SRCNN
+from srcnn_np.fused.simd import load
+rng = np.random.default_rng(0)
+sizes = [(9, 1, 5), (9, 5, 5), (7, 5, 3), (3, 3, 3), (1, 2, 7), (4, 5, 6)]
+for n in range(48):
+    f = sizes[n % 6]
+    net = SRCNN("-".join(map(str, f)), filters=tuple(rng.integers(1, 70, 2)))
+    net.predict(rng.random(tuple(rng.integers(1, 70, 2)), dtype=np.float32))
+    out, N = rng.integers(1, 24, 2), rng.integers(1, 5)
+    x = rng.random((N, 1, *(out + sum(f) - 3)), dtype=np.float32)
+    net.loss_and_gradients(x, rng.random((N, 1, *out), dtype=np.float32))
+from numba import njit
+from srcnn_np.fused.simd import store
+@njit
+def outside(x):
+    store(x, 1, load(x, 1))
+try:
+    outside(np.zeros(16, np.float32))
+except IndexError:
+    print("checked")
+"""
+
+
+def test_no_kernel_reads_or_writes_outside_its_arrays(tmp_path):
+    environment = {
+        **os.environ,
+        "SRCNN_NP_CHECK_BOUNDS": "1",
+        "NUMBA_CACHE_DIR": str(tmp_path),  # compiled apart from the unchecked kernels
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", CHECK_BOUNDS], env=environment, capture_output=True, text=True
+    )
+    assert done.stdout == "checked\n", done.stderr
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_the_users_number_of_threads_is_respected(threads):
+    code = "from srcnn_np.conv.threads import THREADS; print(THREADS)"
+    environment = {**os.environ, "NUMBA_NUM_THREADS": threads}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    assert done.stdout == f"{threads}\n", done.stderr
