@@ -1,0 +1,1 @@
+"""How fast, and why: `python -m benchmarks --help`."""
