@@ -44,6 +44,8 @@ def our_backend(backend: str) -> Callable[[Task], Run]:
             }[task.what]
         if backend == "naive":
             raise Absent("plain loops would take minutes")
+        if backend == "im2col" and isinstance(task, Inference) and task.H * task.W > 1e6:
+            raise Absent("takes minutes at this size")
         network = network_of(task, backend)
         if isinstance(task, Inference):
             picture = task.picture()

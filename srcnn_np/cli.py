@@ -49,6 +49,7 @@ def upscale(options: argparse.Namespace) -> int:
     from .imaging import list_pictures
     from .model import default_model, load_model
 
+    _say_when_compiling()
     source = Path(options.input)
     if not source.exists():
         raise InputError(f"{source} does not exist; check the name")
@@ -94,6 +95,12 @@ def upscale(options: argparse.Namespace) -> int:
     return 0
 
 
+def _say_when_compiling() -> None:
+    from .conv import threads
+
+    threads.announce = lambda sentence: print(f"srcnn-np: {sentence}", file=sys.stderr)
+
+
 def _upscale_one(source: Path, target: Path, model, options: argparse.Namespace) -> None:
     from .imaging import read_picture, write_picture
     from .imaging.files import check_format, picture_format
@@ -130,6 +137,7 @@ def evaluate(options: argparse.Namespace) -> None:
     from .model import default_name, load_model
     from .output import check_output, writing
 
+    _say_when_compiling()
     if options.json is not None:
         check_output(options.json, force=options.force)
     name = default_name(options.scale) if options.model is None else options.model
@@ -169,6 +177,7 @@ def train(options: argparse.Namespace) -> None:
     from .output import check_output
     from .training import RECIPES, last_path, train
 
+    _say_when_compiling()
     if (options.folder is None) == (options.drawn is None):
         raise InputError("give either a folder of photographs or --drawn COUNT")
     if Path(options.out).suffix != ".npz":
@@ -226,6 +235,7 @@ def gradcheck(options: argparse.Namespace) -> int:
     """Compare every hand-written gradient with numerical derivatives."""
     from .gradcheck import TOLERANCE, standard_checks
 
+    _say_when_compiling()
     limits = ", ".join(f"{limit:g} by {method}" for method, limit in TOLERANCE.items())
     print(f"largest relative error; allowed: {limits}")
     print(f"{'':36}{'backend':9}{'gradient':10}{'values':>6}{'at kinks':>10}", end="")

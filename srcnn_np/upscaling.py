@@ -29,24 +29,56 @@ def upscale(picture: Picture, scale: int, model: Model | None = None) -> Picture
     ------
     InputError
         If the model was trained for another scale, or its result is not finite.
+
+    Notes
+    -----
+    In floating point a large picture is many times its file, so it is enlarged in strips
+    of rows, each with as many rows around it as its result depends on.
     """
     if model is not None:
         model.check_scale(scale)
-    x = picture.pixels.astype(np.float32) / picture.peak
+    H, W = picture.pixels.shape[:2]
+    halo = _halo(scale, model)
+    rows = max(_STRIP_PIXELS // (W * scale * scale), 4 * halo)
+    shape = (H * scale, W * scale)
+    pixels = np.empty(shape + picture.pixels.shape[2:], picture.pixels.dtype)
+    alpha = None if picture.alpha is None else np.empty(shape, picture.alpha.dtype)
+    for start in range(0, H, rows):
+        end = min(start + rows, H)
+        first, last = max(start - halo, 0), min(end + halo, H)
+        inside = np.s_[(start - first) * scale : (end - first) * scale]
+        there = np.s_[start * scale : end * scale]
+        strip = picture.pixels[first:last].astype(np.float32) / picture.peak
+        pixels[there] = _whole(_upscale_strip(strip, scale, model)[inside], picture)
+        if alpha is not None:
+            strip = picture.alpha[first:last].astype(np.float32) / picture.peak
+            alpha[there] = _whole(enlarge(strip, scale)[inside], picture)
+    return Picture(pixels, alpha, picture.metadata)
+
+
+# A strip's result has about this many pixels; in float32 and three channels, 48 MB.
+_STRIP_PIXELS = 1 << 22
+
+
+def _halo(scale: int, model: Model | None) -> int:
+    """How many rows around a row of a picture its result depends on.
+
+    Bicubic interpolation looks at two rows on each side, the network at its reach in the
+    enlarged picture.
+    """
+    reach = 0 if model is None else max(model.network.reach)
+    return 2 + -(-reach // scale)
+
+
+def _upscale_strip(x: np.ndarray, scale: int, model: Model | None) -> np.ndarray:
     if x.ndim == 2:
-        y = _sharpen_grey(x, scale, model)
-    else:
-        ycbcr = rgb_to_ycbcr(x)
-        if model is not None and model.colour == "ycbcr":
-            y = model.predict(enlarge(ycbcr, scale, model.enlargement))
-        else:
-            y = enlarge(ycbcr, scale)
-            y[..., 0] = _sharpen_grey(ycbcr[..., 0], scale, model)
-        y = ycbcr_to_rgb(y)
-    alpha = None
-    if picture.alpha is not None:
-        alpha = _as_in(picture, enlarge(picture.alpha.astype(np.float32) / picture.peak, scale))
-    return Picture(_as_in(picture, y), alpha, picture.metadata)
+        return _sharpen_grey(x, scale, model)
+    ycbcr = rgb_to_ycbcr(x)
+    if model is not None and model.colour == "ycbcr":
+        return ycbcr_to_rgb(model.predict(enlarge(ycbcr, scale, model.enlargement)))
+    y = enlarge(ycbcr, scale)
+    y[..., 0] = _sharpen_grey(ycbcr[..., 0], scale, model)
+    return ycbcr_to_rgb(y)
 
 
 def beside(left: Picture, right: Picture) -> Picture:
@@ -66,6 +98,6 @@ def _sharpen_grey(x: np.ndarray, scale: int, model: Model | None) -> np.ndarray:
     return model.predict(np.dstack([x, neutral, neutral]))[..., 0]
 
 
-def _as_in(picture: Picture, x: np.ndarray) -> np.ndarray:
-    """[0, 1] in floating point, as the picture holds it."""
-    return np.rint(x.clip(0, 1) * picture.peak).astype(picture.pixels.dtype)
+def _whole(x: np.ndarray, like: Picture) -> np.ndarray:
+    """[0, 1] in floating point as whole numbers, as the picture holds them."""
+    return np.rint(x.clip(0, 1) * like.peak).astype(like.pixels.dtype)

@@ -1,6 +1,7 @@
 """The commands: what they write, print, refuse, and leave alone."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -481,6 +482,29 @@ def test_help_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_numba_is_imported_only_where_it_is_needed():
+    code = (
+        "import sys, srcnn_np.training, srcnn_np.upscaling, srcnn_np.gradcheck, srcnn_np.cli\n"
+        "print('numba' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_the_first_use_says_that_it_compiles_and_later_ones_do_not(tmp_path):
+    save("p.png")
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    command = [sys.executable, "-m", "srcnn_np", "upscale", "p.png", "--scale", "2", "--force"]
+    first, second = (
+        subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+        for _ in range(2)
+    )
+    assert first.stderr == (
+        "srcnn-np: compiling for this processor, which is done once and kept ...\n"
+    )
+    assert second.stderr == ""
 
 
 def test_the_module_runs_as_the_command_does():

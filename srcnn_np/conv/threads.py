@@ -6,6 +6,7 @@ Python threads at once.
 """
 
 import itertools
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,6 +17,12 @@ THREADS = config.NUMBA_NUM_THREADS
 _helpers = ThreadPoolExecutor(max(1, THREADS - 1), thread_name_prefix="srcnn_np")
 
 _compiled: set = set()  # the code of every `work` whose kernels were called before
+_PATIENCE = 1.5  # seconds; to load what is compiled already takes less
+_COMPILING = "compiling for this processor, which is done once and kept ..."
+
+
+def announce(sentence: str) -> None:
+    """Told when a call takes long because it compiles; the command line prints it."""
 
 
 def share(work: Callable[[int], None], count: int) -> None:
@@ -27,7 +34,13 @@ def share(work: Callable[[int], None], count: int) -> None:
     if count and work.__code__ not in _compiled:
         # Alone: Numba compiles behind a lock that an interrupt (Ctrl-C) may leave shut,
         # and nobody must be waiting there.
-        work(0)
+        news = threading.Timer(_PATIENCE, lambda: announce(_COMPILING))
+        news.daemon = True
+        news.start()
+        try:
+            work(0)
+        finally:
+            news.cancel()
         _compiled.add(work.__code__)
         numbers = itertools.count(1)
     else:

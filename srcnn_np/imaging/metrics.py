@@ -1,7 +1,6 @@
 """PSNR and SSIM, as the paper's tables measure them."""
 
 import numpy as np
-from scipy.ndimage import correlate1d
 
 
 def psnr(a: np.ndarray, b: np.ndarray, *, peak: float = 255.0) -> float:
@@ -76,6 +75,8 @@ def ssim(a: np.ndarray, b: np.ndarray, *, peak: float = 255.0) -> float:
 
 
 def _window(x: np.ndarray) -> np.ndarray:
+    from scipy.ndimage import correlate1d  # slow to import, and only measuring needs it
+
     weights = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
     weights /= weights.sum()
     for axis in (0, 1):
