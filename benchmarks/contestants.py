@@ -123,7 +123,8 @@ def pytorch(*, channels_last: bool, compiled: bool = False) -> Callable[[Task], 
 
     def build(task: Task) -> Run:
         torch = imported("torch")
-        torch.set_num_threads(THREADS)
+        if channels_last:
+            torch.set_num_threads(THREADS)
         memory = torch.channels_last if channels_last else torch.contiguous_format
 
         def tensor(array):
@@ -199,7 +200,8 @@ def onnxruntime(task: Task) -> Run:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = THREADS
     session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return lambda: session.run(None, {"x": feed})[0].reshape(shape_of(task))
+    shape = shape_of(task)
+    return lambda: session.run(None, {"x": feed})[0].reshape(shape)
 
 
 def openvino(task: Task) -> Run:
@@ -212,7 +214,8 @@ def openvino(task: Task) -> Run:
         "INFERENCE_NUM_THREADS": THREADS,
     }
     request = runtime.Core().compile_model(path, "CPU", settings).create_infer_request()
-    return lambda: request.infer({"x": feed})[0].reshape(shape_of(task))
+    shape = shape_of(task)
+    return lambda: request.infer({"x": feed})[0].reshape(shape)
 
 
 # Name in the table, the function, and what the process's environment is given.

@@ -14,7 +14,7 @@ from .contestants import CONTESTANTS, Absent
 
 
 def main() -> None:
-    """Serve the requests of `race.Racer`."""
+    """Serve the requests of `race.Worker`."""
     requests, replies = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # what a library prints must not get between the replies
     run = None

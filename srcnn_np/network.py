@@ -248,7 +248,7 @@ class Sequential:
         """
         self._check_picture(picture)
         if fused.covers(self):
-            return fused.predict(self, picture)
+            return fused.predict(self, picture.reshape(picture.shape[:2])).reshape(picture.shape)
         return self.predict_by_layers(picture)
 
     def predict_by_layers(self, picture: np.ndarray) -> np.ndarray:

@@ -49,10 +49,10 @@ def upscale(picture: Picture, scale: int, model: Model | None = None) -> Picture
         inside = np.s_[(start - first) * scale : (end - first) * scale]
         there = np.s_[start * scale : end * scale]
         strip = picture.pixels[first:last].astype(np.float32) / picture.peak
-        pixels[there] = _whole(_upscale_strip(strip, scale, model)[inside], picture)
+        pixels[there] = _whole(_upscale_strip(strip, scale, model)[inside], pixels.dtype)
         if alpha is not None:
-            strip = picture.alpha[first:last].astype(np.float32) / picture.peak
-            alpha[there] = _whole(enlarge(strip, scale)[inside], picture)
+            strip = picture.alpha[first:last].astype(np.float32) / np.iinfo(alpha.dtype).max
+            alpha[there] = _whole(enlarge(strip, scale)[inside], alpha.dtype)
     return Picture(pixels, alpha, picture.metadata)
 
 
@@ -98,6 +98,6 @@ def _sharpen_grey(x: np.ndarray, scale: int, model: Model | None) -> np.ndarray:
     return model.predict(np.dstack([x, neutral, neutral]))[..., 0]
 
 
-def _whole(x: np.ndarray, like: Picture) -> np.ndarray:
-    """[0, 1] in floating point as whole numbers, as the picture holds them."""
-    return np.rint(x.clip(0, 1) * like.peak).astype(like.pixels.dtype)
+def _whole(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """[0, 1] in floating point as whole numbers from 0 to the dtype's largest."""
+    return np.rint(x.clip(0, 1) * np.iinfo(dtype).max).astype(dtype)

@@ -18,6 +18,7 @@ from srcnn_np.conv import (
     pad_backward,
     pad_forward,
 )
+from srcnn_np.conv.threads import share
 from srcnn_np.gradcheck import check_convolution
 
 FAST = [backend for backend in BACKENDS if backend != "naive"]
@@ -180,6 +181,21 @@ def test_calls_from_several_threads_do_not_disturb_each_other():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_shared_work_is_done_once_each_and_its_errors_are_raised():
+    done = []
+    share(lambda number: done.append(number), 100)
+    assert sorted(done) == list(range(100))
+
+    def fail(number):
+        if number == 3:
+            raise KeyError(number)
+        done.append(number)
+
+    with pytest.raises(KeyError):
+        share(fail, 1000)
+    share(lambda number: done.append(number), 10)  # and the threads are there for the next
 
 
 @pytest.mark.parametrize(

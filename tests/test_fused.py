@@ -15,7 +15,7 @@ from srcnn_np.conv.threads import THREADS
 
 kernels = st.one_of(
     st.sampled_from([(9, 1, 5), (9, 3, 5), (9, 5, 5)]),
-    st.tuples(st.integers(1, 11), st.integers(1, 7), st.integers(1, 7)),
+    st.tuples(st.integers(1, 20), st.integers(1, 7), st.integers(1, 7)),
 )
 filters = st.one_of(st.just((64, 32)), st.tuples(st.integers(1, 70), st.integers(1, 70)))
 seeds = st.integers(0, 2**32 - 1)
@@ -57,6 +57,11 @@ def test_predict_equals_the_layers(sizes, filters, size, seed):
     expected = net.predict_by_layers(picture)
     scale = max(1, np.abs(expected).max())
     np.testing.assert_allclose(net.predict(picture), expected, rtol=0, atol=1e-5 * scale)
+    with pytest.MonkeyPatch.context() as patch:  # the same, with seams
+        patch.setattr("srcnn_np.fused.picture.TILE_HEIGHT", 16)
+        patch.setattr("srcnn_np.fused.picture.TILE_WIDTH", 24)
+        actual = net.predict(picture[:, :, None])
+    np.testing.assert_allclose(actual[:, :, 0], expected, rtol=0, atol=1e-5 * scale)
 
 
 @pytest.mark.parametrize("sizes", [(9, 1, 5), (9, 5, 5)])
@@ -166,6 +171,8 @@ def test_a_batch_that_does_not_fit_is_refused_as_by_the_layers():
     x, target = np.zeros((2, 1, 33, 33), np.float32), np.zeros((2, 1, 21, 21), np.float32)
     with pytest.raises(ValueError, match="empty"):
         net.loss_and_gradients(x[:0], target[:0])
+    with pytest.raises(ValueError, match="give x as"):
+        net.loss_and_gradients(x[0, 0, 0], target)
     with pytest.raises(ValueError, match="does not fit"):
         net.loss_and_gradients(x[:, :, :12], target)
     with pytest.raises(ValueError, match="but the target"):
@@ -237,9 +244,11 @@ def test_calls_from_several_threads_do_not_disturb_each_other():
 CHECK_BOUNDS = """
 import numpy as np
 from srcnn_np import SRCNN
-from srcnn_np.fused.simd import load
+from srcnn_np.fused.simd import LANES, load
 rng = np.random.default_rng(0)
-sizes = [(9, 1, 5), (9, 5, 5), (7, 5, 3), (3, 3, 3), (1, 2, 7), (4, 5, 6)]
+sizes = [(9, 1, 5), (9, 5, 5), (12, 5, 3), (3, 3, 3), (1, 2, 7), (17, 5, 6)]
+import srcnn_np.fused.picture
+srcnn_np.fused.picture.TILE_HEIGHT, srcnn_np.fused.picture.TILE_WIDTH = 24, 40
 for n in range(48):
     f = sizes[n % 6]
     net = SRCNN("-".join(map(str, f)), filters=tuple(rng.integers(1, 70, 2)))
@@ -253,7 +262,7 @@ from srcnn_np.fused.simd import store
 def outside(x):
     store(x, 1, load(x, 1))
 try:
-    outside(np.zeros(16, np.float32))
+    outside(np.zeros(LANES, np.float32))
 except IndexError:
     print("checked")
 """

@@ -8,7 +8,7 @@ Python threads at once.
 import itertools
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 from numba import config
 
@@ -32,8 +32,8 @@ def share(work: Callable[[int], None], count: int) -> None:
     no two calls write to the same place.
     """
     if count and work.__code__ not in _compiled:
-        # Alone: Numba compiles behind a lock that an interrupt (Ctrl-C) may leave shut,
-        # and nobody must be waiting there.
+        # Alone: Numba compiles behind a lock that an interrupt (Ctrl-C) may leave shut, and
+        # no helper should be waiting there. (It compiles again for arrays of other dtypes.)
         news = threading.Timer(_PATIENCE, lambda: announce(_COMPILING))
         news.daemon = True
         news.start()
@@ -46,17 +46,24 @@ def share(work: Callable[[int], None], count: int) -> None:
     else:
         numbers = itertools.count()  # next() on it is atomic
 
+    stop = threading.Event()
+
     def work_until_none_is_left() -> None:
         for number in numbers:
-            if number >= count:
+            if number >= count or stop.is_set():
                 return
-            work(number)
+            try:
+                work(number)
+            except BaseException:
+                stop.set()
+                raise
 
     helpers = [_helpers.submit(work_until_none_is_left) for _ in range(min(THREADS, count) - 1)]
     try:
         work_until_none_is_left()
     finally:
         # A helper still waiting, because the pool serves another caller, is not needed.
-        for helper in helpers:
-            if not helper.cancel():
-                helper.result()
+        running = [helper for helper in helpers if not helper.cancel()]
+        wait(running)
+    for helper in running:
+        helper.result()  # raises what went wrong there

@@ -58,11 +58,12 @@ def covers(network: "Sequential") -> bool:
 
 def covers_batch(network: "Sequential", x: np.ndarray, target: np.ndarray) -> bool:
     """Whether `loss_and_gradients` can take these arrays; the layers say what is wrong else."""
+    if x.ndim != 4:
+        return False
     top, bottom, left, right = network.margin
     y_shape = (x.shape[0], 1, x.shape[-2] - top - bottom, x.shape[-1] - left - right)
     return (
         x.dtype == target.dtype == np.float32
-        and x.ndim == 4
         and x.shape[1] == 1
         and min(y_shape) >= 1
         and target.shape == y_shape

@@ -2,9 +2,9 @@
 
 The picture is cut into tiles, shared among threads. A tile goes from top to bottom: a row of
 the result needs the last f3 rows of the second map, a row of which needs the last f2 rows of
-the first. These rows are kept in two rings, small enough for the processor's cache; a row is
-made when it is first needed, and overwritten when no longer. Only the columns that
-neighbouring tiles share are computed twice.
+the first. These rows are kept in two rings, one or two megabytes with all else a tile needs,
+which the processor's caches hold; a row is made when it is first needed, and overwritten when
+no longer. Only what neighbouring tiles share is computed twice.
 
 Maps are laid out (row, column, channel), see `srcnn_np.fused.rows`. Each convolution keeps
 the picture's size by repeating its own input's border pixels, as `Sequential.predict` does.
@@ -31,7 +31,7 @@ def prepare(weights, biases):
     w1, w2, w3 = (np.asarray(w, dtype) for w in (w1, w2, w3))
     middle1, middle2 = whole_units(len(w1)), whole_units(len(w2))
     second = filter_values(w2, middle1, UNIT) if w2.shape[2:] == (5, 5) else packed(w2, middle1)
-    first = first_filter_values(w1) if w1.shape[2] >= 5 else packed(w1, 1)[..., None, :]
+    first = first_filter_values(w1) if by_pieces(w1.shape[2]) else packed(w1, 1)[..., None, :]
     return (
         first,
         padded(biases[0], middle1),
@@ -41,6 +41,12 @@ def prepare(weights, biases):
         np.asarray(biases[2], dtype),
         *(w.shape[2] for w in weights),
     )
+
+
+@njit(nogil=True, cache=True)
+def by_pieces(f1):
+    """Whether a first layer of f1 x f1 goes by Winograd: where it is faster and SLACK suffices."""
+    return 5 <= f1 <= 12
 
 
 def predict(picture, network):
@@ -91,7 +97,7 @@ def predict_tile(bordered, w1, b1, w2, b2, w3, b3, f1, f2, f3, result, top, bott
     )  # the columns needed of the second map
     left1, right1 = max(0, left2 - before2), min(width, right2 + after2)  # and of the first
     channels1, channels2 = len(b1), len(b2)
-    first_by_winograd, by_winograd = f1 >= 5, f2 == 5
+    first_by_winograd, by_winograd = by_pieces(f1), f2 == 5
     step1 = STEP if first_by_winograd else 1  # rows of the maps made in one go
     step = STEP if by_winograd else 1
     row1, row2 = (

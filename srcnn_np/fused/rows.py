@@ -167,7 +167,7 @@ def input_gradient_row(x, starts, channels, weights, gates, y, y_at, count):
 
 @njit(nogil=True, cache=True)
 def store_gated(gates, y, at, step, sums):
-    """Write two vectors for each pixel, 0 where the gate is not above 0."""
+    """Write two vectors for each pixel, 0 where the gate is 0 or less."""
     store_block(y, at, step, LANES, 2, where_positive(load_like(gates, at, step, sums), sums))
 
 

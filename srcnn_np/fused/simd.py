@@ -315,8 +315,8 @@ def _index(context, builder, sig, args, n):
 
 def _pointer(context, builder, array_type, array, at, count):
     """Address of element `at`, from which `count` elements are read or written."""
-    if array_type.layout != "C":
-        raise NumbaTypeError("vectors are read from and written to C-contiguous arrays only")
+    if array_type.layout != "C" or array_type.dtype != types.float32:
+        raise NumbaTypeError("vectors lie in C-contiguous arrays of float32 only")
     struct = context.make_array(array_type)(context, builder, array)
     if _CHECK:
         end = builder.add(at, context.get_constant(types.intp, count))

@@ -23,8 +23,8 @@ that is moved into G. In two dimensions all of it is done on columns and then on
 serve all filters; and sums over channels are taken before A^T, at each of the 64 places by
 a matrix product (values) x (filters' values), which is nearly all the work.
 
-The price is rounding: the numbers grow by evaluation and cancel in interpolation. With
-float32 and pictures in [0, 1] the error stays below 1e-5, which a test asserts.
+The price is rounding: the numbers grow by evaluation and cancel in interpolation. In float32
+the error stays below 1e-5 of the largest result (or of 1), which a test asserts.
 
 References: Winograd 1980, "Arithmetic complexity of computations"; Lavin and Gray 2016,
 arXiv:1509.09308.
