@@ -17,7 +17,7 @@ THREADS = config.NUMBA_NUM_THREADS
 _helpers = ThreadPoolExecutor(max(1, THREADS - 1), thread_name_prefix="srcnn_np")
 
 _compiled: set = set()  # the code of every `work` whose kernels were called before
-_PATIENCE = 1.5  # seconds; to load what is compiled already takes less
+_PATIENCE = 3  # seconds; to load what is compiled already takes less
 _COMPILING = "compiling for this processor, which is done once and kept ..."
 
 
