@@ -76,9 +76,8 @@ def _upscale_strip(x: np.ndarray, scale: int, model: Model | None) -> np.ndarray
     ycbcr = rgb_to_ycbcr(x)
     if model is not None and model.colour == "ycbcr":
         return ycbcr_to_rgb(model.predict(enlarge(ycbcr, scale, model.enlargement)))
-    y = enlarge(ycbcr, scale)
-    y[..., 0] = _sharpen_grey(ycbcr[..., 0], scale, model)
-    return ycbcr_to_rgb(y)
+    luma = _sharpen_grey(ycbcr[..., 0], scale, model)
+    return ycbcr_to_rgb(np.dstack([luma, enlarge(ycbcr[..., 1:], scale)]))
 
 
 def beside(left: Picture, right: Picture) -> Picture:

@@ -74,11 +74,8 @@ def predict(network: "Sequential", picture: np.ndarray) -> np.ndarray:
     """As `Sequential.predict`, for a picture (H, W) and a network that is covered."""
     from . import picture as implementation
 
-    params = network.params
-    weights = [params[f"conv{n}.w"] for n in (1, 2, 3)]
-    biases = [params[f"conv{n}.b"] for n in (1, 2, 3)]
     picture = np.ascontiguousarray(picture, np.float32)
-    return implementation.predict(picture, implementation.prepare(weights, biases))
+    return implementation.predict(picture, implementation.prepare(*_weights_and_biases(network)))
 
 
 def loss_and_gradients(
@@ -87,12 +84,14 @@ def loss_and_gradients(
     """As `Sequential.loss_and_gradients`, the mean over values, for a network that is covered."""
     from . import step
 
-    params = network.params
-    weights = [params[f"conv{n}.w"] for n in (1, 2, 3)]
-    biases = [params[f"conv{n}.b"] for n in (1, 2, 3)]
     x, target = np.ascontiguousarray(x[:, 0]), np.ascontiguousarray(target[:, 0])
-    loss, dws, dbs = step.train_step(x, target, weights, biases)
+    loss, dws, dbs = step.train_step(x, target, *_weights_and_biases(network))
     grads = {}
     for n, (dw, db) in enumerate(zip(dws, dbs, strict=True), 1):
         grads[f"conv{n}.w"], grads[f"conv{n}.b"] = dw, db
     return loss, grads
+
+
+def _weights_and_biases(network: "Sequential") -> tuple[list[np.ndarray], list[np.ndarray]]:
+    params = network.params
+    return [params[f"conv{n}.w"] for n in (1, 2, 3)], [params[f"conv{n}.b"] for n in (1, 2, 3)]

@@ -386,7 +386,6 @@ def add_value_gradients(values, channels, products, filters, tiles, sums):
     """Add to sums[place, channel, filter] values times products' gradients, over tiles."""
     for place in range(SIDE * SIDE):
         for k in range(0, filters, UNIT):
-            channel = 0
             for channel in range(0, channels // MOST * MOST, MOST):
                 gradient_sums(
                     zeros(MOST2),
