@@ -10,44 +10,72 @@ import os
 import pickle
 import subprocess
 import sys
+import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from .contestants import CONTESTANTS, Task
+from .contestants import CONTESTANTS, THREADS
+from .tasks import Task
 
 # Threads of other processes that spin while waiting for work have stopped after this long.
-_PAUSE = 0.05
+PAUSE = 0.25
+# Each library counts its threads by a variable of its own.
+COUNTS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class Disagreement(Exception):
+    """Two contestants do not compute the same."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Who takes part in a race: a label in the table, one of `CONTESTANTS`, and the task."""
+
+    label: str
+    contestant: str
+    task: Task
 
 
 @dataclass
 class Result:
-    """One contestant's part in a race.
+    """An entry's part in a race.
 
     Attributes
     ----------
     seconds : list of float
         One a round; empty for one that did not take part.
-    absent : str
+    why : str
         Why not.
+    failed : bool
+        Whether that is a failure: not just not installed, or not meant for the task.
+    memory : int or None
+        Bytes, see `worker.build`.
     difference : float
         Largest difference from the first contestant's result, relative to its size.
     """
 
     seconds: list[float] = field(default_factory=list)
-    absent: str = ""
+    why: str = ""
+    failed: bool = False
+    memory: int | None = None
     difference: float = 0.0
 
 
 class Worker:
     """A process of `benchmarks.worker`."""
 
-    def __init__(self, name: str) -> None:
-        environment = {**os.environ, **CONTESTANTS[name][1]}
+    def __init__(self, contestant: str) -> None:
+        self.folder = tempfile.TemporaryDirectory(prefix="srcnn_np-benchmarks-")
+        special = CONTESTANTS[contestant].environment
+        environment = {**os.environ, **dict.fromkeys(COUNTS, str(THREADS)), **special}
+        if "SRCNN_NP_WINOGRAD" in special:  # compiled otherwise, and so kept apart
+            environment["NUMBA_CACHE_DIR"] = self.folder.name
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker"],
+            [sys.executable, "-m", "benchmarks.worker", contestant],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -68,91 +96,68 @@ class Worker:
         with suppress(BrokenPipeError):
             self.process.stdin.close()
         self.process.wait()
+        self.folder.cleanup()
 
 
-def race(task: Task, names: list[str], rounds: int, tolerance: float = 1e-3) -> dict[str, Result]:
-    """Time contestants on one task.
+def race(entries: Sequence[Entry], rounds: int, tolerance: float = 1e-3) -> list[Result]:
+    """Time contestants.
 
     Parameters
     ----------
-    task : Task
-    names : list of str
-        Of `CONTESTANTS`. All must give what the first gives.
+    entries : list of Entry
+        All of the same task must give what the first gives.
     rounds : int
     tolerance : float
         On the difference of results, relative to their largest value.
 
     Returns
     -------
-    results : dict of str to Result
+    results : list of Result
+        One for each entry.
 
     Raises
     ------
-    AssertionError
+    Disagreement
         If two contestants do not compute the same.
     """
-    results = {name: Result() for name in names}
-    workers, reference = {}, None
-    for name in names:
-        worker = Worker(name)
-        what, reply = worker.ask("build", name, task)
-        if what != "done":
-            results[name].absent = str(reply)
-            worker.end()
-            continue
-        workers[name] = worker
-        arrays = [np.asarray(a, float) for a in (reply if isinstance(reply, list) else [reply])]
-        if reference is None:
-            reference = arrays
-        for a, b in zip(arrays, reference, strict=True):
-            assert a.shape == b.shape, f"{name} gives {a.shape}, {names[0]} {b.shape}"
-            difference = float(np.abs(a - b).max() / np.abs(b).max())
-            assert difference < tolerance, f"{name} differs from {names[0]} by {difference:.1e}"
-            results[name].difference = max(results[name].difference, difference)
-    everybody = list(workers.values())
-    try:
+    results = [Result() for _ in entries]
+    references: dict[Task, list[np.ndarray]] = {}
+    with ExitStack() as stack:
+        workers = []
+        for entry in entries:
+            workers.append(Worker(entry.contestant))
+            stack.callback(workers[-1].end)
+        for entry, worker, result in zip(entries, workers, results, strict=True):
+            what, reply = worker.ask("build", entry.task)
+            if what != "done":
+                result.why, result.failed = str(reply), what == "failed"
+                worker.end()
+                continue
+            arrays, result.memory = reply
+            arrays = [np.asarray(a) for a in (arrays if isinstance(arrays, list) else [arrays])]
+            reference = references.setdefault(entry.task, arrays)
+            result.difference = _difference(arrays, reference)
+            if not result.difference < tolerance:
+                raise Disagreement(
+                    f"{entry.label} gives another result: it differs by {result.difference:.1e}"
+                )
         for _ in range(rounds):
-            for name, worker in workers.items():
-                time.sleep(_PAUSE)
+            for worker, result in zip(workers, results, strict=True):
+                if result.why:
+                    continue
+                time.sleep(PAUSE)
                 what, reply = worker.ask("time")
                 if what == "done":
-                    results[name].seconds.append(reply)
+                    result.seconds.append(reply)
                 else:  # such as killed, because all of them together need too much memory
-                    results[name] = Result(absent=str(reply))
-            workers = {name: w for name, w in workers.items() if not results[name].absent}
-    finally:
-        for worker in everybody:
-            worker.end()
+                    result.seconds, result.why, result.failed = [], str(reply), True
     return results
 
 
-def peak_memory(task: Task, name: str) -> float | None:
-    """Bytes by which doing a task raises its process's largest memory, or None if absent.
-
-    The contestant has done a task of the same kind on a small picture before, so that its
-    libraries are loaded and its code compiled.
-    """
-    worker = Worker(name)
-    try:
-        small = type(task)(task.structure, 64, 64)
-        if worker.ask("build", name, small)[0] != "done":
-            return None
-        before = worker.ask("memory")[1]
-        what, _ = worker.ask("build and forget", name, task)
-        return worker.ask("memory")[1] - before if what == "done" else None
-    finally:
-        worker.end()
-
-
-def machine_rates() -> dict[str, float]:
-    """What this machine can do, in GFLOP/s: fused multiply-adds, and SGEMM at 2048."""
-    a = np.random.default_rng(0).random((2048, 2048), dtype=np.float32)
-    a @ a
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        a @ a
-        times.append(time.perf_counter() - start)
-    from .peak import fused_multiply_adds
-
-    return {"FMA": fused_multiply_adds(), "SGEMM": 2 * 2048**3 / min(times) / 1e9}
+def _difference(arrays: list[np.ndarray], reference: list[np.ndarray]) -> float:
+    if [a.shape for a in arrays] != [a.shape for a in reference]:
+        return np.inf
+    return max(
+        float(np.abs(a - b).max() / np.abs(b).max())
+        for a, b in zip(arrays, reference, strict=True)
+    )

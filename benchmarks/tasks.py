@@ -1,6 +1,6 @@
 """What is timed: each task makes the same arrays from its seed in every process."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,13 +11,11 @@ class Layer:
 
     Attributes
     ----------
-    name : str
     what : "forward", "dx" or "dw"
     N, C, H, W, K, k : int
         N pictures of C channels and H x W pixels, K filters of k x k.
     """
 
-    name: str
     what: str
     N: int
     C: int
@@ -44,6 +42,11 @@ class Layer:
         places = (self.H - self.k + 1) * (self.W - self.k + 1)
         return 2 * self.N * self.K * self.C * self.k**2 * places
 
+    @property
+    def small(self) -> "Layer":
+        """The same in small."""
+        return replace(self, N=1, H=self.k + 7, W=self.k + 7)
+
 
 @dataclass(frozen=True)
 class Inference:
@@ -53,11 +56,6 @@ class Inference:
     H: int
     W: int
 
-    @property
-    def name(self) -> str:
-        """Structure and size."""
-        return f"{self.structure}, {self.H} x {self.W}"
-
     def picture(self) -> np.ndarray:
         """(H, W) float32."""
         return np.random.default_rng(0).random((self.H, self.W), dtype=np.float32)
@@ -65,26 +63,26 @@ class Inference:
     @property
     def flops(self) -> int:
         """Additions and multiplications of the direct sum."""
-        return 2 * self.H * self.W * weights(self.structure)
+        f1, f2, f3 = map(int, self.structure.split("-"))
+        return 2 * self.H * self.W * (64 * f1**2 + 64 * 32 * f2**2 + 32 * f3**2)
+
+    @property
+    def small(self) -> "Inference":
+        """The same in small."""
+        return replace(self, H=48, W=64)
 
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """Loss and gradients of a mini-batch of N sub-images of 33 x 33."""
+    """Loss, gradients and an SGD step, of a mini-batch of N sub-images of 33 x 33."""
 
     structure: str
     N: int = 128
 
-    @property
-    def name(self) -> str:
-        """Structure and batch."""
-        return f"{self.structure}, {self.N} x 33 x 33"
-
     def batch(self) -> tuple[np.ndarray, np.ndarray]:
         """x and target, float32."""
         rng = np.random.default_rng(0)
-        reach = sum(int(f) - 1 for f in self.structure.split("-"))
-        side = 33 - reach
+        side = 33 - sum(int(f) - 1 for f in self.structure.split("-"))
         x = rng.random((self.N, 1, 33, 33), dtype=np.float32)
         return x, rng.random((self.N, 1, side, side), dtype=np.float32)
 
@@ -98,8 +96,10 @@ class TrainingStep:
             total += (2 if n == 0 else 3) * 2 * C * K * f * f * side * side
         return self.N * total
 
+    @property
+    def small(self) -> "TrainingStep":
+        """The same in small."""
+        return replace(self, N=2)
 
-def weights(structure: str) -> int:
-    """Weights of an SRCNN with 64 and 32 filters: multiplications a pixel."""
-    f1, f2, f3 = map(int, structure.split("-"))
-    return 64 * f1**2 + 64 * 32 * f2**2 + 32 * f3**2
+
+Task = Layer | Inference | TrainingStep

@@ -5,46 +5,78 @@ must not touch another, and a library's threads must not either. Messages are
 pickled tuples on standard input and output.
 """
 
+import os
 import pickle
-import resource
 import sys
 import time
+from pathlib import Path
 
 from .contestants import CONTESTANTS, Absent
+from .tasks import Task
+
+# A timed turn lasts at least so long, in seconds: a short task is repeated.
+LEAST = 0.05
 
 
 def main() -> None:
     """Serve the requests of `race.Worker`."""
-    requests, replies = sys.stdin.buffer, sys.stdout.buffer
-    sys.stdout = sys.stderr  # what a library prints must not get between the replies
+    # What a library prints must not get between the replies.
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    contestant = CONTESTANTS[sys.argv[1]]
     run = None
     while True:
         try:
-            what, *arguments = pickle.load(requests)
+            what, *arguments = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
         try:
             if what == "build":
-                name, task = arguments
-                run = CONTESTANTS[name][0](task)
-                reply = run()
-            elif what == "time":
-                run()  # wakes threads and fills caches
-                start = time.perf_counter()
-                run()
-                reply = time.perf_counter() - start
-            elif what == "build and forget":
-                name, task = arguments
-                CONTESTANTS[name][0](task)()
-                reply = None
-            elif what == "memory":
-                reply = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-            replies.write(pickle.dumps(("done", reply)))
+                run, reply = build(contestant, *arguments)
+            else:
+                reply = seconds(run)
+            answer = ("done", reply)
         except Absent as absent:
-            replies.write(pickle.dumps(("absent", str(absent))))
+            answer = ("absent", str(absent))
         except Exception as error:
-            replies.write(pickle.dumps(("failed", f"{type(error).__name__}: {error}")))
+            answer = ("failed", f"{type(error).__name__}: {error}")
+        pickle.dump(answer, replies)
         replies.flush()
+
+
+def build(contestant, task: Task):
+    """What does the task, and what it gives: the result, and bytes of memory it took.
+
+    Memory is by how much the process at its largest is larger than before, result included.
+    The contestant has done the same task in small before, so that its libraries are loaded and
+    its code compiled.
+    """
+    contestant.build(task.small)()
+    before = memory("VmRSS")
+    if before is not None:
+        Path("/proc/self/clear_refs").write_text("5")  # the largest size is counted anew
+    run = contestant.build(task)
+    result = run()
+    return run, (result, None if before is None else memory("VmHWM") - before)
+
+
+def memory(what: str) -> int | None:
+    """Bytes of this process: "VmRSS" now, "VmHWM" at its largest; None where not Linux."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return None
+    (line,) = (line for line in status.read_text().splitlines() if line.startswith(what))
+    return int(line.split()[1]) * 1024
+
+
+def seconds(run) -> float:
+    """Time of one run, after another that wakes threads and fills caches."""
+    run()
+    runs, start = 0, time.perf_counter()
+    while (passed := time.perf_counter() - start) < LEAST:
+        run()
+        runs += 1
+    return passed / runs
 
 
 if __name__ == "__main__":

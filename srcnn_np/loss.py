@@ -54,12 +54,23 @@ def mse_backward(y: np.ndarray, target: np.ndarray, mean_over: MeanOver = "value
     return (y - target) * y.dtype.type(2 / count)
 
 
+def divisor(target: np.ndarray, mean_over: MeanOver) -> int:
+    """What the sum of squares is divided by: how many values, or pictures, there are.
+
+    Raises
+    ------
+    ValueError
+        If `mean_over` is another word.
+    """
+    if mean_over not in ("values", "pictures"):
+        raise ValueError(f"unknown mean_over {mean_over!r}: choose values or pictures")
+    return target.size if mean_over == "values" else len(target)
+
+
 def _count(y: np.ndarray, target: np.ndarray, mean_over: MeanOver) -> int:
     if y.shape != target.shape or y.size == 0:
         raise ValueError(f"y has shape {y.shape}, but the target {target.shape}; none is empty")
-    if mean_over not in ("values", "pictures"):
-        raise ValueError(f"unknown mean_over {mean_over!r}: choose values or pictures")
-    return y.size if mean_over == "values" else len(y)
+    return divisor(target, mean_over)
 
 
 def _wide(y: np.ndarray) -> type:

@@ -127,8 +127,8 @@ class Sequential:
         Runs in `srcnn_np.fused` where that covers the network, else by the layers, see
         `loss_and_gradients_by_layers`. The results are the same but for rounding.
         """
-        if fused.covers(self) and fused.covers_batch(self, x, target) and mean_over == "values":
-            return fused.loss_and_gradients(self, x, target)
+        if fused.covers(self) and fused.covers_batch(self, x, target):
+            return fused.loss_and_gradients(self, x, target, mean_over)
         return self.loss_and_gradients_by_layers(x, target, mean_over)
 
     def loss_and_gradients_by_layers(

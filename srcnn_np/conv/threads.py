@@ -16,7 +16,8 @@ from numba import config
 THREADS = config.NUMBA_NUM_THREADS
 _helpers = ThreadPoolExecutor(max(1, THREADS - 1), thread_name_prefix="srcnn_np")
 
-_compiled: set = set()  # the code of every `work` whose kernels were called before
+_compiled: set = set()  # every kind of `work` whose kernels were called before
+_compiling = threading.Lock()
 _PATIENCE = 3  # seconds; to load what is compiled already takes less
 _COMPILING = "compiling for this processor, which is done once and kept ..."
 
@@ -31,20 +32,15 @@ def share(work: Callable[[int], None], count: int) -> None:
     Which thread does which is left to chance, so that results are repeatable only if
     no two calls write to the same place.
     """
-    if count and work.__code__ not in _compiled:
+    kind = _kind(work)
+    numbers = itertools.count()  # next() on it is atomic
+    if count and kind not in _compiled:
         # Alone: Numba compiles behind a lock that an interrupt (Ctrl-C) may leave shut, and
-        # no helper should be waiting there. (It compiles again for arrays of other dtypes.)
-        news = threading.Timer(_PATIENCE, lambda: announce(_COMPILING))
-        news.daemon = True
-        news.start()
-        try:
-            work(0)
-        finally:
-            news.cancel()
-        _compiled.add(work.__code__)
-        numbers = itertools.count(1)
-    else:
-        numbers = itertools.count()  # next() on it is atomic
+        # no helper should be waiting there.
+        with _compiling:
+            if kind not in _compiled:
+                _announced(work, next(numbers))
+                _compiled.add(kind)
 
     stop = threading.Event()
 
@@ -67,3 +63,20 @@ def share(work: Callable[[int], None], count: int) -> None:
         wait(running)
     for helper in running:
         helper.result()  # raises what went wrong there
+
+
+def _kind(work: Callable[[int], None]) -> tuple:
+    """What decides how its kernels are compiled: its code, and the dtypes of its arrays."""
+    cells = [cell.cell_contents for cell in work.__closure__ or ()]
+    return work.__code__, *(getattr(value, "dtype", type(value)) for value in cells)
+
+
+def _announced(work: Callable[[int], None], number: int) -> None:
+    """Call work(number), and say that it compiles if it takes long."""
+    news = threading.Timer(_PATIENCE, lambda: announce(_COMPILING))
+    news.daemon = True
+    news.start()
+    try:
+        work(number)
+    finally:
+        news.cancel()

@@ -10,6 +10,7 @@ map when the next layer needs them, while they are still in the processor's cach
 
 Both give what the layers give, but for rounding, and are tested against them. Under them:
 
+- `srcnn_np.fused.prepared`: the weights, as all below want them;
 - `srcnn_np.fused.simd`: the processor's vector registers, as values in Numba;
 - `srcnn_np.fused.rows`: one row of a layer, as small matrix products in registers;
 - `srcnn_np.fused.winograd`, `srcnn_np.fused.first_layer`: Winograd's convolution, which
@@ -26,6 +27,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..loss import MeanOver, divisor
+
 if TYPE_CHECKING:
     from ..network import Sequential
 
@@ -35,7 +38,8 @@ def covers(network: "Sequential") -> bool:
 
     That is: convolution, ReLU, convolution, ReLU, convolution, all with square filters at
     stride 1 and without own borders, one channel in and one out, in float32, by the
-    "numba" backend, each layer's border replicated in `predict`.
+    "numba" backend, each layer's border replicated in `predict`; on a processor with fused
+    multiply-adds.
     """
     from ..layers import Conv2D, ReLU
 
@@ -53,6 +57,7 @@ def covers(network: "Sequential") -> bool:
             and all(p.dtype == np.float32 for p in conv.params.values())
             for conv in layers[::2]
         )
+        and _processor_is_fit()
     )
 
 
@@ -73,23 +78,31 @@ def covers_batch(network: "Sequential", x: np.ndarray, target: np.ndarray) -> bo
 def predict(network: "Sequential", picture: np.ndarray) -> np.ndarray:
     """As `Sequential.predict`, for a picture (H, W) and a network that is covered."""
     from . import picture as implementation
+    from .prepared import prepare
 
     picture = np.ascontiguousarray(picture, np.float32)
-    return implementation.predict(picture, implementation.prepare(*_weights_and_biases(network)))
+    return implementation.predict(picture, prepare(*_weights_and_biases(network)))
 
 
 def loss_and_gradients(
-    network: "Sequential", x: np.ndarray, target: np.ndarray
+    network: "Sequential", x: np.ndarray, target: np.ndarray, mean_over: MeanOver
 ) -> tuple[float, dict[str, np.ndarray]]:
-    """As `Sequential.loss_and_gradients`, the mean over values, for a network that is covered."""
+    """As `Sequential.loss_and_gradients`, for a network that is covered."""
     from . import step
 
+    count = divisor(target, mean_over)
     x, target = np.ascontiguousarray(x[:, 0]), np.ascontiguousarray(target[:, 0])
-    loss, dws, dbs = step.train_step(x, target, *_weights_and_biases(network))
+    loss, dws, dbs = step.train_step(x, target, *_weights_and_biases(network), count)
     grads = {}
     for n, (dw, db) in enumerate(zip(dws, dbs, strict=True), 1):
         grads[f"conv{n}.w"], grads[f"conv{n}.b"] = dw, db
     return loss, grads
+
+
+def _processor_is_fit() -> bool:
+    from .simd import FUSED
+
+    return FUSED
 
 
 def _weights_and_biases(network: "Sequential") -> tuple[list[np.ndarray], list[np.ndarray]]:

@@ -1,10 +1,10 @@
 """The first layer by Winograd: one channel, and large filters, cut into 3 x 3 pieces.
 
-A 9 x 9 filter is the sum of nine 3 x 3 filters, each on the picture shifted by multiples of
-3. For a 3 x 3 filter, F(4 x 4, 3 x 3) makes 4 x 4 results from 6 x 6 pixels with 36 products
-instead of 144 (see `srcnn_np.fused.winograd` for how), and sums over the nine pieces are
-taken before going back from products to results: 324 products where the plain sum of a
-9 x 9 filter needs 1,296.
+A 9 x 9 filter (7 x 7 and 8 x 8 alike, filled up with zeros) is the sum of nine 3 x 3 filters,
+each on the picture shifted by multiples of 3. For a 3 x 3 filter, F(4 x 4, 3 x 3) makes
+4 x 4 results from 6 x 6 pixels with 36 products instead of 144 (see `srcnn_np.fused.winograd`
+for how), and sums over the nine pieces are taken before going back from products to results:
+324 products where the plain sum of a 9 x 9 filter needs 1,296.
 
 The pixels' values at the places (0, 1, -1, 2, -2, infinity) are taken at every column, so
 that they serve all pieces.
@@ -25,8 +25,9 @@ from .simd import (
     store_block,
     zeros,
 )
+from .winograd import STEP, Scratch
 
-PIECE, SIDE, STEP = 3, 6, 4
+PIECE, PIECES, SIDE = 3, 3, 6  # 3 x 3 pieces of 3 x 3 taps, 6 x 6 places
 TILES = 64
 
 FILTER_VALUES = np.array(
@@ -41,17 +42,35 @@ FILTER_VALUES = np.array(
 )
 
 
+@njit(nogil=True, cache=True)
+def covers(f1):
+    """Whether a layer of f1 x f1 filters is one for this file."""
+    return (f1 + PIECE - 1) // PIECE == PIECES
+
+
+@njit(nogil=True, cache=True)
+def first_scratch(f1, channels, rows, columns, tiles):
+    """For a layer of f1 x f1 filters; empty where this file is not for it."""
+    places = SIDE * SIDE if covers(f1) else 0
+    return Scratch(
+        np.empty((rows, PIECES * places, columns), np.float32),
+        np.empty((places, (tiles + MOST) * channels + LANES), np.float32),
+        np.empty(SIDE * (columns + LANES), np.float32),
+    )
+
+
 def first_filter_values(w):
-    """Filters (K,1,f,f) as values (36, units, pieces, pieces, UNIT), zeros filling the gaps."""
+    """Filters (K,1,f,f) as values (36, units, pieces, UNIT), zeros filling the gaps."""
     filters, _, f, _ = w.shape
-    pieces = -(-f // PIECE)
-    full = np.zeros((filters, pieces * PIECE, pieces * PIECE))
+    full = np.zeros((filters, PIECES * PIECE, PIECES * PIECE))
     full[:, :f, :f] = w[:, 0]
-    full = full.reshape(filters, pieces, PIECE, pieces, PIECE)
-    values = np.zeros((SIDE, SIDE, whole_units(filters), pieces, pieces), np.float32)
-    values[:, :, :filters] = np.einsum("iu,kpuqj->ijkpq", FILTER_VALUES, full @ FILTER_VALUES.T)
+    full = full.reshape(filters, PIECES, PIECE, PIECES, PIECE)
+    values = np.zeros((SIDE * SIDE, whole_units(filters), PIECES * PIECES), np.float32)
+    values[:, :filters] = np.einsum(
+        "iu,kpuqj->ijkpq", FILTER_VALUES, full @ FILTER_VALUES.T
+    ).reshape(SIDE * SIDE, filters, -1)
     return np.ascontiguousarray(
-        values.reshape(SIDE * SIDE, -1, UNIT, pieces, pieces).transpose(0, 1, 3, 4, 2)
+        values.reshape(SIDE * SIDE, -1, UNIT, PIECES * PIECES).swapaxes(2, 3)
     )
 
 
@@ -83,14 +102,15 @@ def four_results(m0, m1, m2, m3, m4, m5):
 
 
 @njit(nogil=True, cache=True)
-def first_rows(picture, start, row_step, weights, biases, y, goals, count, values, products, spare):
+def first_rows(picture, start, weights, biases, y, goals, count, scratch):
     """Four rows of `count` pixels of results after ReLU; row i goes to y from goals[i] on.
 
-    The first pixel's window begins at element `start` of the picture, its rows are row_step apart.
+    The first pixel's window begins at element `start` of the picture.
     """
+    values, products, spare = scratch
     filters = len(biases)
     tiles = (count + STEP - 1) // STEP
-    first_evaluate(picture, start, row_step, weights.shape[2], tiles * STEP, values, 0, spare)
+    first_evaluate(picture, start, tiles * STEP, values, 0, spare)
     for first in range(0, tiles, TILES):
         some = min(TILES, tiles - first)
         first_multiply(values, 1, first * STEP, weights, some, products)
@@ -98,14 +118,15 @@ def first_rows(picture, start, row_step, weights, biases, y, goals, count, value
 
 
 @njit(nogil=True, cache=True)
-def first_evaluate(picture, start, row_step, pieces, count, values, n, spare):
-    """values[n, piece, place, column]: at every column, the 36 values of 6 x 6 pixels.
+def first_evaluate(picture, start, count, values, n, spare):
+    """values[n, (piece, place), column]: at every column, the 36 values of 6 x 6 pixels.
 
     `piece` counts rows of pieces.
     """
-    columns = count + PIECE * pieces
+    columns = count + PIECE * PIECES
+    row_step = picture.shape[1]
     row = values.shape[2]  # spare: rows of that many columns, too
-    for piece in range(pieces):
+    for piece in range(PIECES):
         at = start + piece * PIECE * row_step
         for column in range(0, columns + LANES, LANES):
             d0, d1, d2, d3, d4, d5 = load_block(picture, at + column, row_step, 6)
@@ -119,53 +140,45 @@ def first_evaluate(picture, start, row_step, pieces, count, values, n, spare):
 
 @njit(nogil=True, cache=True)
 def first_multiply(values, rows, column, weights, tiles, products):
-    """products[place, row * tiles + tile, filter]: values times filters' values, over pieces."""
-    places, units, pieces, _, unit = weights.shape
+    """products[place, row * tiles + tile, filter]: values times filters' values, over pieces.
+
+    Tiles past a row's last one are overwritten by the next row's, or never read.
+    """
+    places, units, _, unit = weights.shape
     filters = units * unit
     for place in range(places):
         for k in range(units):
-            weight_at = (place * units + k) * pieces * pieces * unit
+            taps = weights[place, k]
             for row in range(rows):
                 tile = 0
                 while tile < tiles:
                     left = tiles - tile
                     at = (row * values.shape[1] + place) * values.shape[2] + column + tile * STEP
                     to = place * products.shape[1] + (row * tiles + tile) * filters + k * unit
-                    if (
-                        left > 4
-                    ):  # tiles past the last are overwritten by the next row's, or never read
-                        piece_sums(
-                            products,
-                            to,
-                            filters,
-                            zeros(MOST2),
-                            values,
-                            at,
-                            weights,
-                            weight_at,
-                        )
+                    if left > 4:
+                        piece_sums(products, to, filters, zeros(MOST2), values, at, taps)
                         tile += MOST
                     elif left > 2:
-                        piece_sums(products, to, filters, zeros(8), values, at, weights, weight_at)
+                        piece_sums(products, to, filters, zeros(8), values, at, taps)
                         tile += 4
-                    elif left >= 2:
-                        piece_sums(products, to, filters, zeros(4), values, at, weights, weight_at)
+                    elif left == 2:
+                        piece_sums(products, to, filters, zeros(4), values, at, taps)
                         tile += 2
                     else:
-                        piece_sums(products, to, filters, zeros(2), values, at, weights, weight_at)
+                        piece_sums(products, to, filters, zeros(2), values, at, taps)
                         tile += 1
 
 
 @njit(nogil=True, cache=True)
-def piece_sums(products, to, filters, sums, values, at, weights, weight_at):
+def piece_sums(products, to, filters, sums, values, at, taps):
     """Sums over all pieces, of neighbouring tiles and one unit of filters, at one place."""
-    pieces = weights.shape[2]
-    for _ in range(pieces):
-        for piece in range(pieces):
-            sums = add_strided_products(
-                sums, values, at + piece * PIECE, STEP, load_block(weights, weight_at, LANES, 2)
-            )
-            weight_at += 2 * LANES
+    unit = taps.shape[1]
+    tap = 0
+    for _ in range(PIECES):
+        for piece in range(PIECES):
+            vectors = load_block(taps, tap, LANES, 2)
+            sums = add_strided_products(sums, values, at + piece * PIECE, STEP, vectors)
+            tap += unit
         at += SIDE * SIDE * values.shape[2]
     store_block(products, to, filters, LANES, 2, sums)
 
@@ -204,13 +217,12 @@ def first_back(products, first, biases, y, goals, offset, tiles, spare):
 
 
 def first_filter_gradient(sums, shape):
-    """Filters' gradient (K,1,f,f) from that of their values, (36, units, pieces, pieces, UNIT)."""
+    """Filters' gradient (K,1,f,f) from that of their values, (36, units, pieces, UNIT)."""
     filters, _, f, _ = shape
-    pieces = sums.shape[2]
-    values = sums.reshape(SIDE, SIDE, -1, pieces, pieces, UNIT)
+    values = sums.reshape(SIDE, SIDE, -1, PIECES, PIECES, UNIT)
     rows = np.einsum("iu,ijapqb->ujapqb", FILTER_VALUES, values)
     full = np.einsum("jv,ujapqb->abpuqv", FILTER_VALUES, rows)
-    full = full.reshape(-1, pieces * PIECE, pieces * PIECE)
+    full = full.reshape(-1, PIECES * PIECE, PIECES * PIECE)
     return np.ascontiguousarray(full[:filters, None, :f, :f], sums.dtype)
 
 
@@ -253,8 +265,8 @@ def first_spread(dy, starts, filters, tiles, products, first, spare):
 
 @njit(nogil=True, cache=True)
 def first_add_gradients(values, rows, tiles, products, sums):
-    """Add to sums[place, unit, piece, piece] values times products' gradients, all tiles."""
-    places, units, _, _, unit = sums.shape
+    """Add to sums[place, unit, piece] values times products' gradients, all tiles."""
+    places, units, _, unit = sums.shape
     columns = values.shape[2]
     next_piece = SIDE * SIDE * columns
     for place in range(places):
@@ -270,7 +282,7 @@ def first_add_gradients(values, rows, tiles, products, sums):
                     sums2 = add_strided_products(sums2, values, at + 2 * next_piece, PIECE, dy)
                     at += STEP
                     at_dy += units * unit
-            to = (place * units + k) * 9 * unit
+            to = (place * units + k) * PIECES * PIECES * unit
             for block in (sums0, sums1, sums2):
                 store_block(
                     sums,
@@ -280,4 +292,4 @@ def first_add_gradients(values, rows, tiles, products, sums):
                     2,
                     added(load_like(sums, to, 2 * LANES, block), block),
                 )
-                to += 3 * unit
+                to += PIECES * unit

@@ -10,212 +10,177 @@ Maps are laid out (row, column, channel), see `srcnn_np.fused.rows`. Each convol
 the picture's size by repeating its own input's border pixels, as `Sequential.predict` does.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
 from ..conv.threads import share
-from .first_layer import PIECE, first_filter_values, first_rows
-from .first_layer import SIDE as FIRST_SIDE
-from .first_layer import TILES as FIRST_TILES
-from .rows import MOST, UNIT, filter_row, last_row, packed, packed_last, padded, whole_units
+from . import first_layer, winograd
+from .first_layer import first_rows, first_scratch
+from .prepared import Network
+from .rows import filter_row, last_row
 from .simd import LANES, load, store
-from .winograd import SIDE, STEP, TILES, filter_values, winograd_rows
+from .winograd import STEP, scratch, winograd_rows
+
+first_by_winograd, second_by_winograd = first_layer.covers, winograd.covers
 
 SLACK = 48  # columns after a row's end that a block of pixels may touch
 TILE_HEIGHT, TILE_WIDTH = 128, 256
 
 
-def prepare(weights, biases):
-    """The network as the kernels want it, from three arrays w (K, C, f, f) and b (K,)."""
-    (w1, w2, w3), dtype = weights, np.float32
-    w1, w2, w3 = (np.asarray(w, dtype) for w in (w1, w2, w3))
-    middle1, middle2 = whole_units(len(w1)), whole_units(len(w2))
-    second = filter_values(w2, middle1, UNIT) if w2.shape[2:] == (5, 5) else packed(w2, middle1)
-    first = first_filter_values(w1) if by_pieces(w1.shape[2]) else packed(w1, 1)[..., None, :]
-    return (
-        first,
-        padded(biases[0], middle1),
-        second,
-        padded(biases[1], middle2),
-        packed_last(w3, middle2),
-        np.asarray(biases[2], dtype),
-        *(w.shape[2] for w in weights),
-    )
-
-
-@njit(nogil=True, cache=True)
-def by_pieces(f1):
-    """Whether a first layer of f1 x f1 goes by Winograd: where it is faster and SLACK suffices."""
-    return 5 <= f1 <= 12
-
-
-def predict(picture, network):
-    """The picture (H, W) the network makes of a picture (H, W). `network` comes from `prepare`."""
-    w1, b1, w2, b2, w3, b3, f1, f2, f3 = network
+def predict(picture: np.ndarray, network: Network) -> np.ndarray:
+    """The picture (H, W) the network makes of a picture (H, W), float32."""
     height, width = picture.shape
-    before, after = (f1 - 1) // 2, f1 // 2
-    bordered = np.pad(
-        np.asarray(picture, np.float32),
-        ((before, after + STEP + 2), (before, after + SLACK)),
-        "edge",
-    )
+    before, after = (network.f1 - 1) // 2, network.f1 // 2
+    bordered = np.pad(picture, ((before, after + STEP + 2), (before, after + SLACK)), "edge")
     result = np.empty((height, width), np.float32)
     down, across = max(1, round(height / TILE_HEIGHT)), -(-width // TILE_WIDTH)
 
-    def work(i):
-        i, j = divmod(i, across)
-        predict_tile(
-            bordered,
-            w1,
-            b1,
-            w2,
-            b2,
-            w3,
-            b3,
-            f1,
-            f2,
-            f3,
-            result,
-            height * i // down,
-            height * (i + 1) // down,
-            width * j // across,
-            width * (j + 1) // across,
-        )
+    def work(tile: int) -> None:
+        i, j = divmod(tile, across)
+        rows = height * i // down, height * (i + 1) // down
+        columns = width * j // across, width * (j + 1) // across
+        predict_tile(bordered, network, result, rows, columns)
 
     share(work, down * across)
     return result
 
 
+class Ring(NamedTuple):
+    """The rows of a map that are still needed: row n is rows[n % len(rows)].
+
+    Of a row's `total` columns, `count` are computed, from `begin` on; the others repeat the
+    first or the last of these.
+    """
+
+    rows: np.ndarray
+    channels: int
+    begin: int
+    count: int
+    total: int
+
+
 @njit(nogil=True, cache=True)
-def predict_tile(bordered, w1, b1, w2, b2, w3, b3, f1, f2, f3, result, top, bottom, left, right):
-    """Fill result[top:bottom, left:right]."""
+def ring(rows, channels, begin, count, total):
+    """An empty one."""
+    return Ring(
+        np.empty((rows, (total + SLACK) * channels), np.float32), channels, begin, count, total
+    )
+
+
+@njit(nogil=True, cache=True)
+def predict_tile(bordered, network, result, rows, columns):
+    """Fill the given rows (top, bottom) and columns (left, right) of the result."""
+    f1, f2, f3 = network.f1, network.f2, network.f3
     height, width = result.shape
-    before2, after2, before3, after3 = (f2 - 1) // 2, f2 // 2, (f3 - 1) // 2, f3 // 2
-    left2, right2 = (
-        max(0, left - before3),
-        min(width, right + after3),
-    )  # the columns needed of the second map
-    left1, right1 = max(0, left2 - before2), min(width, right2 + after2)  # and of the first
-    channels1, channels2 = len(b1), len(b2)
-    first_by_winograd, by_winograd = by_pieces(f1), f2 == 5
-    step1 = STEP if first_by_winograd else 1  # rows of the maps made in one go
-    step = STEP if by_winograd else 1
-    row1, row2 = (
-        (right2 - left2 + f2 - 1 + SLACK) * channels1,
-        (right - left + f3 - 1 + SLACK) * channels2,
+    (top, bottom), (left, right) = rows, columns
+    before2, before3, after2, after3 = (f2 - 1) // 2, (f3 - 1) // 2, f2 // 2, f3 // 2
+    # the columns that are needed of the second map, and for these of the first
+    left2, right2 = max(0, left - before3), min(width, right + after3)
+    left1, right1 = max(0, left2 - before2), min(width, right2 + after2)
+    # rows of the maps that are made in one go
+    step1 = STEP if first_by_winograd(f1) else 1
+    step2 = STEP if second_by_winograd(f2) else 1
+    channels1, channels2 = len(network.b1), len(network.b2)
+    count1, count2 = right1 - left1, right2 - left2
+    ring1 = ring(
+        f2 + step2 + step1 - 2,
+        channels1,
+        left1 - (left2 - before2),
+        count1,
+        count2 + f2 + step2 - 2,
     )
-    ring1 = np.empty((f2 + step + step1 - 2, row1), np.float32)
-    ring2 = np.empty((f3 + step - 1, row2), np.float32)
-    made1, made2 = (
-        max(0, max(0, top - before3) - before2),
-        max(0, top - before3),
-    )  # the next row to make
-    starts1, starts2, starts3 = (
-        np.empty(f1, np.intp),
-        np.empty(f2 + step - 1, np.intp),
-        np.empty(f3, np.intp),
-    )
+    ring2 = ring(f3 + step2 - 1, channels2, left2 - (left - before3), count2, right - left + f3 - 1)
+    scratch1 = first_scratch(f1, channels1, 1, count1 + SLACK, first_layer.TILES)
+    scratch2 = scratch(f2, channels1, channels2, winograd.TILES)
+    starts1, starts3 = np.empty(f1, np.intp), np.empty(f3, np.intp)
+    starts2 = np.empty(f2 + step2 - 1, np.intp)
     goals = np.empty(STEP, np.intp)
-    if first_by_winograd:
-        pieces = (f1 + PIECE - 1) // PIECE
-        columns = right1 - left1 + SLACK
-        values1 = np.empty((1, pieces * FIRST_SIDE * FIRST_SIDE, columns), np.float32)
-        products1 = np.empty(
-            (FIRST_SIDE * FIRST_SIDE, (FIRST_TILES + MOST) * channels1 + LANES), np.float32
-        )
-        spare1 = np.empty(FIRST_SIDE * (columns + LANES), np.float32)
-    if by_winograd:
-        values = np.empty((SIDE * SIDE, TILES * channels1 + LANES), np.float32)
-        products = np.empty((SIDE * SIDE, TILES * channels2 + LANES), np.float32)
-        spare = np.empty(SIDE * SIDE * LANES, np.float32)
+    # the next rows to make
+    next2 = max(0, top - before3)
+    next1 = max(0, next2 - before2)
     for row in range(top, bottom):
-        while made2 <= min(row + after3, height - 1):
-            while made1 <= min(made2 + step - 1 + after2, height - 1):
-                offset = (left1 - left2 + before2) * channels1
-                for i in range(step1):
-                    goals[i] = (made1 + i) % len(ring1) * row1 + offset
-                if first_by_winograd:
+        while next2 <= min(row + after3, height - 1):
+            while next1 <= min(next2 + step2 - 1 + after2, height - 1):
+                put_goals(goals, ring1, next1, step1)
+                start = next1 * bordered.shape[1] + left1
+                if first_by_winograd(f1):
                     first_rows(
-                        bordered,
-                        made1 * bordered.shape[1] + left1,
-                        bordered.shape[1],
-                        w1,
-                        b1,
-                        ring1,
-                        goals,
-                        right1 - left1,
-                        values1,
-                        products1,
-                        spare1,
+                        bordered, start, network.w1, network.b1, ring1.rows, goals, count1, scratch1
                     )
                 else:
                     for u in range(f1):
-                        starts1[u] = (made1 + u) * bordered.shape[1] + left1
+                        starts1[u] = start + u * bordered.shape[1]
                     filter_row(
                         bordered,
                         starts1,
                         1,
-                        w1.reshape(w1.shape[0], w1.shape[1], w1.shape[2], w1.shape[4]),
-                        b1,
-                        ring1,
+                        network.w1,
+                        network.b1,
+                        None,
+                        ring1.rows,
                         goals[0],
-                        right1 - left1,
+                        count1,
                     )
-                for i in range(step1):
-                    repeat_ends(
-                        ring1,
-                        (made1 + i) % len(ring1) * row1,
-                        channels1,
-                        left1 - left2 + before2,
-                        right1 - left1,
-                        right2 - left2 + f2 + step - 2,
-                    )
-                made1 += step1
-            for u in range(len(starts2)):
-                starts2[u] = (min(max(made2 + u - before2, 0), height - 1) % len(ring1)) * row1
-            offset = left2 - (left - before3)
-            for i in range(step):
-                goals[i] = (made2 + i) % len(ring2) * row2 + offset * channels2
-            if by_winograd:
+                repeat_ends(ring1, next1, step1)
+                next1 += step1
+            put_starts(starts2, ring1, next2 - before2, height)
+            put_goals(goals, ring2, next2, step2)
+            if second_by_winograd(f2):
                 winograd_rows(
-                    ring1,
+                    ring1.rows,
                     starts2,
                     channels1,
-                    w2,
-                    b2,
-                    ring2,
+                    network.w2,
+                    network.b2,
+                    ring2.rows,
                     goals,
-                    right2 - left2,
-                    values,
-                    products,
-                    spare,
+                    count2,
+                    scratch2,
                 )
             else:
-                filter_row(ring1, starts2, channels1, w2, b2, ring2, goals[0], right2 - left2)
-            for i in range(step):
-                repeat_ends(
-                    ring2,
-                    (made2 + i) % len(ring2) * row2,
-                    channels2,
-                    offset,
-                    right2 - left2,
-                    right - left + f3 - 1,
+                filter_row(
+                    ring1.rows,
+                    starts2,
+                    channels1,
+                    network.w2,
+                    network.b2,
+                    None,
+                    ring2.rows,
+                    goals[0],
+                    count2,
                 )
-            made2 += step
-        for u in range(f3):
-            starts3[u] = min(max(row + u - before3, 0), height - 1) % len(ring2) * row2
-        last_row(ring2, starts3, channels2, w3, b3, result, row * width + left, right - left)
+            repeat_ends(ring2, next2, step2)
+            next2 += step2
+        put_starts(starts3, ring2, row - before3, height)
+        at = row * width + left
+        last_row(ring2.rows, starts3, channels2, network.w3, network.b3, result, at, right - left)
 
 
 @njit(nogil=True, cache=True)
-def repeat_ends(ring, at, channels, begin, count, total):
-    """Fill columns [0, total) of the row that begins at element `at`, by repetition.
+def put_starts(starts, ring, first, height):
+    """Where rows first, first + 1, ... of a map of `height` rows begin; border rows repeat."""
+    for u in range(len(starts)):
+        starts[u] = min(max(first + u, 0), height - 1) % len(ring.rows) * ring.rows.shape[1]
 
-    There are `count` from column `begin` on: the first stands for those before, the last for
-    those behind.
-    """
-    for column in range(total):
-        inside = min(max(column, begin), begin + count - 1)
-        if inside != column:
-            for channel in range(at, at + channels, LANES):
-                store(ring, channel + column * channels, load(ring, channel + inside * channels))
+
+@njit(nogil=True, cache=True)
+def put_goals(goals, ring, first, count):
+    """Where the first computed pixels of `count` rows go."""
+    for i in range(count):
+        row = (first + i) % len(ring.rows)
+        goals[i] = row * ring.rows.shape[1] + ring.begin * ring.channels
+
+
+@njit(nogil=True, cache=True)
+def repeat_ends(ring, first, count):
+    """Fill the columns of `count` rows that are not computed."""
+    for i in range(count):
+        at = (first + i) % len(ring.rows) * ring.rows.shape[1]
+        for column in range(ring.total):
+            inside = min(max(column, ring.begin), ring.begin + ring.count - 1)
+            if inside != column:
+                to, source = at + column * ring.channels, at + inside * ring.channels
+                for channel in range(0, ring.channels, LANES):
+                    store(ring.rows, to + channel, load(ring.rows, source + channel))

@@ -13,8 +13,11 @@ remaining pixels of a row go in blocks of 4, 2 and 1. The gradients are the same
 with the parts exchanged: of dy with turned filters for dx, of dy with x, summed over pixels,
 for dw.
 
-Arrays are addressed by element, so that any row of any array can be given as a start.
+Arrays are addressed by element, so that any row of any array can be given as a start. `packed`
+brings filters into the order in which the products want them.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -42,6 +45,14 @@ MOST = 8 if REGISTERS == 32 else 6  # and pixels in blocks of at most so many
 MOST2 = 2 * MOST
 LAST_PIXELS = 8  # the last layer's block of pixels
 LAST_ROW = LAST_PIXELS + 4  # and the pixels that five taps in a row meet
+
+
+class Map(NamedTuple):
+    """Pixels in an array: that of row i, column j begins at element i·row + j·pixel."""
+
+    array: np.ndarray
+    row: int
+    pixel: int
 
 
 def whole_units(count):
@@ -77,234 +88,124 @@ def padded(b, length):
 
 
 @njit(nogil=True, cache=True)
-def window_sums(sums, x, starts, offset, channels, weights, weight_at, length):
-    """Add to the block of sums the products of the pixels' windows with one unit of weights.
+def filter_row(x, starts, channels, weights, biases, gates, y, y_at, count):
+    """`count` pixels of a row of a layer's results, to y from element y_at on.
 
-    Row u of the first pixel's window begins at element starts[u] + offset of x and is
-    `length` numbers long.
+    Row u of the first pixel's window begins at element starts[u] of x. After the sums comes
+    ReLU, or, if `gates` is not None but laid out as y, its gradient: 0 where the gate is 0
+    or less.
     """
-    for u in range(len(starts)):
+    units, kh, length, unit = weights.shape
+    filters = units * unit
+    for k in range(units):
+        bias, taps = load_block(biases, k * unit, LANES, 2), weights[k]
+        pixel = 0
+        while pixel < count:
+            left = count - pixel
+            at, to = pixel * channels, y_at + pixel * filters + k * unit
+            if left >= MOST:
+                sums = repeated(bias, MOST)
+                filter_pixels(sums, x, starts, at, channels, taps, gates, y, to, filters)
+                pixel += MOST
+            elif left >= 4:
+                sums4 = repeated(bias, 4)
+                filter_pixels(sums4, x, starts, at, channels, taps, gates, y, to, filters)
+                pixel += 4
+            elif left >= 2:
+                sums2 = repeated(bias, 2)
+                filter_pixels(sums2, x, starts, at, channels, taps, gates, y, to, filters)
+                pixel += 2
+            else:
+                filter_pixels(bias, x, starts, at, channels, taps, gates, y, to, filters)
+                pixel += 1
+
+
+@njit(nogil=True, cache=True)
+def filter_pixels(sums, x, starts, offset, channels, taps, gates, y, to, filters):
+    """`filter_row` for a block of neighbouring pixels and one unit of filters.
+
+    `sums` holds the biases; the first pixel's window begins `offset` after the starts.
+    """
+    kh, length, unit = taps.shape
+    tap = 0
+    for u in range(kh):
         start = starts[u] + offset
         for at in range(start, start + length):
-            sums = add_strided_products(
-                sums, x, at, channels, load_block(weights, weight_at, LANES, 2)
-            )
-            weight_at += 2 * LANES
-    return sums
+            sums = add_strided_products(sums, x, at, channels, load_block(taps, tap, LANES, 2))
+            tap += 2 * LANES
+    if gates is None:
+        sums = relu_block(sums)
+    else:
+        sums = where_positive(load_like(gates, to, filters, sums), sums)
+    store_block(y, to, filters, LANES, 2, sums)
 
 
 @njit(nogil=True, cache=True)
-def filter_row(x, starts, channels, weights, biases, y, y_at, count):
-    """`count` pixels of a row of a layer's results, after ReLU, to y from element y_at on."""
-    units, kh, length, unit = weights.shape
-    filters = units * unit
-    for k in range(units):
-        bias = load_block(biases, k * unit, LANES, 2)
-        weight_at = k * kh * length * unit
-        pixel = 0
-        while pixel < count:
-            left = count - pixel
-            offset, to = pixel * channels, y_at + pixel * filters + k * unit
-            if left >= MOST:
-                sums = window_sums(
-                    repeated(bias, MOST), x, starts, offset, channels, weights, weight_at, length
-                )
-                store_block(y, to, filters, LANES, 2, relu_block(sums))
-                pixel += MOST
-            elif left >= 4:
-                sums4 = window_sums(
-                    repeated(bias, 4), x, starts, offset, channels, weights, weight_at, length
-                )
-                store_block(y, to, filters, LANES, 2, relu_block(sums4))
-                pixel += 4
-            elif left >= 2:
-                sums2 = window_sums(
-                    repeated(bias, 2), x, starts, offset, channels, weights, weight_at, length
-                )
-                store_block(y, to, filters, LANES, 2, relu_block(sums2))
-                pixel += 2
-            else:
-                sums1 = window_sums(bias, x, starts, offset, channels, weights, weight_at, length)
-                store_block(y, to, filters, LANES, 2, relu_block(sums1))
-                pixel += 1
-
-
-@njit(nogil=True, cache=True)
-def input_gradient_row(x, starts, channels, weights, gates, y, y_at, count):
-    """As `filter_row`, but no biases, and instead of ReLU 0 where `gates` (as y) is 0 or less."""
-    units, kh, length, unit = weights.shape
-    filters = units * unit
-    for k in range(units):
-        none = zeros(2)
-        weight_at = k * kh * length * unit
-        pixel = 0
-        while pixel < count:
-            left = count - pixel
-            offset, to = pixel * channels, y_at + pixel * filters + k * unit
-            if left >= MOST:
-                sums = window_sums(
-                    repeated(none, MOST), x, starts, offset, channels, weights, weight_at, length
-                )
-                store_gated(gates, y, to, filters, sums)
-                pixel += MOST
-            elif left >= 4:
-                sums4 = window_sums(
-                    repeated(none, 4), x, starts, offset, channels, weights, weight_at, length
-                )
-                store_gated(gates, y, to, filters, sums4)
-                pixel += 4
-            elif left >= 2:
-                sums2 = window_sums(
-                    repeated(none, 2), x, starts, offset, channels, weights, weight_at, length
-                )
-                store_gated(gates, y, to, filters, sums2)
-                pixel += 2
-            else:
-                sums1 = window_sums(none, x, starts, offset, channels, weights, weight_at, length)
-                store_gated(gates, y, to, filters, sums1)
-                pixel += 1
-
-
-@njit(nogil=True, cache=True)
-def store_gated(gates, y, at, step, sums):
-    """Write two vectors for each pixel, 0 where the gate is 0 or less."""
-    store_block(y, at, step, LANES, 2, where_positive(load_like(gates, at, step, sums), sums))
-
-
-@njit(nogil=True, cache=True)
-def weight_gradient(dy, dy_row_step, x, starts, row_step, channels, rows, columns, dw, db):
+def weight_gradient(dy, x, starts, rows, columns, dw, db):
     """Add one sample's part to the gradients dw (units, kh, run, UNIT), packed, and db.
 
-    dy is (rows, columns, filters), its rows dy_row_step elements apart; row u of the first
-    pixel's window begins at element starts[u] of x, the next row of pixels row_step on.
+    dy and x are `Map`s, dy's pixels being (rows, columns); row u of the first pixel's window
+    begins at element starts[u] of x.
     """
     units, kh, length, unit = dw.shape
-    filters = units * unit
     for k in range(units):
         for u in range(kh):
             t = 0
             while t < length:
                 left = length - t
-                to = ((k * kh + u) * length + t) * unit
-                at = starts[u] + t
+                at, to = starts[u] + t, ((k * kh + u) * length + t) * unit
                 if left >= MOST:
-                    gradient_sums(
-                        zeros(MOST2),
-                        dy,
-                        k * unit,
-                        dy_row_step,
-                        filters,
-                        x,
-                        at,
-                        row_step,
-                        channels,
-                        rows,
-                        columns,
-                        dw,
-                        to,
-                        unit,
-                    )
+                    sums = zeros(MOST2)
+                    gradient_sums(sums, dy, k * unit, x, at, rows, columns, dw, to, unit)
                     t += MOST
                 elif left >= 4:
-                    gradient_sums(
-                        zeros(8),
-                        dy,
-                        k * unit,
-                        dy_row_step,
-                        filters,
-                        x,
-                        at,
-                        row_step,
-                        channels,
-                        rows,
-                        columns,
-                        dw,
-                        to,
-                        unit,
-                    )
+                    gradient_sums(zeros(8), dy, k * unit, x, at, rows, columns, dw, to, unit)
                     t += 4
                 elif left >= 2:
-                    gradient_sums(
-                        zeros(4),
-                        dy,
-                        k * unit,
-                        dy_row_step,
-                        filters,
-                        x,
-                        at,
-                        row_step,
-                        channels,
-                        rows,
-                        columns,
-                        dw,
-                        to,
-                        unit,
-                    )
+                    gradient_sums(zeros(4), dy, k * unit, x, at, rows, columns, dw, to, unit)
                     t += 2
                 else:
-                    gradient_sums(
-                        zeros(2),
-                        dy,
-                        k * unit,
-                        dy_row_step,
-                        filters,
-                        x,
-                        at,
-                        row_step,
-                        channels,
-                        rows,
-                        columns,
-                        dw,
-                        to,
-                        unit,
-                    )
+                    gradient_sums(zeros(2), dy, k * unit, x, at, rows, columns, dw, to, unit)
                     t += 1
-    add_pixels(dy, dy_row_step, rows, columns, db)
+    add_pixels(dy, rows, columns, db)
 
 
 @njit(nogil=True, cache=True)
-def add_pixels(dy, dy_row_step, rows, columns, db):
-    """Add to db the sum of all pixels of dy (rows, columns, filters)."""
-    filters = len(db)
-    for k in range(0, filters, 2 * LANES):
-        sums = load_block(db, k, LANES, 2)
-        for row in range(rows):
-            at = row * dy_row_step + k
-            for _ in range(columns):
-                sums = added(sums, load_block(dy, at, LANES, 2))
-                at += filters
-        store_block(db, k, 2 * LANES, LANES, 2, sums)
+def gradient_sums(sums, dy, dy_at, x, x_at, rows, columns, dw, to, step):
+    """Add to dw the sums over pixels of a few neighbouring numbers of x times two vectors of dy.
 
-
-@njit(nogil=True, cache=True)
-def gate_row(gates, y, at, count):
-    """Set `count` numbers of y, from element `at` on, to 0 where `gates` is 0 or less there."""
-    for i in range(at, at + count, 2 * LANES):
-        store_block(
-            y,
-            i,
-            2 * LANES,
-            LANES,
-            2,
-            where_positive(load_block(gates, i, LANES, 2), load_block(y, i, LANES, 2)),
-        )
-
-
-@njit(nogil=True, cache=True)
-def gradient_sums(
-    sums, dy, dy_at, dy_row_step, filters, x, x_at, row_step, channels, rows, columns, dw, to, step
-):
-    """Add to dw the sums over pixels of a few neighbouring numbers times dy's two vectors.
-
-    The first number's part of dw is at element `to`, each next `step` elements on.
+    For the first pixel these are at elements x_at and dy_at. The first number's part of dw
+    is at element `to`, each next `step` elements on.
     """
     for row in range(rows):
-        at, at_dy = x_at + row * row_step, dy_at + row * dy_row_step
+        at, at_dy = x_at + row * x.row, dy_at + row * dy.row
         for _ in range(columns):
-            sums = add_strided_products(sums, x, at, 1, load_block(dy, at_dy, LANES, 2))
-            at += channels
-            at_dy += filters
+            vectors = load_block(dy.array, at_dy, LANES, 2)
+            sums = add_strided_products(sums, x.array, at, 1, vectors)
+            at += x.pixel
+            at_dy += dy.pixel
     store_block(dw, to, step, LANES, 2, added(load_like(dw, to, step, sums), sums))
+
+
+@njit(nogil=True, cache=True)
+def add_pixels(dy, rows, columns, db):
+    """Add to db the sum of all pixels (rows, columns) of the map dy."""
+    for k in range(0, len(db), 2 * LANES):
+        sums = load_block(db, k, LANES, 2)
+        for row in range(rows):
+            at = row * dy.row + k
+            for _ in range(columns):
+                sums = added(sums, load_block(dy.array, at, LANES, 2))
+                at += dy.pixel
+        store_block(db, k, 0, LANES, 2, sums)
+
+
+@njit(nogil=True, cache=True)
+def close_gates(gates, y):
+    """Set y to 0 where `gates`, of its shape, is 0 or less."""
+    for at in range(0, y.size, 2 * LANES):
+        block = where_positive(load_block(gates, at, LANES, 2), load_block(y, at, LANES, 2))
+        store_block(y, at, 0, LANES, 2, block)
 
 
 @njit(nogil=True, cache=True)
@@ -352,42 +253,34 @@ def packed_last(w, channels):
 
 
 @njit(nogil=True, cache=True)
-def last_weight_gradient(dy, dy_at, dy_row_step, x, starts, row_step, channels, rows, columns, dw):
+def last_weight_gradient(dy, dy_at, x, starts, rows, columns, dw):
     """Add one sample's part to the gradient dw (1, kh, run) of the last layer's one filter.
 
-    dy begins at element dy_at of its array, its rows are dy_row_step elements apart.
+    dy and x are `Map`s; dy's first pixel is at element dy_at. Lanes are channels here.
     """
     _, kh, length = dw.shape
     for u in range(kh):
         t = 0
         while t < length:
+            to = u * length + t
             if length - t >= 8 * LANES:
-                sums = load_block(dw, u * length + t, LANES, 8)
-                for row in range(rows):
-                    at = starts[u] + t + row * row_step
-                    for column in range(columns):
-                        sums = add_strided_products(
-                            sums,
-                            dy,
-                            dy_at + row * dy_row_step + column,
-                            1,
-                            load_block(x, at, LANES, 8),
-                        )
-                        at += channels
-                store_block(dw, u * length + t, 0, LANES, 8, sums)
+                sums = load_block(dw, to, LANES, 8)
+                last_gradient_sums(sums, dy, dy_at, x, starts[u] + t, rows, columns, dw, to)
                 t += 8 * LANES
             else:
-                sums2 = load_block(dw, u * length + t, LANES, 2)
-                for row in range(rows):
-                    at = starts[u] + t + row * row_step
-                    for column in range(columns):
-                        sums2 = add_strided_products(
-                            sums2,
-                            dy,
-                            dy_at + row * dy_row_step + column,
-                            1,
-                            load_block(x, at, LANES, 2),
-                        )
-                        at += channels
-                store_block(dw, u * length + t, 0, LANES, 2, sums2)
+                sums2 = load_block(dw, to, LANES, 2)
+                last_gradient_sums(sums2, dy, dy_at, x, starts[u] + t, rows, columns, dw, to)
                 t += 2 * LANES
+
+
+@njit(nogil=True, cache=True)
+def last_gradient_sums(sums, dy, dy_at, x, x_at, rows, columns, dw, to):
+    """Write to dw, from element `to` on, sums + the sum over pixels of x's vectors times dy."""
+    for row in range(rows):
+        at, at_dy = x_at + row * x.row, dy_at + row * dy.row
+        for _ in range(columns):
+            vectors = load_block(x.array, at, LANES, sums)
+            sums = add_strided_products(sums, dy.array, at_dy, 1, vectors)
+            at += x.pixel
+            at_dy += dy.pixel
+    store_block(dw, to, 0, LANES, 8, sums)

@@ -22,6 +22,7 @@ an IndexError. A test does that.
 
 import operator
 import os
+import platform
 
 import llvmlite.binding
 from llvmlite import ir
@@ -34,20 +35,21 @@ from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.extending import intrinsic, lower_builtin
 
 
-def _register_bytes() -> int:
-    """Width of the widest vector register; 16 where unknown: every 64-bit processor has that."""
+def _features() -> set[str]:
+    """What the processor that Numba compiles for can do, in LLVM's words."""
     if config.CPU_NAME == "generic":
-        return 16
+        return set()
     if config.CPU_FEATURES is not None:
-        features = {f[1:] for f in config.CPU_FEATURES.split(",") if f.startswith("+")}
-    else:
-        host = llvmlite.binding.get_host_cpu_features()
-        features = {name for name, present in host.items() if present}
-    return 64 if "avx512f" in features else 32 if "avx" in features else 16
+        return {f[1:] for f in config.CPU_FEATURES.split(",") if f.startswith("+")}
+    return {name for name, there in llvmlite.binding.get_host_cpu_features().items() if there}
 
 
-_REGISTER_BYTES = _register_bytes()
-REGISTERS = 16 if _REGISTER_BYTES == 32 else 32  # how many there are
+_FEATURES = _features()
+_ARM = platform.machine().lower() in ("aarch64", "arm64")
+# Without the instruction, a fused multiply-add is a call of a slow function.
+FUSED = _ARM or "fma" in _FEATURES
+_REGISTER_BYTES = 64 if "avx512f" in _FEATURES else 32 if "avx" in _FEATURES else 16
+REGISTERS = 32 if _ARM or "avx512f" in _FEATURES else 16  # how many there are
 LANES = _REGISTER_BYTES // 4  # float32 numbers in one
 _CHECK = bool(os.environ.get("SRCNN_NP_CHECK_BOUNDS"))
 
@@ -128,8 +130,11 @@ def store(typing, array, at, vector):
 
 @intrinsic(prefer_literal=True)
 def load_block(typing, array, at, step, count):
-    """Read `count` vectors, at elements at, at + step, ...; `count` is a constant."""
-    block = _block(count.literal_value)
+    """Read `count` vectors, at elements at, at + step, ...
+
+    `count` is a constant, or a block: as many vectors as that has.
+    """
+    block = count if isinstance(count, types.UniTuple) else _block(count.literal_value)
 
     def generate(context, builder, sig, args):
         at, step = (_index(context, builder, sig, args, n) for n in (1, 2))

@@ -30,10 +30,12 @@ References: Winograd 1980, "Arithmetic complexity of computations"; Lavin and Gr
 arXiv:1509.09308.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
-from .rows import MOST, MOST2, UNIT, gradient_sums
+from .rows import MOST, MOST2, UNIT, Map, gradient_sums
 from .simd import (
     LANES,
     add_strided_products,
@@ -47,6 +49,32 @@ from .simd import (
 
 TILES = 16  # tiles in one go
 SIDE, STEP = 8, 4
+
+
+class Scratch(NamedTuple):
+    """Where the steps leave what the next one needs: values and products at every place."""
+
+    values: np.ndarray
+    products: np.ndarray
+    spare: np.ndarray
+
+
+@njit(nogil=True, cache=True)
+def covers(f2):
+    """Whether a layer of f2 x f2 filters is one for this file."""
+    return f2 == 5
+
+
+@njit(nogil=True, cache=True)
+def scratch(f2, channels, filters, tiles):
+    """For a layer of f2 x f2 filters; empty where this file is not for it."""
+    places = SIDE * SIDE if covers(f2) else 0
+    return Scratch(
+        np.empty((places, tiles * channels + LANES), np.float32),
+        np.empty((places, tiles * filters + LANES), np.float32),
+        np.empty(SIDE * SIDE * LANES, np.float32),
+    )
+
 
 # the values of a filter of 5 taps at the 8 places
 FILTER_VALUES = np.array(
@@ -67,9 +95,8 @@ def filter_values(w, channels, unit):
     """Filters (K,C,5,5) as values (64, K / unit, channels, unit), zeros filling the gaps."""
     filters, old_channels, _, _ = w.shape
     units = -(-filters // unit)
-    both = np.kron(
-        FILTER_VALUES, FILTER_VALUES
-    )  # first on columns, then on rows: a filter's 25 taps to its 64 values
+    # first on columns, then on rows: a filter's 25 taps to its 64 values
+    both = np.kron(FILTER_VALUES, FILTER_VALUES)
     taps = w.transpose(2, 3, 1, 0).reshape(25, -1).astype(np.float64)
     values = np.einsum("pt,tn->pn", both, taps).reshape(SIDE * SIDE, old_channels, filters)
     full = np.zeros((SIDE * SIDE, channels, units * unit), np.float32)
@@ -156,11 +183,12 @@ def pixel_gradients(v0, v1, v2, v3, v4, v5, v6, v7):
 
 
 @njit(nogil=True, cache=True)
-def winograd_rows(x, starts, channels, weights, biases, y, goals, count, values, products, spare):
+def winograd_rows(x, starts, channels, weights, biases, y, goals, count, scratch):
     """Four rows of `count` pixels of results after ReLU; row i goes to y from goals[i] on.
 
     Window row u of the first pixel begins at element starts[u] of x (8 rows).
     """
+    values, products, spare = scratch
     tiles = (count + STEP - 1) // STEP
     for first in range(0, tiles, TILES):
         some = min(TILES, tiles - first)
@@ -205,74 +233,33 @@ def multiply(values, channels, weights, tiles, products):
     filters = units * unit
     for place in range(places):
         for k in range(units):
-            weight_at = (place * units + k) * channels * unit
+            taps = weights[place, k]
             tile = 0
             while tile < tiles:
                 left = tiles - tile
                 at = place * values.shape[1] + tile * channels
                 to = place * products.shape[1] + tile * filters + k * unit
                 if left >= MOST:
-                    store_sums(
-                        products,
-                        to,
-                        filters,
-                        zeros(MOST2),
-                        values,
-                        at,
-                        channels,
-                        weights,
-                        weight_at,
-                    )
+                    store_sums(products, to, filters, zeros(MOST2), values, at, taps)
                     tile += MOST
                 elif left >= 4:
-                    store_sums(
-                        products,
-                        to,
-                        filters,
-                        zeros(8),
-                        values,
-                        at,
-                        channels,
-                        weights,
-                        weight_at,
-                    )
+                    store_sums(products, to, filters, zeros(8), values, at, taps)
                     tile += 4
                 elif left >= 2:
-                    store_sums(
-                        products,
-                        to,
-                        filters,
-                        zeros(4),
-                        values,
-                        at,
-                        channels,
-                        weights,
-                        weight_at,
-                    )
+                    store_sums(products, to, filters, zeros(4), values, at, taps)
                     tile += 2
                 else:
-                    store_sums(
-                        products,
-                        to,
-                        filters,
-                        zeros(2),
-                        values,
-                        at,
-                        channels,
-                        weights,
-                        weight_at,
-                    )
+                    store_sums(products, to, filters, zeros(2), values, at, taps)
                     tile += 1
 
 
 @njit(nogil=True, cache=True)
-def store_sums(products, to, filters, sums, values, at, channels, weights, weight_at):
+def store_sums(products, to, filters, sums, values, at, taps):
     """Sums over channels, of neighbouring tiles and one unit of filters, at one place."""
-    for channel in range(at, at + channels):
-        sums = add_strided_products(
-            sums, values, channel, channels, load_block(weights, weight_at, LANES, 2)
-        )
-        weight_at += 2 * LANES
+    channels, unit = taps.shape
+    for channel in range(channels):
+        vectors = load_block(taps, channel * unit, LANES, 2)
+        sums = add_strided_products(sums, values, at + channel, channels, vectors)
     store_block(products, to, filters, LANES, 2, sums)
 
 
@@ -384,39 +371,15 @@ def add_pixel_gradients(values, first, channels, tiles, dx, starts, spare):
 @njit(nogil=True, cache=True)
 def add_value_gradients(values, channels, products, filters, tiles, sums):
     """Add to sums[place, channel, filter] values times products' gradients, over tiles."""
+    x, dy = Map(values, 0, channels), Map(products, 0, filters)
+    blocks = channels // MOST * MOST
     for place in range(SIDE * SIDE):
+        x_at, dy_at = place * values.shape[1], place * products.shape[1]
         for k in range(0, filters, UNIT):
-            for channel in range(0, channels // MOST * MOST, MOST):
-                gradient_sums(
-                    zeros(MOST2),
-                    products,
-                    place * products.shape[1] + k,
-                    0,
-                    filters,
-                    values,
-                    place * values.shape[1] + channel,
-                    0,
-                    channels,
-                    1,
-                    tiles,
-                    sums,
-                    (place * channels + channel) * filters + k,
-                    filters,
-                )
-            for channel in range(channels // MOST * MOST, channels, 2):
-                gradient_sums(
-                    zeros(4),
-                    products,
-                    place * products.shape[1] + k,
-                    0,
-                    filters,
-                    values,
-                    place * values.shape[1] + channel,
-                    0,
-                    channels,
-                    1,
-                    tiles,
-                    sums,
-                    (place * channels + channel) * filters + k,
-                    filters,
-                )
+            to = place * channels * filters + k
+            for c in range(0, blocks, MOST):
+                at = to + c * filters
+                gradient_sums(zeros(MOST2), dy, dy_at + k, x, x_at + c, 1, tiles, sums, at, filters)
+            for c in range(blocks, channels, 2):
+                at = to + c * filters
+                gradient_sums(zeros(4), dy, dy_at + k, x, x_at + c, 1, tiles, sums, at, filters)
