@@ -1,37 +1,27 @@
-"""Compare the speed of convolutions: `python -m benchmarks kernels|network|all`.
+"""Compare the speed of convolutions: `python -m benchmarks kernels|network|scaling|all`.
 
 Prints for each task a table of all contestants: median time, GFLOP/s by the count of the
 direct sum (an algorithm that needs fewer operations may exceed the machine's rate), percent
-of the measured rates of fused multiply-adds and SGEMM, and its time in units of the first
-contestant's, as the median of the rounds and, in brackets, the quarters around it.
+of the measured rates of fused multiply-adds and SGEMM, the most memory, and the time in units
+of the first contestant's, as the median of the rounds and, in brackets, the quarters around it.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
 from srcnn_np.errors import InputError
 from srcnn_np.output import check_output, writing
 
-from .contestants import CONTESTANTS, THREADS, Task
-from .race import Result, machine_rates, peak_memory, race
-from .tasks import Inference, Layer, TrainingStep
+from . import enlarging, races
+from .contestants import THREADS
+from .machine import rates
+from .race import DisagreementError, Entry, Result, race
 
-LAYERS = {  # C, K, k of the layers of 9-1-5 and 9-5-5, and the size each sees of a 33 x 33
-    "first layer, 1 -> 64, 9 x 9": (1, 64, 9, 33),
-    "1 x 1, 64 -> 32": (64, 32, 1, 25),
-    "5 x 5, 64 -> 32": (64, 32, 5, 25),
-    "last layer, 32 -> 1, 5 x 5": (32, 1, 5, 25),
-}
-SIZES = {
-    "256 x 256": (256, 256),
-    "512 x 768": (512, 768),
-    "1080p": (1080, 1920),
-    "4K": (2160, 3840),
-}
+RACES = {"kernels": races.kernels, "network": races.network, "scaling": races.scaling}
 
 
 def main() -> None:
@@ -39,125 +29,122 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__.partition("\n")[0]
     )
-    parser.add_argument("what", choices=("kernels", "network", "all"))
-    parser.add_argument("--rounds", type=int, default=9, help="how often each is timed (9)")
-    parser.add_argument("--only", metavar="WORD", default="", help="tasks with this in their title")
+    parser.add_argument("what", choices=(*RACES, "enlarging", "all"))
+    parser.add_argument("--rounds", type=int, default=7, help="how often each is timed (7)")
+    parser.add_argument("--only", metavar="WORD", default="", help="races with this in their title")
     parser.add_argument("--json", metavar="FILE", help="also write all figures to a file")
     parser.add_argument("--plot", metavar="FILE.png", help="also draw a bar for each")
     parser.add_argument("--force", action="store_true", help="replace files that are there")
     options = parser.parse_args()
+    if options.rounds < 1:
+        raise InputError(f"--rounds is {options.rounds}; give at least 1")
     for path in (options.json, options.plot):
         if path is not None:
             check_output(path, force=options.force)
+    parts = [*RACES, "enlarging"] if options.what == "all" else [options.what]
+    some = [r for part in parts if part in RACES for r in RACES[part]() if options.only in r[0]]
+    enlarge = "enlarging" in parts and options.only in "enlarging"
+    if not some and not enlarge:
+        raise InputError(f"no race has {options.only!r} in its title")
 
-    rates = machine_rates()
+    report = {"threads": THREADS, "rates": rates(), "tables": [], "enlarging": {}}
     print(
-        f"{THREADS} threads; this machine: {rates['FMA']:.0f} GFLOP/s of fused multiply-adds, "
-        f"{rates['SGEMM']:.0f} of SGEMM",
+        f"{THREADS} threads; this machine: {report['rates']['FMA']:.0f} GFLOP/s of fused "
+        f"multiply-adds, {report['rates']['SGEMM']:.0f} of SGEMM",
         flush=True,
     )
-    tables = []
-    for title, task, names, rounds in _tasks(options.what, options.rounds):
-        if options.only not in title:
-            continue
-        results = race(task, names, rounds)
-        tables.append({"title": title, "flops": task.flops, "rows": _rows(task, results, rates)})
-        _print_table(tables[-1])
-    memory = []
-    if options.what != "kernels" and options.only in "memory":
-        memory = _memory()
-    if options.json is not None:
-        report = {"threads": THREADS, "rates": rates, "tables": tables, "memory": memory}
-        with writing(options.json, force=options.force) as part:
-            part.write_text(json.dumps(report, indent=1) + "\n")
-    if options.plot is not None and tables:
+    for title, entries in some:
+        try:
+            results = race(entries, options.rounds)
+        except DisagreementError as error:
+            raise InputError(f"{title}: {error}") from None
+        report["tables"].append({"title": title, "rows": _rows(entries, results, report["rates"])})
+        _print_table(report["tables"][-1])
+        _write(report, options.json)
+    if enlarge:
+        report["enlarging"] = _enlarging(min(options.rounds, 3))
+        _write(report, options.json)
+    if options.plot is not None and report["tables"]:
         from .plot import draw
 
-        with writing(options.plot, force=options.force) as part:
-            draw(tables, rates, part)
+        with writing(options.plot, force=True) as part:
+            draw(report["tables"], report["rates"], part)
 
 
-def _tasks(what: str, rounds: int) -> Iterator[tuple[str, Task, list[str], int]]:
-    """Title, task, contestants and rounds of every race."""
-    names = [name for name in CONTESTANTS if name != "srcnn_np"]
-    if what != "network":
-        for layer, (C, K, k, size) in LAYERS.items():
-            for kind, N, H, W in (
-                ("one sub-image", 1, size, size),
-                ("128 sub-images", 128, size, size),
-                ("512 x 768", 1, 512, 768),
-            ):
-                for direction in ("forward", "dx", "dw"):
-                    if C == 1 and direction == "dx":
-                        continue  # nobody needs it
-                    title = f"{layer}, {kind}, {direction}"
-                    yield title, Layer(layer, direction, N, C, H, W, K, k), names, rounds
-    if what != "kernels":
-        networks = ["srcnn_np", *names]
-        for structure in ("9-1-5", "9-3-5", "9-5-5"):
-            for size, (H, W) in SIZES.items():
-                fewer = rounds if H < 1000 else max(3, rounds // 2)
-                # PyTorch keeps its maps, 8 GB of them at 4K, and all contestants are there at once.
-                some = [n for n in networks if size != "4K" or "PyTorch" not in n]
-                yield f"inference, {structure}, {size}", Inference(structure, H, W), some, fewer
-        for structure in ("9-1-5", "9-5-5"):
-            title = f"training step, {structure}, 128 x 33 x 33"
-            yield title, TrainingStep(structure), networks, rounds
+def _write(report: dict, path: str | None) -> None:
+    """After every race, so that an interrupt loses one."""
+    if path is not None:
+        with writing(path, force=True) as part:
+            Path(part).write_text(json.dumps(report, indent=1) + "\n")
 
 
-def _rows(task: Task, results: dict[str, Result], rates: dict[str, float]) -> list[dict]:
-    present = {name: result for name, result in results.items() if result.seconds}
-    first = np.array(next(iter(present.values())).seconds)
+def _rows(entries: list[Entry], results: list[Result], rates: dict[str, float]) -> list[dict]:
+    first = None
     rows = []
-    for name, result in results.items():
-        row: dict = {"name": name}
-        if result.seconds:
-            seconds = float(np.median(result.seconds))
-            ratios = np.quantile(np.array(result.seconds) / first, (0.5, 0.25, 0.75))
+    for entry, result in zip(entries, results, strict=True):
+        row: dict = {"name": entry.label}
+        if result.why:
+            row |= {"without": result.why, "failed": result.failed}
+        else:
+            costs = np.array(result.seconds) / entry.task.flops
+            first = costs if first is None else first
+            low, middle, high = np.quantile(costs / first, (0.25, 0.5, 0.75))
+            gflops = 1e-9 / np.median(costs)
             row |= {
-                "seconds": seconds,
-                "gflops": task.flops / seconds / 1e9,
-                "of_fma": task.flops / seconds / 1e9 / rates["FMA"],
-                "of_sgemm": task.flops / seconds / 1e9 / rates["SGEMM"],
-                "ratio": float(ratios[0]),
-                "quarters": [float(ratios[1]), float(ratios[2])],
+                "seconds": float(np.median(result.seconds)),
+                "gflops": gflops,
+                "of_fma": gflops / rates["FMA"],
+                "of_sgemm": gflops / rates["SGEMM"],
+                "memory": result.memory,
+                "times": middle,
+                "quarters": [low, high],
                 "difference": result.difference,
             }
-        else:
-            row["absent"] = result.absent
         rows.append(row)
     return rows
 
 
 def _print_table(table: dict) -> None:
     print(f"\n{table['title']}")
-    print(f"{'':26}{'ms':>10}{'GFLOP/s':>9}{'% FMA':>7}{'% SGEMM':>9}{'times':>8}")
-    for row in sorted(table["rows"], key=lambda row: row.get("seconds", np.inf)):
-        if "absent" in row:
-            continue
+    print(f"{'':36}{'ms':>9}{'GFLOP/s':>9}{'% FMA':>7}{'% SGEMM':>9}{'MB':>7}{'times':>8}")
+    there = [row for row in table["rows"] if "seconds" in row]
+    for row in sorted(there, key=lambda row: row["times"]):
         low, high = row["quarters"]
+        memory = "-" if row["memory"] is None else f"{row['memory'] / 1e6:.0f}"
         print(
-            f"{row['name']:26}{row['seconds'] * 1e3:10.2f}{row['gflops']:9.1f}"
-            f"{row['of_fma']:7.0%}{row['of_sgemm']:9.0%}{row['ratio']:8.2f}"
+            f"{row['name']:36}{row['seconds'] * 1e3:9.2f}{row['gflops']:9.1f}"
+            f"{row['of_fma']:7.0%}{row['of_sgemm']:9.0%}{memory:>7}{row['times']:8.2f}"
             f"  ({low:.2f} ... {high:.2f})"
         )
-    absent = [f"{row['name']} ({row['absent']})" for row in table["rows"] if "absent" in row]
-    if absent:
-        print(f"without {', '.join(absent)}")
+    for word, failed in (("without", False), ("failed:", True)):
+        names = [
+            f"{row['name']} ({row['without']})"
+            for row in table["rows"]
+            if "without" in row and row["failed"] == failed
+        ]
+        if names:
+            print(word, ", ".join(names))
     sys.stdout.flush()
 
 
-def _memory() -> list[dict]:
-    """What a 4K picture needs beyond the libraries, input and result included."""
-    rows = []
-    print("\nmemory, 4K, MB above the process before (picture and result are 66)")
-    for structure in ("9-1-5", "9-5-5"):
-        for name in ("srcnn_np", "srcnn_np numba", "PyTorch as installed", "PyTorch tuned"):
-            used = peak_memory(Inference(structure, *SIZES["4K"]), name)
-            if used is not None:
-                rows.append({"structure": structure, "name": name, "bytes": used})
-                print(f"{structure}  {name:26}{used / 1e6:8.0f}", flush=True)
-    return rows
+def _enlarging(times: int) -> dict:
+    """The shipped x3 model on colour pictures."""
+    from srcnn_np.model import default_name
+
+    model, figures = default_name(3), {}
+    print("\nenlarging a colour picture three times")
+    figures["upscale_to_4K_bytes"] = used = enlarging.within_a_process(model)
+    if used is not None:
+        print(f"upscale() to 3840 x 2160: {used / 1e6:.0f} MB above the process before")
+    for size in ((256, 256), enlarging.TO_4K, enlarging.TO_100_MP):
+        seconds, most = enlarging.command(model, size, times)
+        figures[f"command_{size[1]}x{size[0]}"] = {"seconds": seconds, "bytes": most}
+        print(
+            f"srcnn-np upscale, the whole command, of {size[1]} x {size[0]}: {seconds:.2f} s, "
+            f"{most / 1e6:.0f} MB in all",
+            flush=True,
+        )
+    return figures
 
 
 if __name__ == "__main__":
@@ -165,3 +152,5 @@ if __name__ == "__main__":
         main()
     except InputError as error:
         sys.exit(f"benchmarks: error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("benchmarks: interrupted")

@@ -5,55 +5,31 @@ A contestant that is not installed, or cannot do the task, raises `Absent`.
 
 import itertools
 import os
-import tempfile
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
-from .tasks import Inference, Layer, TrainingStep
+from .tasks import Inference, Layer, Task, TrainingStep
 
-Task = Layer | Inference | TrainingStep
 Run = Callable[[], object]
 
-# glibc gives freed memory back to the system and asks for it again at every step, which
-# costs PyTorch half its time on one processor; these keep it.
-KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "17179869184"}
-
 THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+RATE, MOMENTUM = 1e-3, 0.9  # of a training step's SGD
 
 
 class Absent(Exception):  # noqa: N818 (it is no error)
     """Why a contestant does not take part."""
 
 
-def our_backend(backend: str) -> Callable[[Task], Run]:
-    """One of the backends of `srcnn_np.conv`; for a network, its layers one by one."""
+class Contestant(NamedTuple):
+    """How a task is built, and what its process's environment is given."""
 
-    def build(task: Task) -> Run:
-        from srcnn_np.conv import columns, direct, naive
+    build: Callable[[Task], Run]
+    environment: dict[str, str]
 
-        module = {"naive": naive, "im2col": columns, "numba": direct}[backend]
-        if isinstance(task, Layer):
-            if backend == "naive" and task.flops > 5e7:
-                raise Absent("plain loops would take minutes")
-            a, ones = task.arrays(), (1, 1)
-            return {
-                "forward": lambda: module.forward(a["x"], a["w"], a["b"], ones),
-                "dx": lambda: module.input_gradient(a["dy"], a["w"], a["x"].shape, ones),
-                "dw": lambda: module.weight_gradient(a["dy"], a["x"], a["w"].shape, ones),
-            }[task.what]
-        if backend == "naive":
-            raise Absent("plain loops would take minutes")
-        if backend == "im2col" and isinstance(task, Inference) and task.H * task.W > 1e6:
-            raise Absent("takes minutes at this size")
-        network = network_of(task, backend)
-        if isinstance(task, Inference):
-            picture = task.picture()
-            return lambda: network.predict_by_layers(picture)
-        x, target = task.batch()
-        return lambda: by_name(network.loss_and_gradients_by_layers(x, target))
 
-    return build
+# --- ours ----------------------------------------------------------------------------------
 
 
 def ours(task: Task) -> Run:
@@ -64,14 +40,70 @@ def ours(task: Task) -> Run:
     if isinstance(task, Inference):
         picture = task.picture()
         return lambda: network.predict(picture)
+    return training(task, network, network.loss_and_gradients)
+
+
+def our_layers(backend: str) -> Callable[[Task], Run]:
+    """One of the backends of `srcnn_np.conv`; for a network, its layers one by one."""
+
+    def build(task: Task) -> Run:
+        from srcnn_np.conv import columns, direct, naive
+
+        if backend == "naive" and task.flops > 5e7:
+            raise Absent("plain loops would take minutes")
+        if backend == "im2col" and isinstance(task, Inference) and task.H * task.W > 1e6:
+            raise Absent("takes minutes at this size")
+        if isinstance(task, Layer):
+            module = {"naive": naive, "im2col": columns, "numba": direct}[backend]
+            a, ones = task.arrays(), (1, 1)
+            return {
+                "forward": lambda: module.forward(a["x"], a["w"], a["b"], ones),
+                "dx": lambda: module.input_gradient(a["dy"], a["w"], a["x"].shape, ones),
+                "dw": lambda: module.weight_gradient(a["dy"], a["x"], a["w"].shape, ones),
+            }[task.what]
+        network = network_of(task, backend)
+        if isinstance(task, Inference):
+            picture = task.picture()
+            return lambda: network.predict_by_layers(picture)
+        return training(task, network, network.loss_and_gradients_by_layers)
+
+    return build
+
+
+def network_of(task: Inference | TrainingStep, backend: str):
+    """The network all contestants of a task run; small random biases, so that they matter."""
+    from srcnn_np import SRCNN
+
+    network = SRCNN(task.structure, seed=1, backend=backend)
+    rng = np.random.default_rng(2)
+    for name, p in network.params.items():
+        if name.endswith(".b"):
+            p += rng.normal(0, 0.05, p.shape).astype(p.dtype)
+    return network
+
+
+def training(task: TrainingStep, network, loss_and_gradients) -> Run:
+    """A step of SGD; gives the loss and the gradients, in the order PyTorch has them."""
+    from srcnn_np.optim import SGD
+
     x, target = task.batch()
-    return lambda: by_name(network.loss_and_gradients(x, target))
+    optimiser = SGD(RATE, MOMENTUM, nesterov=True)
+
+    def step() -> list:
+        loss, gradients = loss_and_gradients(x, target)
+        optimiser.step(network.params, gradients)
+        return [loss, *gradients.values()]
+
+    return step
+
+
+# --- NumPy and SciPy -----------------------------------------------------------------------
 
 
 def einsum(task: Task) -> Run:
     """NumPy's einsum over a view of all windows."""
-    if not isinstance(task, Layer) or task.flops > 2e9:
-        raise Absent("einsum is for small layers")
+    if not isinstance(task, Layer) or task.flops > 2e8:
+        raise Absent("is for small layers")
     a, k = task.arrays(), task.k
     windows = np.lib.stride_tricks.sliding_window_view
     if task.what == "forward":
@@ -87,30 +119,28 @@ def einsum(task: Task) -> Run:
 
 
 def scipy_signal(method: str) -> Callable[[Task], Run]:
-    """scipy.signal's correlation, a picture and a filter at a time."""
+    """scipy.signal's convolution, a picture and a filter at a time."""
 
     def build(task: Task) -> Run:
         from scipy import signal
 
-        if not isinstance(task, Layer) or task.what != "forward":
-            raise Absent("is for forward layers")
-        if task.N * task.C * task.K > 4096 or (method == "direct" and task.flops > 1e9):
-            raise Absent("would take minutes")
+        if not isinstance(task, Layer) or task.what != "forward" or task.flops > 2e8:
+            raise Absent("is for small layers, forward")
         a = task.arrays()
-        # Correlation is convolution with the turned filter, which oaconvolve needs.
+        # Correlation is convolution with the turned filter.
         turned = a["w"][:, :, ::-1, ::-1]
         convolve = {
-            "direct": lambda x, w: signal.convolve2d(x, w, "valid"),
-            "fft": lambda x, w: signal.fftconvolve(x, w, "valid"),
-            "overlap-add": lambda x, w: signal.oaconvolve(x, w, "valid"),
+            "direct": signal.convolve2d,
+            "FFT": signal.fftconvolve,
+            "overlap-add": signal.oaconvolve,
         }[method]
 
-        def run():
+        def run() -> np.ndarray:
             y = np.empty_like(a["dy"])
             for n, k in itertools.product(range(task.N), range(task.K)):
                 y[n, k] = a["b"][k]
                 for c in range(task.C):
-                    y[n, k] += convolve(a["x"][n, c], turned[k, c])
+                    y[n, k] += convolve(a["x"][n, c], turned[k, c], "valid")
             return y
 
         return run
@@ -118,74 +148,42 @@ def scipy_signal(method: str) -> Callable[[Task], Run]:
     return build
 
 
+# --- PyTorch -------------------------------------------------------------------------------
+
+
 def pytorch(*, channels_last: bool, compiled: bool = False) -> Callable[[Task], Run]:
-    """PyTorch, as it is, or with its faster memory layout, or compiled."""
+    """PyTorch in one of its memory layouts, compiled or not."""
 
     def build(task: Task) -> Run:
         torch = imported("torch")
-        if channels_last:
-            torch.set_num_threads(THREADS)
         memory = torch.channels_last if channels_last else torch.contiguous_format
 
-        def tensor(array):
-            return (
-                torch.from_numpy(array).to(memory_format=memory)
-                if array.ndim == 4
-                else (torch.from_numpy(array))
-            )
-
-        def maybe_compiled(function):
-            return torch.compile(function) if compiled else function
+        def tensor(array: np.ndarray):
+            a = torch.from_numpy(array)
+            return a.to(memory_format=memory) if array.ndim == 4 else a
 
         if isinstance(task, Layer):
             if compiled:
                 raise Absent("one layer is one call either way")
-            a = {name: tensor(array) for name, array in task.arrays().items()}
-            one = [1, 1]
-
-            def backward(dx, dw):
-                gradients = torch.ops.aten.convolution_backward(
-                    a["dy"],
-                    a["x"],
-                    a["w"],
-                    None,
-                    one,
-                    [0, 0],
-                    one,
-                    False,
-                    [0, 0],
-                    1,
-                    [dx, dw, False],
-                )
-                return (gradients[0] if dx else gradients[1]).numpy()
-
-            def forward():
-                with torch.inference_mode():
-                    return torch.nn.functional.conv2d(a["x"], a["w"], a["b"]).numpy()
-
-            return {
-                "forward": forward,
-                "dx": lambda: backward(True, False),
-                "dw": lambda: backward(False, True),
-            }[task.what]
-        module = torch_module(torch, task, replicate=isinstance(task, Inference))
-        module = module.to(memory_format=memory)
-        forward = maybe_compiled(module)
+            return _torch_layer(torch, task, tensor)
+        module = _torch_network(torch, task).to(memory_format=memory)
+        forward = torch.compile(module) if compiled else module
         if isinstance(task, Inference):
             x = tensor(task.picture()[None, None])
 
-            def run():
+            def run() -> np.ndarray:
                 with torch.inference_mode():
                     return forward(x).numpy()[0, 0]
 
             return run
         x, target = map(tensor, task.batch())
+        optimiser = torch.optim.SGD(module.parameters(), RATE, momentum=MOMENTUM, nesterov=True)
 
-        def step():
-            for p in module.parameters():
-                p.grad = None
+        def step() -> list:
+            optimiser.zero_grad()
             loss = torch.nn.functional.mse_loss(forward(x), target)
             loss.backward()
+            optimiser.step()
             return [loss.item(), *(p.grad.numpy() for p in module.parameters())]
 
         return step
@@ -193,107 +191,115 @@ def pytorch(*, channels_last: bool, compiled: bool = False) -> Callable[[Task], 
     return build
 
 
+def _torch_layer(torch, task: Layer, tensor) -> Run:
+    a = {name: tensor(array) for name, array in task.arrays().items()}
+
+    def backward(dx: bool, dw: bool) -> np.ndarray:
+        one, zero = [1, 1], [0, 0]
+        gradients = torch.ops.aten.convolution_backward(
+            a["dy"], a["x"], a["w"], None, one, zero, one, False, zero, 1, [dx, dw, False]
+        )
+        return (gradients[0] if dx else gradients[1]).numpy()
+
+    def forward() -> np.ndarray:
+        with torch.inference_mode():
+            return torch.nn.functional.conv2d(a["x"], a["w"], a["b"]).numpy()
+
+    return {
+        "forward": forward,
+        "dx": lambda: backward(True, False),
+        "dw": lambda: backward(False, True),
+    }[task.what]
+
+
+def _torch_network(torch, task: Inference | TrainingStep):
+    """The same network as a PyTorch module."""
+    layers = []
+    for w, b in _weights(task):
+        K, C, k, _ = w.shape
+        same = {"padding": k // 2, "padding_mode": "replicate"}
+        conv = torch.nn.Conv2d(C, K, k, **(same if isinstance(task, Inference) else {}))
+        with torch.no_grad():
+            conv.weight.copy_(torch.from_numpy(w))
+            conv.bias.copy_(torch.from_numpy(b))
+        layers += [conv, torch.nn.ReLU()]
+    return torch.nn.Sequential(*layers[:-1])
+
+
+# --- ONNX Runtime and OpenVINO -------------------------------------------------------------
+
+
 def onnxruntime(task: Task) -> Run:
-    """ONNX Runtime, on PyTorch's export."""
+    """ONNX Runtime."""
     runtime = imported("onnxruntime")
-    path, feed = exported(task)
+    x, graph = onnx_graph(task)
     options = runtime.SessionOptions()
     options.intra_op_num_threads = THREADS
-    session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    shape = shape_of(task)
-    return lambda: session.run(None, {"x": feed})[0].reshape(shape)
+    session = runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    return lambda: squeezed(task, session.run(None, {"x": x})[0])
 
 
 def openvino(task: Task) -> Run:
-    """OpenVINO, on PyTorch's export, in float32."""
+    """OpenVINO, in float32."""
     runtime = imported("openvino")
-    path, feed = exported(task)
+    x, graph = onnx_graph(task)
+    core = runtime.Core()
     settings = {
         "INFERENCE_PRECISION_HINT": "f32",
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": THREADS,
     }
-    request = runtime.Core().compile_model(path, "CPU", settings).create_infer_request()
-    shape = shape_of(task)
-    return lambda: request.infer({"x": feed})[0].reshape(shape)
+    model = core.compile_model(core.read_model(graph, b""), "CPU", settings)
+    request = model.create_infer_request()
+
+    def run() -> np.ndarray:
+        return squeezed(task, request.infer({"x": x}, share_inputs=True, share_outputs=True)[0])
+
+    return run
 
 
-# Name in the table, the function, and what the process's environment is given.
-CONTESTANTS: dict[str, tuple[Callable[[Task], Run], dict[str, str]]] = {
-    "srcnn_np": (ours, {}),
-    "srcnn_np numba": (our_backend("numba"), {}),
-    "srcnn_np im2col": (our_backend("im2col"), {}),
-    "plain Python": (our_backend("naive"), {}),
-    "NumPy einsum": (einsum, {}),
-    "scipy direct": (scipy_signal("direct"), {}),
-    "scipy FFT": (scipy_signal("fft"), {}),
-    "scipy overlap-add": (scipy_signal("overlap-add"), {}),
-    "PyTorch as installed": (pytorch(channels_last=False), {}),
-    "PyTorch tuned": (pytorch(channels_last=True), KEEP_MEMORY),
-    "PyTorch tuned, compiled": (pytorch(channels_last=True, compiled=True), KEEP_MEMORY),
-    "ONNX Runtime": (onnxruntime, {}),
-    "OpenVINO": (openvino, {}),
-}
-
-
-def network_of(task: Inference | TrainingStep, backend: str):
-    """The network all contestants of a task run; small random biases, so that they matter."""
-    from srcnn_np import SRCNN
-
-    network = SRCNN(task.structure, seed=1, backend=backend)
-    rng = np.random.default_rng(2)
-    for name, p in network.params.items():
-        if name.endswith(".b"):
-            p += rng.normal(0, 0.05, p.shape).astype(p.dtype)
-    return network
-
-
-def by_name(loss_and_gradients: tuple) -> list:
-    """Loss and gradients as one list, in the order PyTorch has its parameters."""
-    loss, gradients = loss_and_gradients
-    return [loss, *gradients.values()]
-
-
-def torch_module(torch, task: Inference | TrainingStep, replicate: bool):
-    """The same network as a PyTorch module."""
-    network = network_of(task, "numba")
-    layers = []
-    for name, layer in network.layers.items():
-        if name.startswith("relu"):
-            layers.append(torch.nn.ReLU())
-            continue
-        K, C, k, _ = layer.params["w"].shape
-        how = {"padding": k // 2, "padding_mode": "replicate"} if replicate else {}
-        conv = torch.nn.Conv2d(C, K, k, **how)
-        with torch.no_grad():
-            conv.weight.copy_(torch.from_numpy(layer.params["w"]))
-            conv.bias.copy_(torch.from_numpy(layer.params["b"]))
-        layers.append(conv)
-    return torch.nn.Sequential(*layers)
-
-
-def exported(task: Task) -> tuple[str, np.ndarray]:
-    """An ONNX file of the task, and its input."""
-    torch = imported("torch")
-    imported("onnx")
-    if isinstance(task, Inference):
-        module, x = torch_module(torch, task, replicate=True), task.picture()[None, None]
-    elif isinstance(task, Layer) and task.what == "forward":
+def onnx_graph(task: Task) -> tuple[np.ndarray, bytes]:
+    """The input, and the task as an ONNX graph."""
+    onnx = imported("onnx")
+    if isinstance(task, Layer) and task.what == "forward":
         a = task.arrays()
-        module, x = torch.nn.Conv2d(task.C, task.K, task.k), a["x"]
-        with torch.no_grad():
-            module.weight.copy_(torch.from_numpy(a["w"]))
-            module.bias.copy_(torch.from_numpy(a["b"]))
+        x, weights = a["x"], [(a["w"], a["b"])]
+    elif isinstance(task, Inference):
+        x, weights = task.picture()[None, None], _weights(task)
     else:
         raise Absent("runs networks, but does not train them")
-    path = os.path.join(tempfile.mkdtemp(), "network.onnx")
-    torch.onnx.export(module.eval(), (torch.from_numpy(x),), path, dynamo=False, input_names=["x"])
-    return path, x
+    nodes, constants, last = [], [], "x"
+
+    def node(kind: str, name: str, *inputs: tuple[str, np.ndarray], **options) -> None:
+        nonlocal last
+        constants.extend(onnx.numpy_helper.from_array(array, key) for key, array in inputs)
+        inputs = [last, *(key for key, _ in inputs)]
+        nodes.append(onnx.helper.make_node(kind, inputs, [name], **options))
+        last = name
+
+    for n, (w, b) in enumerate(weights, 1):
+        if isinstance(task, Inference) and w.shape[2] > 1:
+            p = w.shape[2] // 2
+            pads = np.array([0, 0, p, p, 0, 0, p, p])
+            node("Pad", f"pad{n}", (f"pads{n}", pads), mode="edge")
+        node("Conv", f"conv{n}", (f"w{n}", w), (f"b{n}", b))
+        if n < len(weights):
+            node("Relu", f"relu{n}")
+    describe, kind = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
+    ends = [describe("x", kind, x.shape)], [describe(last, kind, [None] * 4)]
+    graph = onnx.helper.make_graph(nodes, "network", *ends, constants)
+    opset = onnx.helper.make_opsetid("", 17)
+    return x, onnx.helper.make_model(graph, opset_imports=[opset]).SerializeToString()
 
 
-def shape_of(task: Task) -> tuple[int, ...]:
-    """Of what a forward task gives."""
-    return (task.H, task.W) if isinstance(task, Inference) else task.arrays()["dy"].shape
+def squeezed(task: Task, y: np.ndarray) -> np.ndarray:
+    """The result as all give it: (H, W) of a whole picture."""
+    return y[0, 0] if isinstance(task, Inference) else y
+
+
+def _weights(task: Inference | TrainingStep) -> list[tuple[np.ndarray, np.ndarray]]:
+    params = network_of(task, "numba").params
+    return [(params[f"conv{n}.w"], params[f"conv{n}.b"]) for n in (1, 2, 3)]
 
 
 def imported(name: str):
@@ -302,3 +308,31 @@ def imported(name: str):
         return __import__(name)
     except ImportError:
         raise Absent(f"{name} is not installed") from None
+
+
+# glibc gives freed memory back to the system and asks for it again at every step, which
+# costs PyTorch half its time on one processor; these keep it.
+_KEEP = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "17179869184"}
+
+CONTESTANTS = {
+    "srcnn_np": Contestant(ours, {}),
+    "srcnn_np, Winograd first layer only": Contestant(ours, {"SRCNN_NP_WINOGRAD": "first"}),
+    "srcnn_np, no Winograd": Contestant(ours, {"SRCNN_NP_WINOGRAD": "none"}),
+    "srcnn_np, layers, numba": Contestant(our_layers("numba"), {}),
+    "srcnn_np, layers, im2col": Contestant(our_layers("im2col"), {}),
+    "plain Python": Contestant(our_layers("naive"), {}),
+    "NumPy einsum": Contestant(einsum, {}),
+    "scipy direct": Contestant(scipy_signal("direct"), {}),
+    "scipy FFT": Contestant(scipy_signal("FFT"), {}),
+    "scipy overlap-add": Contestant(scipy_signal("overlap-add"), {}),
+    "PyTorch as installed": Contestant(pytorch(channels_last=False), {}),
+    "PyTorch, memory kept": Contestant(pytorch(channels_last=False), _KEEP),
+    "PyTorch tuned": Contestant(pytorch(channels_last=True), _KEEP),
+    "PyTorch tuned, compiled": Contestant(pytorch(channels_last=True, compiled=True), _KEEP),
+    "ONNX Runtime": Contestant(onnxruntime, {}),
+    "OpenVINO": Contestant(openvino, {}),
+    "srcnn_np, 1 thread": Contestant(ours, {"NUMBA_NUM_THREADS": "1"}),
+    "PyTorch tuned, 1 thread": Contestant(
+        pytorch(channels_last=True), {**_KEEP, "OMP_NUM_THREADS": "1"}
+    ),
+}

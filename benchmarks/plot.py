@@ -13,7 +13,7 @@ def draw(tables: list[dict], rates: dict[str, float], path: str) -> None:
     columns = min(3, len(tables))
     lines = -(-len(tables) // columns)
     figure, axes = pyplot.subplots(
-        lines, columns, figsize=(6 * columns, 2.8 * lines), squeeze=False, layout="constrained"
+        lines, columns, figsize=(6 * columns, 3 * lines), squeeze=False, layout="constrained"
     )
     for axis in axes.flat[len(tables) :]:
         axis.set_axis_off()

@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -27,7 +28,7 @@ PAUSE = 0.25
 COUNTS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-class Disagreement(Exception):
+class DisagreementError(Exception):
     """Two contestants do not compute the same."""
 
 
@@ -69,11 +70,10 @@ class Worker:
     """A process of `benchmarks.worker`."""
 
     def __init__(self, contestant: str) -> None:
-        self.folder = tempfile.TemporaryDirectory(prefix="srcnn_np-benchmarks-")
         special = CONTESTANTS[contestant].environment
         environment = {**os.environ, **dict.fromkeys(COUNTS, str(THREADS)), **special}
         if "SRCNN_NP_WINOGRAD" in special:  # compiled otherwise, and so kept apart
-            environment["NUMBA_CACHE_DIR"] = self.folder.name
+            environment["NUMBA_CACHE_DIR"] = _cache_folder(special["SRCNN_NP_WINOGRAD"]).name
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", contestant],
             stdin=subprocess.PIPE,
@@ -96,7 +96,12 @@ class Worker:
         with suppress(BrokenPipeError):
             self.process.stdin.close()
         self.process.wait()
-        self.folder.cleanup()
+
+
+@lru_cache
+def _cache_folder(which: str) -> tempfile.TemporaryDirectory:
+    """Where Numba keeps what it compiled; gone when this process ends."""
+    return tempfile.TemporaryDirectory(prefix="srcnn_np-benchmarks-")
 
 
 def race(entries: Sequence[Entry], rounds: int, tolerance: float = 1e-3) -> list[Result]:
@@ -117,7 +122,7 @@ def race(entries: Sequence[Entry], rounds: int, tolerance: float = 1e-3) -> list
 
     Raises
     ------
-    Disagreement
+    DisagreementError
         If two contestants do not compute the same.
     """
     results = [Result() for _ in entries]
@@ -138,7 +143,7 @@ def race(entries: Sequence[Entry], rounds: int, tolerance: float = 1e-3) -> list
             reference = references.setdefault(entry.task, arrays)
             result.difference = _difference(arrays, reference)
             if not result.difference < tolerance:
-                raise Disagreement(
+                raise DisagreementError(
                     f"{entry.label} gives another result: it differs by {result.difference:.1e}"
                 )
         for _ in range(rounds):
@@ -158,6 +163,5 @@ def _difference(arrays: list[np.ndarray], reference: list[np.ndarray]) -> float:
     if [a.shape for a in arrays] != [a.shape for a in reference]:
         return np.inf
     return max(
-        float(np.abs(a - b).max() / np.abs(b).max())
-        for a, b in zip(arrays, reference, strict=True)
+        float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(arrays, reference, strict=True)
     )

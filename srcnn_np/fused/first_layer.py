@@ -25,7 +25,7 @@ from .simd import (
     store_block,
     zeros,
 )
-from .winograd import STEP, Scratch
+from .winograd import FIRST, STEP, Scratch
 
 PIECE, PIECES, SIDE = 3, 3, 6  # 3 x 3 pieces of 3 x 3 taps, 6 x 6 places
 TILES = 64
@@ -45,7 +45,7 @@ FILTER_VALUES = np.array(
 @njit(nogil=True, cache=True)
 def covers(f1):
     """Whether a layer of f1 x f1 filters is one for this file."""
-    return (f1 + PIECE - 1) // PIECE == PIECES
+    return FIRST and (f1 + PIECE - 1) // PIECE == PIECES
 
 
 @njit(nogil=True, cache=True)

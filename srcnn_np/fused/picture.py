@@ -35,7 +35,9 @@ def predict(picture: np.ndarray, network: Network) -> np.ndarray:
     before, after = (network.f1 - 1) // 2, network.f1 // 2
     bordered = np.pad(picture, ((before, after + STEP + 2), (before, after + SLACK)), "edge")
     result = np.empty((height, width), np.float32)
-    down, across = max(1, round(height / TILE_HEIGHT)), -(-width // TILE_WIDTH)
+    across = -(-width // TILE_WIDTH)
+    # A small picture is halved all the same, for two threads.
+    down = max(1, min(2, height // 32), round(height / TILE_HEIGHT))
 
     def work(tile: int) -> None:
         i, j = divmod(tile, across)

@@ -30,6 +30,7 @@ References: Winograd 1980, "Arithmetic complexity of computations"; Lavin and Gr
 arXiv:1509.09308.
 """
 
+import os
 from typing import NamedTuple
 
 import numpy as np
@@ -59,10 +60,16 @@ class Scratch(NamedTuple):
     spare: np.ndarray
 
 
+# So that benchmarks can show what Winograd brings, the environment variable SRCNN_NP_WINOGRAD
+# leaves it to the "first" layer alone, or to "none".
+_WHICH = os.environ.get("SRCNN_NP_WINOGRAD", "both")
+FIRST, SECOND = _WHICH != "none", _WHICH == "both"
+
+
 @njit(nogil=True, cache=True)
 def covers(f2):
     """Whether a layer of f2 x f2 filters is one for this file."""
-    return f2 == 5
+    return SECOND and f2 == 5
 
 
 @njit(nogil=True, cache=True)

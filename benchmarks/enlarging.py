@@ -1,0 +1,57 @@
+"""What enlarging a picture needs: memory within a process, and the whole command's."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+# Height and width of colour pictures enlarged three times: to 4K, and to 100 megapixels.
+TO_4K, TO_100_MP = (720, 1280), (2722, 4083)
+
+_WITHIN = """
+import sys
+import numpy as np
+from benchmarks.worker import memory
+from pathlib import Path
+from srcnn_np import load_model, upscale
+from srcnn_np.imaging import Picture
+model = load_model(sys.argv[1])
+noise = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), np.uint8)
+upscale(Picture(noise[:64, :64]), 3, model)
+before = memory("VmRSS")
+Path("/proc/self/clear_refs").write_text("5")
+upscale(Picture(noise), 3, model)
+print(memory("VmHWM") - before)
+"""
+
+
+def within_a_process(model: str) -> int | None:
+    """Bytes that `upscale` to 4K needs at most, its result of 25 MB included; Linux only."""
+    if not Path("/proc/self/clear_refs").exists():
+        return None
+    command = [sys.executable, "-c", _WITHIN, model]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def command(model: str, size: tuple[int, int], times: int) -> tuple[float, int]:
+    """Seconds of the whole command `upscale` of a colour picture (median), and bytes it needs."""
+    seconds = []
+    with tempfile.TemporaryDirectory() as folder:
+        source, result = Path(folder, "source.png"), Path(folder, "result.png")
+        noise = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+        Image.fromarray(noise).save(source, compress_level=1)
+        options = ["--scale", "3", "--model", model, "--force"]
+        words = [sys.executable, "-m", "srcnn_np", "upscale", str(source), str(result), *options]
+        for _ in range(times + 1):  # the first may compile, and is not counted
+            start = time.perf_counter()
+            process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+            _, status, usage = os.wait4(process.pid, 0)
+            if status:
+                raise RuntimeError(f"the command ended with {status}")
+            seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds[1:])), usage.ru_maxrss * 1024

@@ -1,0 +1,52 @@
+"""What the machine itself can do, to compare with."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+from numba import njit
+
+from srcnn_np.conv.threads import THREADS, share
+from srcnn_np.fused.simd import (
+    LANES,
+    add_scaled,
+    load,
+    load_block,
+    repeated,
+    store_block,
+)
+
+_TURNS = 3_000_000
+
+
+def rates() -> dict[str, float]:
+    """GFLOP/s, on all threads: fused multiply-adds in registers, and SGEMM at 2048."""
+    xs = 1e-6 * np.random.default_rng(0).random((THREADS, 12 * LANES), dtype=np.float32)
+    a = np.random.default_rng(0).random((2048, 2048), dtype=np.float32)
+    fma = _least_seconds(lambda: share(lambda n: _multiply_add(xs[n], _TURNS), THREADS))
+    sgemm = _least_seconds(lambda: a @ a)
+    return {
+        "FMA": THREADS * _TURNS * 12 * LANES * 2 / fma / 1e9,
+        "SGEMM": 2 * 2048**3 / sgemm / 1e9,
+    }
+
+
+@njit(nogil=True, cache=True)
+def _multiply_add(x, turns):
+    sums = load_block(x, 0, LANES, 12)  # all different, or the compiler sums but one
+    block = repeated(load_block(x, 0, LANES, 1), 12)
+    factor = load(x, 0)
+    for _ in range(turns):
+        sums = add_scaled(sums, block, factor)
+    store_block(x, 0, LANES, 0, 1, sums)
+
+
+def _least_seconds(run: Callable[[], object]) -> float:
+    """The best of five, after one that compiles and wakes threads."""
+    run()
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
