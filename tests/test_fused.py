@@ -3,14 +3,17 @@
 import os
 import subprocess
 import sys
-import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from srcnn_np import SRCNN, Conv2D, LeakyReLU, ReLU, Sequential, fused
+from srcnn_np.conv import threads
 from srcnn_np.conv.threads import THREADS
 
 kernels = st.one_of(
@@ -184,8 +187,8 @@ def test_a_batch_that_does_not_fit_is_refused_as_by_the_layers():
 
 
 @pytest.mark.parametrize("sizes", [(9, 1, 5), (9, 5, 5), (3, 3, 3)])
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_nan_and_infinity_stay_visible(sizes, bad):
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_nan_and_infinity_in_a_picture_stay_visible(sizes, bad):
     net, reach = network(sizes), (sum(sizes) - 3) // 2
     picture = np.random.default_rng(0).random((70, 80), dtype=np.float32)
     clean = net.predict(picture)
@@ -200,13 +203,45 @@ def test_nan_and_infinity_stay_visible(sizes, bad):
     far[30 - reach - 8 : 31 + reach + 8, 40 - reach - 8 : 41 + reach + 8] = False
     np.testing.assert_array_equal(result[far], clean[far])
 
-    x = np.random.default_rng(0).random((3, 1, 20, 20), dtype=np.float32)
+
+@pytest.mark.parametrize("sizes", [(9, 1, 5), (9, 5, 5), (3, 3, 3)])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    "where", ["conv1.w", "conv1.b", "conv2.w", "conv2.b", "conv3.w", "conv3.b"]
+)
+def test_nan_and_infinity_in_a_weight_stay_visible(sizes, bad, where):
+    net, rng = network(sizes), np.random.default_rng(0)
+    net.params[where].flat[0] = bad
+    picture = rng.random((40, 30), dtype=np.float32)
+    with np.errstate(all="ignore"):
+        depends = ~np.isfinite(net.predict_by_layers(picture))
+        assert not np.isfinite(net.predict(picture)[depends]).any()
+    x = rng.random((3, 1, 20, 20), dtype=np.float32)
     target = np.zeros((3, 1, 23 - sum(sizes), 23 - sum(sizes)), np.float32)
-    x[1, 0, 10, 10] = bad
-    assert not np.isfinite(net.loss_and_gradients(x, target)[0])
-    net.params["conv2.w"][0, 0, 0, 0] = bad
-    picture[30, 40] = 0.5
-    assert not np.isfinite(net.predict(picture)).all()
+    check_that_bad_gradients_are_bad(net, x, target)
+
+
+@pytest.mark.parametrize("sizes", [(9, 1, 5), (9, 5, 5), (3, 3, 3)])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("where", ["x", "target"])
+def test_nan_and_infinity_in_a_batch_stay_visible(sizes, bad, where):
+    net, rng = network(sizes), np.random.default_rng(0)
+    x = rng.random((3, 1, 20, 20), dtype=np.float32)
+    target = np.zeros((3, 1, 23 - sum(sizes), 23 - sum(sizes)), np.float32)
+    (x if where == "x" else target)[1, 0, 4, 4] = bad
+    assert check_that_bad_gradients_are_bad(net, x, target)
+
+
+def check_that_bad_gradients_are_bad(net, x, target):
+    """Whether the layers' loss is not finite; then the fused one is not either, nor gradients."""
+    with np.errstate(all="ignore"):
+        loss, grads = net.loss_and_gradients(x, target)
+        expected_loss, expected = net.loss_and_gradients_by_layers(x, target)
+    assert np.isfinite(expected_loss) or not np.isfinite(loss)
+    for name, g in expected.items():
+        bad = ~np.isfinite(g)
+        assert not np.isfinite(grads[name][bad]).any(), name
+    return not np.isfinite(expected_loss)
 
 
 @pytest.mark.skipif(THREADS < 2, reason="this machine has one processor")
@@ -226,21 +261,38 @@ def test_the_number_of_threads_does_not_change_a_bit(monkeypatch):
 def test_calls_from_several_threads_do_not_disturb_each_other():
     net, rng = network((9, 5, 5)), np.random.default_rng(0)
     pictures = rng.random((4, 90, 300), dtype=np.float32)
-    expected, wrong = [net.predict(p) for p in pictures], []
+    x, target = rng.random((4, 9, 1, 20, 20), np.float32), rng.random((4, 9, 1, 4, 4), np.float32)
+    expected = [net.predict(p) for p in pictures]
+    losses = [net.loss_and_gradients(*batch)[0] for batch in zip(x, target, strict=True)]
 
-    def call(picture, result):
+    def call(n):
         for _ in range(5):
-            if not np.array_equal(net.predict(picture), result):
-                wrong.append(1)
+            np.testing.assert_array_equal(net.predict(pictures[n]), expected[n])
+            assert net.loss_and_gradients(x[n], target[n])[0] == losses[n]
 
-    threads = [
-        threading.Thread(target=call, args=pair) for pair in zip(pictures, expected, strict=True)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(call, range(4)))  # raises what went wrong
+
+
+def test_a_first_call_from_several_threads_compiles_once(monkeypatch):
+    monkeypatch.setattr("srcnn_np.conv.threads._compiled", set())
+    running, most, done = [0], [0], []
+
+    def call(_):
+        threads.share(work, 3)
+
+    def work(n):
+        if len(done) < 1:  # the first: nobody else may be here meanwhile
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+            time.sleep(0.05)
+            running[0] -= 1
+        done.append(n)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(call, range(4)))
+    assert most[0] == 1
+    assert sorted(done) == sorted(4 * [0, 1, 2])
 
 
 CHECK_BOUNDS = """
@@ -274,6 +326,7 @@ def test_no_kernel_reads_or_writes_outside_its_arrays(tmp_path):
     environment = {
         **os.environ,
         "SRCNN_NP_CHECK_BOUNDS": "1",
+        "NUMBA_BOUNDSCHECK": "1",
         "NUMBA_CACHE_DIR": str(tmp_path),  # compiled apart from the unchecked kernels
     }
     done = subprocess.run(
@@ -282,11 +335,52 @@ def test_no_kernel_reads_or_writes_outside_its_arrays(tmp_path):
     assert done.stdout == "checked\n", done.stderr
 
 
-@pytest.mark.parametrize("threads", ["1", "2"])
-def test_the_users_number_of_threads_is_respected(threads):
-    code = "from srcnn_np.conv.threads import THREADS; print(THREADS)"
-    environment = {**os.environ, "NUMBA_NUM_THREADS": threads}
+COUNT_THREADS = """
+import threading
+import numpy as np
+from srcnn_np import SRCNN
+from srcnn_np.conv import threads
+seen = set()
+threads.share(lambda n: seen.add(threading.get_ident()), 64)
+net = SRCNN("9-5-5")
+net.predict(np.zeros((300, 300), np.float32))
+net.loss_and_gradients(np.zeros((32, 1, 20, 20), np.float32), np.zeros((32, 1, 4, 4), np.float32))
+print(threads.THREADS, threading.active_count(), len(seen))
+"""
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_users_number_of_threads_is_respected(count):
+    environment = {**os.environ, "NUMBA_NUM_THREADS": str(count)}
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+        [sys.executable, "-c", COUNT_THREADS], env=environment, capture_output=True, text=True
     )
-    assert done.stdout == f"{threads}\n", done.stderr
+    assert done.returncode == 0, done.stderr
+    limit, alive, seen = map(int, done.stdout.split())
+    assert limit == count
+    assert alive <= count
+    assert seen <= count
+
+
+def test_limits_of_threadpoolctl_are_respected_and_left_alone():
+    def limits():
+        return {pool["filepath"]: pool["num_threads"] for pool in threadpool_info()}
+
+    x, target = np.zeros((2, 1, 20, 20), np.float32), np.zeros((2, 1, 8, 8), np.float32)
+    before = limits()
+    for limit in (1, 2):
+        with threadpool_limits(limit):
+            there = limits()
+            assert set(there.values()) == {limit}
+            for backend in ("numba", "im2col"):
+                net = SRCNN("9-1-5", backend=backend)
+                net.predict(np.zeros((64, 64), np.float32))
+                net.loss_and_gradients(x, target)
+                assert {path: limits()[path] for path in there} == there
+    assert {path: limits()[path] for path in before} == before
+
+
+def test_a_processor_without_fused_multiply_adds_uses_the_layers(monkeypatch):
+    assert fused.covers(SRCNN("9-1-5"))
+    monkeypatch.setattr("srcnn_np.fused.simd.FUSED", False)
+    assert not fused.covers(SRCNN("9-1-5"))

@@ -40,10 +40,10 @@ def test_strips_do_not_show(kind, scale, size, what, seed):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("srcnn_np.upscaling._STRIP_PIXELS", 1)  # the shortest strips there are
         strips = upscale(picture, scale, model(kind, scale))
-    # A value within rounding of a half may be rounded the other way.
-    step = 257 if what == "deep" else 1
+    # A value within rounding of a half may be rounded the other way; of 65535 steps, more are.
+    step = 2 if what == "deep" else 1
     assert whole.pixels.shape == tuple(scale * n for n in size) + pixels.shape[2:]
     assert np.abs(strips.pixels.astype(int) - whole.pixels).max() <= step
-    assert (strips.pixels != whole.pixels).mean() < 0.01
+    assert what == "deep" or (strips.pixels != whole.pixels).mean() < 0.01
     if alpha is not None:
         np.testing.assert_array_equal(strips.alpha, whole.alpha)
