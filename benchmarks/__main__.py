@@ -9,6 +9,8 @@ of the first contestant's, as the median of the rounds and, in brackets, the qua
 import argparse
 import json
 import sys
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +32,7 @@ def main() -> None:
         prog="python -m benchmarks", description=__doc__.partition("\n")[0]
     )
     parser.add_argument("what", choices=(*RACES, "enlarging", "all"))
-    parser.add_argument("--rounds", type=int, default=7, help="how often each is timed (7)")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each is timed (5)")
     parser.add_argument("--only", metavar="WORD", default="", help="races with this in their title")
     parser.add_argument("--json", metavar="FILE", help="also write all figures to a file")
     parser.add_argument("--plot", metavar="FILE.png", help="also draw a bar for each")
@@ -47,7 +49,8 @@ def main() -> None:
     if not some and not enlarge:
         raise InputError(f"no race has {options.only!r} in its title")
 
-    report = {"threads": THREADS, "rates": rates(), "tables": [], "enlarging": {}}
+    report = {"threads": THREADS, "rates": rates(), "versions": _versions()}
+    report |= {"tables": [], "enlarging": {}}
     print(
         f"{THREADS} threads; this machine: {report['rates']['FMA']:.0f} GFLOP/s of fused "
         f"multiply-adds, {report['rates']['SGEMM']:.0f} of SGEMM",
@@ -71,6 +74,15 @@ def main() -> None:
             draw(report["tables"], report["rates"], part)
 
 
+def _versions() -> dict[str, str]:
+    names = ("numpy", "numba", "scipy", "torch", "onnxruntime", "openvino")
+    found = {}
+    for name in names:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
 def _write(report: dict, path: str | None) -> None:
     """After every race, so that an interrupt loses one."""
     if path is not None:
@@ -82,7 +94,7 @@ def _rows(entries: list[Entry], results: list[Result], rates: dict[str, float]) 
     first = None
     rows = []
     for entry, result in zip(entries, results, strict=True):
-        row: dict = {"name": entry.label}
+        row: dict = {"name": entry.label, "contestant": entry.contestant}
         if result.why:
             row |= {"without": result.why, "failed": result.failed}
         else:
@@ -92,6 +104,8 @@ def _rows(entries: list[Entry], results: list[Result], rates: dict[str, float]) 
             gflops = 1e-9 / np.median(costs)
             row |= {
                 "seconds": float(np.median(result.seconds)),
+                "rounds": result.seconds,
+                "threads": result.threads,
                 "gflops": gflops,
                 "of_fma": gflops / rates["FMA"],
                 "of_sgemm": gflops / rates["SGEMM"],

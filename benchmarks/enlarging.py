@@ -1,11 +1,11 @@
 """What enlarging a picture needs: memory within a process, and the whole command's."""
 
-import os
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from subprocess import DEVNULL
 
 import numpy as np
 from PIL import Image
@@ -38,6 +38,16 @@ def within_a_process(model: str) -> int | None:
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
+_COMMAND = """
+import sys
+from benchmarks.worker import memory
+from srcnn_np.cli import main
+code = main()
+print(memory("VmHWM"))
+sys.exit(code)
+"""
+
+
 def command(model: str, size: tuple[int, int], times: int) -> tuple[float, int]:
     """Seconds of the whole command `upscale` of a colour picture (median), and bytes it needs."""
     seconds = []
@@ -46,12 +56,12 @@ def command(model: str, size: tuple[int, int], times: int) -> tuple[float, int]:
         noise = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
         Image.fromarray(noise).save(source, compress_level=1)
         options = ["--scale", "3", "--model", model, "--force"]
-        words = [sys.executable, "-m", "srcnn_np", "upscale", str(source), str(result), *options]
+        words = ["upscale", str(source), str(result), *options]
         for _ in range(times + 1):  # the first may compile, and is not counted
             start = time.perf_counter()
-            process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
-            _, status, usage = os.wait4(process.pid, 0)
-            if status:
-                raise RuntimeError(f"the command ended with {status}")
+            subprocess.run([sys.executable, "-m", "srcnn_np", *words], check=True, stdout=DEVNULL)
             seconds.append(time.perf_counter() - start)
-    return float(np.median(seconds[1:])), usage.ru_maxrss * 1024
+        # Its largest size, by itself: the system counts its parent's to it.
+        code = [sys.executable, "-c", _COMMAND, *words]
+        done = subprocess.run(code, check=True, capture_output=True, text=True)
+    return float(np.median(seconds[1:])), int(done.stdout.split()[-1])

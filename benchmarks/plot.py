@@ -22,7 +22,7 @@ def draw(tables: list[dict], rates: dict[str, float], path: str) -> None:
             (row for row in table["rows"] if "seconds" in row), key=lambda row: row["gflops"]
         )
         colours = [
-            "tab:orange" if row["name"].startswith("srcnn_np") else "tab:blue" for row in rows
+            "tab:orange" if row["contestant"].startswith("srcnn_np") else "tab:blue" for row in rows
         ]
         places = np.arange(len(rows))
         axis.barh(places, [row["gflops"] for row in rows], color=colours)

@@ -19,13 +19,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from .contestants import CONTESTANTS, THREADS
+from .contestants import CONTESTANTS, COUNTS, THREADS
 from .tasks import Task
 
 # Threads of other processes that spin while waiting for work have stopped after this long.
 PAUSE = 0.25
-# Each library counts its threads by a variable of its own.
-COUNTS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class DisagreementError(Exception):
@@ -53,8 +51,8 @@ class Result:
         Why not.
     failed : bool
         Whether that is a failure: not just not installed, or not meant for the task.
-    memory : int or None
-        Bytes, see `worker.build`.
+    memory, threads : int or None
+        Bytes it took, see `worker.build`, and how many threads it says it has.
     difference : float
         Largest difference from the first contestant's result, relative to its size.
     """
@@ -63,6 +61,7 @@ class Result:
     why: str = ""
     failed: bool = False
     memory: int | None = None
+    threads: int | None = None
     difference: float = 0.0
 
 
@@ -138,7 +137,7 @@ def race(entries: Sequence[Entry], rounds: int, tolerance: float = 1e-3) -> list
                 result.why, result.failed = str(reply), what == "failed"
                 worker.end()
                 continue
-            arrays, result.memory = reply
+            arrays, result.memory, result.threads = reply
             arrays = [np.asarray(a) for a in (arrays if isinstance(arrays, list) else [arrays])]
             reference = references.setdefault(entry.task, arrays)
             result.difference = _difference(arrays, reference)
@@ -162,6 +161,6 @@ def race(entries: Sequence[Entry], rounds: int, tolerance: float = 1e-3) -> list
 def _difference(arrays: list[np.ndarray], reference: list[np.ndarray]) -> float:
     if [a.shape for a in arrays] != [a.shape for a in reference]:
         return np.inf
-    return max(
-        float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(arrays, reference, strict=True)
-    )
+    pairs = list(zip(arrays, reference, strict=True))
+    # NumPy's max is NaN if one is.
+    return float(np.max([np.abs(a - b).max() / np.abs(b).max() for a, b in pairs]))

@@ -52,8 +52,7 @@ def network() -> Iterator[Race]:
         for size, (H, W) in SIZES.items():
             names = {*ours, *OWN, *YARDSTICKS}
             if size == "4K":  # each PyTorch keeps its maps, 8 GB, and all are there at once
-                names -= {"PyTorch as installed", "PyTorch, memory kept", *OWN}
-                names -= {"PyTorch tuned, compiled"}
+                names -= {"PyTorch as installed", "PyTorch, memory kept", "PyTorch tuned", *OWN}
             yield f"inference, {structure}, {size}", _entries(Inference(structure, H, W), names)
     for structure in ("9-1-5", "9-5-5"):
         names = {*_ours(structure), *OWN, *YARDSTICKS}

@@ -5,13 +5,16 @@ must not touch another, and a library's threads must not either. Messages are
 pickled tuples on standard input and output.
 """
 
+import ctypes
+import gc
 import os
 import pickle
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
-from .contestants import CONTESTANTS, Absent
+from .contestants import CONTESTANTS, THREADS, Absent
 from .tasks import Task
 
 # A timed turn lasts at least so long, in seconds: a short task is repeated.
@@ -45,19 +48,31 @@ def main() -> None:
 
 
 def build(contestant, task: Task):
-    """What does the task, and what it gives: the result, and bytes of memory it took.
+    """What does the task, and of its first run: the result, bytes of memory, threads.
 
     Memory is by how much the process at its largest is larger than before, result included.
     The contestant has done the same task in small before, so that its libraries are loaded and
-    its code compiled.
+    its code compiled; what these freed was given back.
     """
     contestant.build(task.small)()
+    gc.collect()
+    with suppress(AttributeError, OSError, TypeError):  # no glibc
+        ctypes.CDLL(None).malloc_trim(0)
     before = memory("VmRSS")
     if before is not None:
         Path("/proc/self/clear_refs").write_text("5")  # the largest size is counted anew
     run = contestant.build(task)
     result = run()
-    return run, (result, None if before is None else memory("VmHWM") - before)
+    return run, (result, None if before is None else memory("VmHWM") - before, threads())
+
+
+def threads() -> int | None:
+    """How many threads the library that runs here says it has."""
+    if "torch" in sys.modules:
+        return sys.modules["torch"].get_num_threads()
+    if "onnxruntime" in sys.modules or "openvino" in sys.modules:
+        return THREADS  # as they were told
+    return sys.modules["srcnn_np.conv.threads"].THREADS
 
 
 def memory(what: str) -> int | None:

@@ -120,7 +120,7 @@ class Sequential:
         -------
         loss : float
         grads : dict of str to array
-            By the names of `params`.
+            By the names of `params`; `self.grads` holds them too.
 
         Notes
         -----
@@ -128,7 +128,10 @@ class Sequential:
         `loss_and_gradients_by_layers`. The results are the same but for rounding.
         """
         if fused.covers(self) and fused.covers_batch(self, x, target):
-            return fused.loss_and_gradients(self, x, target, mean_over)
+            loss, grads = fused.loss_and_gradients(self, x, target, mean_over)
+            for name, layer in self.layers.items():
+                layer.grads = {p: grads[f"{name}.{p}"] for p in layer.params}
+            return loss, grads
         return self.loss_and_gradients_by_layers(x, target, mean_over)
 
     def loss_and_gradients_by_layers(
@@ -242,8 +245,8 @@ class Sequential:
 
         Notes
         -----
-        A network that `srcnn_np.fused` covers, such as every `SRCNN` on luma, runs there;
-        any other runs layer by layer, see `predict_by_layers`. The results are the same but
+        A network that `srcnn_np.fused` covers, such as ``SRCNN("9-1-5")``, runs there; any
+        other runs layer by layer, see `predict_by_layers`. The results are the same but
         for rounding.
         """
         self._check_picture(picture)

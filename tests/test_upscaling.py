@@ -44,6 +44,6 @@ def test_strips_do_not_show(kind, scale, size, what, seed):
     step = 2 if what == "deep" else 1
     assert whole.pixels.shape == tuple(scale * n for n in size) + pixels.shape[2:]
     assert np.abs(strips.pixels.astype(int) - whole.pixels).max() <= step
-    assert what == "deep" or (strips.pixels != whole.pixels).mean() < 0.01
+    assert what == "deep" or (strips.pixels != whole.pixels).sum() <= 3 + 0.01 * strips.pixels.size
     if alpha is not None:
         np.testing.assert_array_equal(strips.alpha, whole.alpha)

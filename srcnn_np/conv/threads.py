@@ -2,13 +2,16 @@
 
 Kernels compiled with ``nogil=True`` leave Python's lock while they run, so plain
 threads suffice. Unlike Numba's own ``parallel=True``, this is safe to use from several
-Python threads at once.
+Python threads at once. How many there are is for the variable NUMBA_NUM_THREADS to say, when
+the package is first used; `threadpoolctl` and the like limit the BLAS behind NumPy's matrix
+products, which only the "im2col" backend uses.
 """
 
 import itertools
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 
 from numba import config
 
@@ -54,7 +57,10 @@ def share(work: Callable[[int], None], count: int) -> None:
                 stop.set()
                 raise
 
-    helpers = [_helpers.submit(work_until_none_is_left) for _ in range(min(THREADS, count) - 1)]
+    helpers = []
+    with suppress(RuntimeError):  # Python is shutting down and starts no helpers: we do it alone
+        for _ in range(min(THREADS, count) - 1):
+            helpers.append(_helpers.submit(work_until_none_is_left))
     try:
         work_until_none_is_left()
     finally:

@@ -10,6 +10,7 @@ map when the next layer needs them, while they are still in the processor's cach
 
 Both give what the layers give, but for rounding, and are tested against them. Under them:
 
+- `srcnn_np.fused.cache`: when kernels are to be compiled anew;
 - `srcnn_np.fused.prepared`: the weights, as all below want them;
 - `srcnn_np.fused.simd`: the processor's vector registers, as values in Numba;
 - `srcnn_np.fused.rows`: one row of a layer, as small matrix products in registers;
@@ -17,10 +18,6 @@ Both give what the layers give, but for rounding, and are tested against them. U
   needs fewer multiplications than the sum it computes.
 
 Whatever is not covered here, `srcnn_np.network` runs by its layers.
-
-Numba keeps compiled functions in ``__pycache__`` and makes one anew when its own file
-changes, but not when a file it calls into does: after a change here, delete
-``srcnn_np/fused/__pycache__``.
 """
 
 from typing import TYPE_CHECKING
@@ -28,9 +25,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..loss import MeanOver, divisor
+from .cache import forget_stale
 
 if TYPE_CHECKING:
     from ..network import Sequential
+
+
+MOST_PIXELS = 128 * 128
 
 
 def covers(network: "Sequential") -> bool:
@@ -62,7 +63,11 @@ def covers(network: "Sequential") -> bool:
 
 
 def covers_batch(network: "Sequential", x: np.ndarray, target: np.ndarray) -> bool:
-    """Whether `loss_and_gradients` can take these arrays; the layers say what is wrong else."""
+    """Whether `loss_and_gradients` is for these arrays; the layers say what is wrong else.
+
+    Of sub-images larger than MOST_PIXELS the maps fit no cache, and gradients, each summed in
+    one float32 number, would lose digits.
+    """
     if x.ndim != 4:
         return False
     top, bottom, left, right = network.margin
@@ -72,6 +77,7 @@ def covers_batch(network: "Sequential", x: np.ndarray, target: np.ndarray) -> bo
         and x.shape[1] == 1
         and min(y_shape) >= 1
         and target.shape == y_shape
+        and x.shape[2] * x.shape[3] <= MOST_PIXELS
     )
 
 
@@ -80,6 +86,7 @@ def predict(network: "Sequential", picture: np.ndarray) -> np.ndarray:
     from . import picture as implementation
     from .prepared import prepare
 
+    forget_stale(implementation.predict_tile.stats.cache_path)
     picture = np.ascontiguousarray(picture, np.float32)
     return implementation.predict(picture, prepare(*_weights_and_biases(network)))
 
@@ -90,6 +97,7 @@ def loss_and_gradients(
     """As `Sequential.loss_and_gradients`, for a network that is covered."""
     from . import step
 
+    forget_stale(step.step_part.stats.cache_path)
     count = divisor(target, mean_over)
     x, target = np.ascontiguousarray(x[:, 0]), np.ascontiguousarray(target[:, 0])
     loss, dws, dbs = step.train_step(x, target, *_weights_and_biases(network), count)
@@ -100,9 +108,11 @@ def loss_and_gradients(
 
 
 def _processor_is_fit() -> bool:
+    from numba import config
+
     from .simd import FUSED
 
-    return FUSED
+    return FUSED and not config.DISABLE_JIT
 
 
 def _weights_and_biases(network: "Sequential") -> tuple[list[np.ndarray], list[np.ndarray]]:

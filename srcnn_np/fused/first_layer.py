@@ -75,7 +75,7 @@ def first_filter_values(w):
 
 
 @njit(nogil=True, cache=True)
-def six_values(d0, d1, d2, d3, d4, d5):
+def first_pixel_values(d0, d1, d2, d3, d4, d5):
     """Six pixels' values at the 6 places."""
     even1, odd1 = d4 - 4.0 * d2, d3 - 4.0 * d1
     even2, odd2 = d4 - d2, 2.0 * (d3 - d1)
@@ -90,7 +90,7 @@ def six_values(d0, d1, d2, d3, d4, d5):
 
 
 @njit(nogil=True, cache=True)
-def four_results(m0, m1, m2, m3, m4, m5):
+def first_results(m0, m1, m2, m3, m4, m5):
     """Four results from the products at the 6 places."""
     sum1, sum2, difference1, difference2 = m1 + m2, m3 + m4, m1 - m2, m3 - m4
     return (
@@ -130,12 +130,14 @@ def first_evaluate(picture, start, count, values, n, spare):
         at = start + piece * PIECE * row_step
         for column in range(0, columns + LANES, LANES):
             d0, d1, d2, d3, d4, d5 = load_block(picture, at + column, row_step, 6)
-            store_block(spare, column, 0, row, 6, six_values(d0, d1, d2, d3, d4, d5))
+            store_block(spare, column, 0, row, 6, first_pixel_values(d0, d1, d2, d3, d4, d5))
         for i in range(SIDE):
             to = (n * values.shape[1] + (piece * SIDE + i) * SIDE) * row
             for column in range(0, columns, LANES):
                 d0, d1, d2, d3, d4, d5 = load_block(spare, i * row + column, 1, 6)
-                store_block(values, to + column, 0, row, 6, six_values(d0, d1, d2, d3, d4, d5))
+                store_block(
+                    values, to + column, 0, row, 6, first_pixel_values(d0, d1, d2, d3, d4, d5)
+                )
 
 
 @njit(nogil=True, cache=True)
@@ -156,21 +158,21 @@ def first_multiply(values, rows, column, weights, tiles, products):
                     at = (row * values.shape[1] + place) * values.shape[2] + column + tile * STEP
                     to = place * products.shape[1] + (row * tiles + tile) * filters + k * unit
                     if left > 4:
-                        piece_sums(products, to, filters, zeros(MOST2), values, at, taps)
+                        first_store_sums(products, to, filters, zeros(MOST2), values, at, taps)
                         tile += MOST
                     elif left > 2:
-                        piece_sums(products, to, filters, zeros(8), values, at, taps)
+                        first_store_sums(products, to, filters, zeros(8), values, at, taps)
                         tile += 4
                     elif left == 2:
-                        piece_sums(products, to, filters, zeros(4), values, at, taps)
+                        first_store_sums(products, to, filters, zeros(4), values, at, taps)
                         tile += 2
                     else:
-                        piece_sums(products, to, filters, zeros(2), values, at, taps)
+                        first_store_sums(products, to, filters, zeros(2), values, at, taps)
                         tile += 1
 
 
 @njit(nogil=True, cache=True)
-def piece_sums(products, to, filters, sums, values, at, taps):
+def first_store_sums(products, to, filters, sums, values, at, taps):
     """Sums over all pieces, of neighbouring tiles and one unit of filters, at one place."""
     unit = taps.shape[1]
     tap = 0
@@ -197,12 +199,12 @@ def first_back(products, first, biases, y, goals, offset, tiles, spare):
                     products, at + j * place_step, SIDE * place_step, 6
                 )
                 store_block(
-                    spare, j * LANES, 0, SIDE * LANES, 4, four_results(m0, m1, m2, m3, m4, m5)
+                    spare, j * LANES, 0, SIDE * LANES, 4, first_results(m0, m1, m2, m3, m4, m5)
                 )
             to = offset + tile * STEP * filters + k
             for i in range(STEP):
                 m0, m1, m2, m3, m4, m5 = load_block(spare, i * SIDE * LANES, LANES, 6)
-                y0, y1, y2, y3 = four_results(m0, m1, m2, m3, m4, m5)
+                y0, y1, y2, y3 = first_results(m0, m1, m2, m3, m4, m5)
                 store_block(
                     y,
                     goals[i] + to,
@@ -227,15 +229,15 @@ def first_filter_gradient(sums, shape):
 
 
 @njit(nogil=True, cache=True)
-def spread_four(y0, y1, y2, y3):
-    """`four_results` transposed."""
+def first_spread(y0, y1, y2, y3):
+    """`first_results` transposed."""
     even1, odd1 = y0 + y2, y1 + y3
     even2, odd2 = y0 + 4.0 * y2, 2.0 * y1 + 8.0 * y3
     return y0, even1 + odd1, even1 - odd1, even2 + odd2, even2 - odd2, y3
 
 
 @njit(nogil=True, cache=True)
-def first_spread(dy, starts, filters, tiles, products, first, spare):
+def first_spread_tiles(dy, starts, filters, tiles, products, first, spare):
     """Gradients of products[place, first + tile, filter] from those of 4 x 4 results."""
     place_step = products.shape[1]
     for tile in range(tiles):
@@ -248,7 +250,7 @@ def first_spread(dy, starts, filters, tiles, products, first, spare):
                     0,
                     STEP * LANES,
                     6,
-                    spread_four(
+                    first_spread(
                         load(dy, starts[0] + at),
                         load(dy, starts[1] + at),
                         load(dy, starts[2] + at),
@@ -259,12 +261,12 @@ def first_spread(dy, starts, filters, tiles, products, first, spare):
             to = (first + tile) * filters + k
             for i in range(SIDE):
                 y0, y1, y2, y3 = load_block(spare, i * STEP * LANES, LANES, 4)
-                store_block(products, to, 0, place_step, 6, spread_four(y0, y1, y2, y3))
+                store_block(products, to, 0, place_step, 6, first_spread(y0, y1, y2, y3))
                 to += SIDE * place_step
 
 
 @njit(nogil=True, cache=True)
-def first_add_gradients(values, rows, tiles, products, sums):
+def first_add_value_gradients(values, rows, tiles, products, sums):
     """Add to sums[place, unit, piece] values times products' gradients, all tiles."""
     places, units, _, unit = sums.shape
     columns = values.shape[2]

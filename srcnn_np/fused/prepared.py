@@ -7,7 +7,7 @@ import numpy as np
 
 from .first_layer import covers as first_by_winograd
 from .first_layer import first_filter_values
-from .rows import UNIT, packed, packed_last, padded, whole_units
+from .rows import packed, packed_last, padded, whole_units
 from .winograd import covers as second_by_winograd
 from .winograd import filter_values
 
@@ -45,7 +45,7 @@ def prepare(ws: Sequence[np.ndarray], bs: Sequence[np.ndarray]) -> Network:
     return Network(
         first_filter_values(w1) if first_by_winograd(f1) else packed(w1, 1),
         padded(bs[0], channels1),
-        filter_values(w2, channels1, UNIT) if second_by_winograd(f2) else packed(w2, channels1),
+        filter_values(w2, channels1) if second_by_winograd(f2) else packed(w2, channels1),
         padded(bs[1], channels2),
         packed_last(w3, channels2),
         np.ascontiguousarray(bs[2]),

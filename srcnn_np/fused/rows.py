@@ -6,12 +6,12 @@ numbers, and a layer is, for each row u of its taps, the matrix product
 
     sums[pixel, filter] += Σ_t  x[start + u rows + pixel · channels + t] · w[filter, u, t]
 
-over the run t. A block of 8 pixels by two vectors of filters is 16 vectors of sums, kept in
-registers while t runs: each turn loads two vectors of weights and 8 numbers, and makes 16
-fused multiply-adds, so that the processor is kept busy by arithmetic, not by memory. The
-remaining pixels of a row go in blocks of 4, 2 and 1. The gradients are the same products
-with the parts exchanged: of dy with turned filters for dx, of dy with x, summed over pixels,
-for dw.
+over the run t. A block of 8 pixels (6 where there are but 16 registers) by two vectors of
+filters is 16 vectors of sums, kept in registers while t runs: each turn loads two vectors of
+weights and 8 numbers, and makes 16 fused multiply-adds, so that the processor is kept busy by
+arithmetic, not by memory. The remaining pixels of a row go in blocks of 4, 2 and 1. The
+gradients are the same products with the parts exchanged: of dy with turned filters for dx, of
+dy with x, summed over pixels, for dw.
 
 Arrays are addressed by element, so that any row of any array can be given as a start. `packed`
 brings filters into the order in which the products want them.

@@ -15,9 +15,8 @@ Each function becomes one or a few machine instructions for each vector. Product
 by fused multiply-adds, written as such, so that no "fastmath" is needed and a NaN or an
 infinity goes where arithmetic sends it.
 
-Nothing here checks bounds, unless the environment variable SRCNN_NP_CHECK_BOUNDS is set
-(and NUMBA_CACHE_DIR names an empty folder): then a read or write outside an array raises
-an IndexError. A test does that.
+Nothing here checks bounds, unless the environment variable SRCNN_NP_CHECK_BOUNDS is set: then
+a read or write outside an array raises an IndexError. A test does that.
 """
 
 import operator
@@ -37,8 +36,6 @@ from numba.extending import intrinsic, lower_builtin
 
 def _features() -> set[str]:
     """What the processor that Numba compiles for can do, in LLVM's words."""
-    if config.CPU_NAME == "generic":
-        return set()
     if config.CPU_FEATURES is not None:
         return {f[1:] for f in config.CPU_FEATURES.split(",") if f.startswith("+")}
     return {name for name, there in llvmlite.binding.get_host_cpu_features().items() if there}
@@ -382,10 +379,14 @@ def _totals(builder, vectors):
         ]
         return builder.fadd(*(builder.shuffle_vector(a, b, _lane_numbers(h)) for h in halves))
 
+    def joined(a, b):
+        return builder.shuffle_vector(a, b, _lane_numbers(list(range(2 * a.type.count))))
+
     size = LANES
     while len(vectors) > 1:
-        vectors = [fold(a, b, size) for a, b in zip(vectors[::2], vectors[1::2], strict=True)]
-        size //= 2
+        pairs = zip(vectors[::2], vectors[1::2], strict=True)
+        vectors = [fold(a, b, size) if size > 1 else joined(a, b) for a, b in pairs]
+        size = max(1, size // 2)
     (vector,) = vectors
     while size > 1:
         vector = fold(vector, vector, size)

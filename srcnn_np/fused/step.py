@@ -1,9 +1,9 @@
 """One training step: the mean squared error of a mini-batch, and all its gradients.
 
-A sample goes forwards and backwards through the network while its feature maps (0.5 MB) are
-still in the processor's cache. Samples are shared among threads in at most PARTS parts; the
-parts' gradients are added in order, so that the result does not depend on the number of
-threads.
+A sample goes forwards and backwards through the network while its feature maps (0.5 MB for
+33 x 33) are still in the processor's cache. Samples are shared among threads in at most PARTS
+parts, so that more threads than that are idle; the parts' gradients are added in order, so that
+the result does not depend on the number of threads.
 """
 
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from numba import njit
 from ..conv.threads import share
 from . import first_layer, winograd
 from .first_layer import (
-    first_add_gradients,
+    first_add_value_gradients,
     first_back,
     first_evaluate,
     first_filter_gradient,
     first_multiply,
     first_scratch,
-    first_spread,
+    first_spread_tiles,
 )
 from .prepared import prepare
 from .rows import (
@@ -59,7 +59,10 @@ SLACK = 64  # columns after a row's end that a block of pixels may touch
 
 
 class Backwards(NamedTuple):
-    """The second and third layers' filters for dx: turned, filters and channels exchanged."""
+    """What dx of the second and third layers takes: filters and channels exchanged.
+
+    Packed filters are turned by 180 degrees, too; Winograd's transposed steps need no turning.
+    """
 
     w2: np.ndarray
     w3: np.ndarray
@@ -160,7 +163,7 @@ def step_part(x, target, factor, network, backwards, d):
     wide2_row, wide3_row = wide2.shape[1], wide3.shape[1]
     starts1, starts2, starts3 = np.empty(f1, np.intp), np.empty(f2, np.intp), np.empty(f3, np.intp)
     starts8, starts4 = np.empty(SIDE, np.intp), np.empty(STEP, np.intp)
-    loss = 0.0
+    loss, db3 = 0.0, 0.0  # float64
     for n in range(samples):
         for i in range(height):
             for j in range(width):
@@ -207,7 +210,7 @@ def step_part(x, target, factor, network, backwards, d):
                 loss += error * error
                 dy = factor * error
                 wide3[i + around3, j + around3] = dy
-                d.b3[0] += dy
+                db3 += dy
         begin_rows(starts3, 0, row2)
         inside = around3 * (wide3_row + 1)
         last_weight_gradient(
@@ -254,13 +257,14 @@ def step_part(x, target, factor, network, backwards, d):
         if first_by_winograd(f1):
             for i in range(down1):
                 begin_rows(starts4, i * STEP * row1, row1)
-                first_spread(da1, starts4, channels1, across1, products1, i * across1, spare1)
-            first_add_gradients(values1, down1, across1, products1, d.w1)
+                first_spread_tiles(da1, starts4, channels1, across1, products1, i * across1, spare1)
+            first_add_value_gradients(values1, down1, across1, products1, d.w1)
             add_pixels(dy1, height1, width1, d.b1)
         else:
             begin_rows(starts1, 0, picture_row)
             x1 = Map(picture, picture_row, 1)
             weight_gradient(dy1, x1, starts1, height1, width1, d.w1, d.b1)
+    d.b3[0] = db3
     return loss
 
 

@@ -36,7 +36,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .rows import MOST, MOST2, UNIT, Map, gradient_sums
+from .rows import MOST, MOST2, UNIT, Map, gradient_sums, whole_units
 from .simd import (
     LANES,
     add_strided_products,
@@ -61,7 +61,7 @@ class Scratch(NamedTuple):
 
 
 # So that benchmarks can show what Winograd brings, the environment variable SRCNN_NP_WINOGRAD
-# leaves it to the "first" layer alone, or to "none".
+# leaves it to the "first" layer alone, or to "none". (Changing it compiles anew.)
 _WHICH = os.environ.get("SRCNN_NP_WINOGRAD", "both")
 FIRST, SECOND = _WHICH != "none", _WHICH == "both"
 
@@ -98,19 +98,16 @@ FILTER_VALUES = np.array(
 )
 
 
-def filter_values(w, channels, unit):
-    """Filters (K,C,5,5) as values (64, K / unit, channels, unit), zeros filling the gaps."""
+def filter_values(w, channels):
+    """Filters (K,C,5,5) as values (64, units, channels, UNIT), zeros filling the gaps."""
     filters, old_channels, _, _ = w.shape
-    units = -(-filters // unit)
     # first on columns, then on rows: a filter's 25 taps to its 64 values
     both = np.kron(FILTER_VALUES, FILTER_VALUES)
     taps = w.transpose(2, 3, 1, 0).reshape(25, -1).astype(np.float64)
     values = np.einsum("pt,tn->pn", both, taps).reshape(SIDE * SIDE, old_channels, filters)
-    full = np.zeros((SIDE * SIDE, channels, units * unit), np.float32)
+    full = np.zeros((SIDE * SIDE, channels, whole_units(filters)), np.float32)
     full[:, :old_channels, :filters] = values
-    return np.ascontiguousarray(
-        full.reshape(SIDE * SIDE, channels, units, unit).transpose(0, 2, 1, 3)
-    )
+    return np.ascontiguousarray(full.reshape(SIDE * SIDE, channels, -1, UNIT).transpose(0, 2, 1, 3))
 
 
 def exchanged(values):

@@ -1,0 +1,94 @@
+"""The benchmarks' own arithmetic, and that who computes something else is found out."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from benchmarks import race as races
+from benchmarks.__main__ import _rows
+from benchmarks.contestants import CONTESTANTS, Absent, Contestant
+from benchmarks.race import DisagreementError, Entry, Result, race
+from benchmarks.tasks import Inference, Layer, TrainingStep
+
+LAYER = Layer("forward", 2, 3, 7, 8, 4, 3)
+
+
+def test_flops_are_those_of_the_loops():
+    places = itertools.product(range(5), range(6))
+    assert LAYER.flops == 2 * 2 * 4 * sum(3 * 3 * 3 for _ in places)
+    assert Inference("9-1-5", 10, 20).flops == 2 * 200 * 8032
+    layers = [  # side of the result, weights, products of forward, dw and dx
+        (25, 64 * 81, 2),
+        (25, 64 * 32, 3),
+        (21, 32 * 25, 3),
+    ]
+    expected = sum(2 * 5 * side**2 * weights * times for side, weights, times in layers)
+    assert TrainingStep("9-1-5", N=5).flops == expected
+
+
+@pytest.mark.parametrize("what", ["forward", "dx", "dw"])
+def test_all_do_the_same_layer(what):
+    task, results = Layer(what, 2, 3, 7, 8, 4, 3), {}
+    for name, contestant in CONTESTANTS.items():
+        try:
+            results[name] = contestant.build(task)()
+        except Absent:
+            continue
+    assert len(results) >= (7 if what == "forward" else 4)
+    for result in results.values():
+        np.testing.assert_allclose(result, results["plain Python"], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("second", [[1, np.nan], [1, 1, 1], [1, 1.01]])
+def test_who_differs_is_refused(second):
+    reference = [np.float64(1), np.ones(2)]
+    assert races._difference(reference, reference) == 0
+    assert not races._difference([np.float64(1), np.array(second)], reference) < 1e-3
+
+
+def test_a_race_ends_where_two_disagree(monkeypatch):
+    class Worker:
+        def __init__(self, name):
+            self.factor = {"one": 1.0, "other": 1.1}[name]
+
+        def ask(self, what, *_):
+            return "done", (self.factor * np.ones(3), None, 1) if what == "build" else 0.5
+
+        def end(self):
+            pass
+
+    monkeypatch.setattr(races, "Worker", Worker)
+    monkeypatch.setattr(races, "PAUSE", 0)
+    (result,) = race([Entry("one", "one", LAYER)], 3)
+    assert result.seconds == [0.5] * 3
+    with pytest.raises(DisagreementError, match="other gives another result"):
+        race([Entry("one", "one", LAYER), Entry("other", "other", LAYER)], 3)
+
+
+def test_a_worker_does_a_task_in_a_process_of_its_own():
+    first, second = race([Entry(n, n, LAYER) for n in ("srcnn_np, layers, numba", "srcnn_np")], 2)
+    assert len(first.seconds) == 2
+    assert min(first.seconds) > 0
+    assert first.threads >= 1
+    assert (second.why, second.failed) == ("is for whole networks", False)
+
+
+def test_ratios_are_those_of_the_same_round():
+    entries = [Entry(name, name, LAYER) for name in "abc"]
+    results = [
+        Result(seconds=[1.0, 2.0, 4.0]),
+        Result(seconds=[3.0, 6.0, 16.0]),
+        Result(why="is not installed"),
+    ]
+    rows = _rows(entries, results, {"FMA": 1.0, "SGEMM": 2.0})
+    assert [row.get("times") for row in rows] == [1.0, 3.0, None]
+    assert rows[1]["quarters"] == [3.0, 3.5]
+    assert rows[0]["gflops"] == pytest.approx(LAYER.flops / 2 / 1e9)
+    assert rows[0]["of_sgemm"] == pytest.approx(rows[0]["of_fma"] / 2)
+
+
+def test_contestants_say_how_they_are_set_up():
+    assert all(isinstance(contestant, Contestant) for contestant in CONTESTANTS.values())
+    one = CONTESTANTS["PyTorch tuned, 1 thread"].environment
+    assert {one[name] for name in one if name.endswith("NUM_THREADS")} == {"1"}
