@@ -328,9 +328,7 @@ CONTESTANTS = {
     "PyTorch as installed": Contestant(pytorch(channels_last=False), {}),
     "PyTorch, memory kept": Contestant(pytorch(channels_last=False), _KEEP),
     "PyTorch tuned": Contestant(pytorch(channels_last=True), _KEEP),
-    "PyTorch tuned, compiled": Contestant(
-        pytorch(channels_last=True, compiled=True), {**_KEEP, "TORCHINDUCTOR_FREEZING": "1"}
-    ),
+    "PyTorch tuned, compiled": Contestant(pytorch(channels_last=True, compiled=True), _KEEP),
     "ONNX Runtime": Contestant(onnxruntime, {}),
     "OpenVINO": Contestant(openvino, {}),
     "srcnn_np, 1 thread": Contestant(ours, dict.fromkeys(COUNTS, "1")),

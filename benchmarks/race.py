@@ -81,13 +81,17 @@ class Worker:
             env=environment,
         )
 
-    def ask(self, *request: object) -> tuple[str, object]:
-        """Send a request; ("done", reply), ("absent", why) or ("failed", why)."""
-        try:
+    def send(self, *request: object) -> None:
+        """Give it something to do."""
+        with suppress(BrokenPipeError):
             pickle.dump(request, self.process.stdin)
             self.process.stdin.flush()
+
+    def receive(self) -> tuple[str, object]:
+        """Wait for it: ("done", reply), ("absent", why) or ("failed", why)."""
+        try:
             return pickle.load(self.process.stdout)
-        except (EOFError, BrokenPipeError):
+        except EOFError:
             return "failed", f"its process ended with {self.process.wait()}"
 
     def end(self) -> None:
@@ -131,8 +135,9 @@ def race(entries: Sequence[Entry], rounds: int, tolerance: float = 1e-3) -> list
         for entry in entries:
             workers.append(Worker(entry.contestant))
             stack.callback(workers[-1].end)
+            workers[-1].send("build", entry.task)
         for entry, worker, result in zip(entries, workers, results, strict=True):
-            what, reply = worker.ask("build", entry.task)
+            what, reply = worker.receive()
             if what != "done":
                 result.why, result.failed = str(reply), what == "failed"
                 worker.end()
@@ -150,7 +155,8 @@ def race(entries: Sequence[Entry], rounds: int, tolerance: float = 1e-3) -> list
                 if result.why:
                     continue
                 time.sleep(PAUSE)
-                what, reply = worker.ask("time")
+                worker.send("time")
+                what, reply = worker.receive()
                 if what == "done":
                     result.seconds.append(reply)
                 else:  # such as killed, because all of them together need too much memory

@@ -42,7 +42,7 @@ def main() -> None:
         except Absent as absent:
             answer = ("absent", str(absent))
         except Exception as error:
-            answer = ("failed", f"{type(error).__name__}: {error}")
+            answer = ("failed", f"{type(error).__name__}: {error}".partition("\n")[0])
         pickle.dump(answer, replies)
         replies.flush()
 

@@ -52,8 +52,11 @@ def test_a_race_ends_where_two_disagree(monkeypatch):
         def __init__(self, name):
             self.factor = {"one": 1.0, "other": 1.1}[name]
 
-        def ask(self, what, *_):
-            return "done", (self.factor * np.ones(3), None, 1) if what == "build" else 0.5
+        def send(self, what, *_):
+            self.what = what
+
+        def receive(self):
+            return "done", (self.factor * np.ones(3), None, 1) if self.what == "build" else 0.5
 
         def end(self):
             pass
