@@ -98,6 +98,7 @@ class Worker:
         """Let the process go."""
         with suppress(BrokenPipeError):
             self.process.stdin.close()
+        self.process.stdout.close()  # nobody reads what it may be writing
         self.process.wait()
 
 
