@@ -11,6 +11,7 @@ import json
 import sys
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,8 @@ def main() -> None:
     for path in (options.json, options.plot):
         if path is not None:
             check_output(path, force=options.force)
+    if options.plot is not None and find_spec("matplotlib") is None:
+        raise InputError('--plot needs matplotlib: pip install -e ".[bench]"')
     parts = [*RACES, "enlarging"] if options.what == "all" else [options.what]
     some = [r for part in parts if part in RACES for r in RACES[part]() if options.only in r[0]]
     enlarge = "enlarging" in parts and options.only in "enlarging"

@@ -1,15 +1,18 @@
 """The benchmarks' own arithmetic, and that who computes something else is found out."""
 
 import itertools
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks import race as races
-from benchmarks.__main__ import _rows
+from benchmarks.__main__ import _rows, main
 from benchmarks.contestants import CONTESTANTS, Absent, Contestant
 from benchmarks.race import DisagreementError, Entry, Result, race
 from benchmarks.tasks import Inference, Layer, TrainingStep
+from srcnn_np import InputError
 
 LAYER = Layer("forward", 2, 3, 7, 8, 4, 3)
 
@@ -89,6 +92,34 @@ def test_ratios_are_those_of_the_same_round():
     assert rows[1]["quarters"] == [3.0, 3.5]
     assert rows[0]["gflops"] == pytest.approx(LAYER.flops / 2 / 1e9)
     assert rows[0]["of_sgemm"] == pytest.approx(rows[0]["of_fma"] / 2)
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["network", "--only", "9-9-9"], "no race has '9-9-9' in its title"),
+        (["kernels", "--rounds", "0"], "--rounds is 0; give at least 1"),
+        (["scaling", "--json", "nowhere/a.json"], "there is no folder nowhere"),
+    ],
+)
+def test_bad_input_gets_a_sentence(words, message, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["benchmarks", *words])
+    with pytest.raises(InputError, match=message):
+        main()
+
+
+def test_one_race_from_end_to_end(monkeypatch, tmp_path, capsys):
+    files = [str(tmp_path / name) for name in ("a.json", "a.png")]
+    words = ["kernels", "--only", "1 x 1, 64 -> 32, one sub-image, dx", "--rounds", "2"]
+    monkeypatch.setattr("sys.argv", ["benchmarks", *words, "--json", files[0], "--plot", files[1]])
+    monkeypatch.setattr(races, "PAUSE", 0)
+    main()
+    (table,) = json.loads(Path(files[0]).read_text())["tables"]
+    there = {row["name"]: row for row in table["rows"] if "seconds" in row}
+    assert {"plain Python", "NumPy einsum", "srcnn_np, layers, numba"} <= set(there)
+    assert there["plain Python"]["times"] > there["srcnn_np, layers, numba"]["times"]
+    assert Path(files[1]).stat().st_size > 1000
+    assert "1 x 1, 64 -> 32, one sub-image, dx" in capsys.readouterr().out
 
 
 def test_contestants_say_how_they_are_set_up():
