@@ -4,6 +4,7 @@ Modules are imported by the command that needs them, so that --help is quick.
 """
 
 import argparse
+import gc
 import os
 import shlex
 import sys
@@ -21,6 +22,8 @@ SCALES = (2, 3, 4)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code: 0, 1 for bad input, 2 for a bad command line."""
     options = _parser().parse_args(arguments)
+    # Loading makes a million objects that all stay: do not look through them every 700.
+    gc.set_threshold(100_000)
     for stream in (sys.stdout, sys.stderr):  # file names may be no text at all
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

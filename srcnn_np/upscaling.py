@@ -56,8 +56,8 @@ def upscale(picture: Picture, scale: int, model: Model | None = None) -> Picture
     return Picture(pixels, alpha, picture.metadata)
 
 
-# A strip's result has about this many pixels; in float32 and three channels, 48 MB.
-_STRIP_PIXELS = 1 << 22
+# A strip's result has about this many pixels; in float32 and three channels, 12 MB.
+_STRIP_PIXELS = 1 << 20
 
 
 def _halo(scale: int, model: Model | None) -> int:

@@ -43,9 +43,9 @@ def prepare(ws: Sequence[np.ndarray], bs: Sequence[np.ndarray]) -> Network:
     f1, f2, f3 = (w.shape[2] for w in ws)
     channels1, channels2 = whole_units(len(w1)), whole_units(len(w2))
     return Network(
-        first_filter_values(w1) if first_by_winograd(f1) else packed(w1, 1),
+        first_filter_values(w1) if first_by_winograd.py_func(f1) else packed(w1, 1),
         padded(bs[0], channels1),
-        filter_values(w2, channels1) if second_by_winograd(f2) else packed(w2, channels1),
+        filter_values(w2, channels1) if second_by_winograd.py_func(f2) else packed(w2, channels1),
         padded(bs[1], channels2),
         packed_last(w3, channels2),
         np.ascontiguousarray(bs[2]),

@@ -94,7 +94,7 @@ def train_step(
     w1, w2, w3 = ws
     network = prepare(ws, bs)
     channels1, channels2 = len(network.b1), len(network.b2)
-    by_winograd = second_by_winograd(network.f2)
+    by_winograd = second_by_winograd.py_func(network.f2)
     backwards = Backwards(
         exchanged(network.w2) if by_winograd else packed(turned(w2), channels2),
         packed(turned(w3), 1),
@@ -115,7 +115,7 @@ def train_step(
 
     share(work, parts)
     dw1, db1, dw2, db2, dw3, db3 = (gradient.sum(axis=0) for gradient in gradients)
-    by_pieces = first_by_winograd(network.f1)
+    by_pieces = first_by_winograd.py_func(network.f1)
     dw1 = first_filter_gradient(dw1, w1.shape) if by_pieces else unpacked(dw1, w1.shape)
     dw2 = filter_gradient(dw2, w2.shape) if by_winograd else unpacked(dw2, w2.shape)
     dw3 = dw3.reshape(1, *w3.shape[2:], channels2)[..., : len(w2)].transpose(0, 3, 1, 2)
