@@ -50,7 +50,7 @@ def our_layers(backend: str) -> Callable[[Task], Run]:
     def build(task: Task) -> Run:
         from srcnn_np.conv import columns, direct, naive
 
-        if backend == "naive" and task.flops > 5e7:
+        if backend == "naive" and task.flops > 2e7:
             raise Absent("plain loops would take minutes")
         if isinstance(task, Layer):
             module = {"naive": naive, "im2col": columns, "numba": direct}[backend]
