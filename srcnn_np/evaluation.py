@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from . import paper
 from .data import is_large_enough, shrink, to_channels
 from .errors import InputError
 from .imaging import enlarge, list_pictures, psnr, read_picture, ssim
@@ -55,11 +56,55 @@ def evaluate(
             images.append({"name": path.name, **evaluate_picture(picture, scale, model)})
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
-    mean = {
-        method: {key: float(np.mean([i[method][key] for i in images])) for key in ("psnr", "ssim")}
-        for method in ("bicubic", "model")
-    }
+    mean = {method: _mean(images, method) for method in ("bicubic", "model")}
     return {"scale": scale, "images": images, "mean": mean}
+
+
+def paper_report(
+    folder: str | Path,
+    models: dict[str, dict[int, Model]],
+    *,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> dict[str, dict[str, dict[str, float | None]]]:
+    """Measure models on the paper's test sets, beside the figures that the paper gives.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Holds the folders Set5 and Set14.
+    models : dict of str to dict of int to Model
+        By name and scale.
+    progress : function, optional
+        As of `evaluate`.
+
+    Returns
+    -------
+    report : dict
+        ``{"Set5 x2": {method: {"psnr", "ssim"}}, ...}``, the paper's methods first, then
+        "bicubic, here" and the models; None where the paper has no figure.
+
+    Raises
+    ------
+    InputError
+        As `evaluate`.
+    """
+    report = {}
+    for test_set in paper.SETS:
+        pictures = [
+            to_channels(read_picture(path)) for path in list_pictures(Path(folder, test_set))
+        ]
+        for scale in progress(sorted({scale for found in models.values() for scale in found})):
+            rows = report[f"{test_set} x{scale}"] = paper.figures(test_set, scale)
+            for name, found in models.items():
+                if scale in found:
+                    measures = [evaluate_picture(p, scale, found[scale]) for p in pictures]
+                    rows["bicubic, here"] = _mean(measures, "bicubic")
+                    rows[name] = _mean(measures, "model")
+    return report
+
+
+def _mean(measures: list[dict], method: str) -> dict[str, float]:
+    return {key: float(np.mean([m[method][key] for m in measures])) for key in ("psnr", "ssim")}
 
 
 def evaluate_picture(picture: np.ndarray, scale: int, model: Model) -> dict:
