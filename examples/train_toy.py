@@ -61,7 +61,7 @@ def main() -> None:
         "scale": SCALE,
         "images": images,
         "mean": mean,
-        "sub_images_seen": history.psnrs[-1][0],
+        "sub_images_seen": history.rows[-1]["sub_images"],
         "seconds": round(time.monotonic() - start, 1),
     }
     with writing(out / "result.json", force=options.force) as part:
@@ -151,13 +151,18 @@ def loss_curve(history: History):
     from matplotlib import pyplot
 
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    left.semilogy(*zip(*history.losses, strict=True))
+    left.semilogy(*columns(history.rows, "loss"))
     left.set(xlabel="sub-images seen", ylabel="mean squared error", title="training")
-    right.plot(*zip(*history.psnrs, strict=True), marker="o", label="SRCNN")
-    right.axhline(history.bicubic, color="gray", linestyle="--", label="bicubic")
+    right.plot(*columns(history.validations, "psnr"), marker="o", label="SRCNN")
+    right.axhline(history.bicubic["psnr"], color="gray", linestyle="--", label="bicubic")
     right.set(xlabel="sub-images seen", ylabel="PSNR in dB", title="held-out drawn pictures")
     right.legend()
     return figure
+
+
+def columns(rows: list[dict], name: str) -> tuple[list, list]:
+    """Sub-images seen, and one of the other columns."""
+    return [row["sub_images"] for row in rows], [row[name] for row in rows]
 
 
 def first_layer(model: Model, start: SRCNN):

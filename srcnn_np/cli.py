@@ -36,8 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(str(error))
     except MemoryError:
         return _complain("there is not enough memory for that; use a smaller picture or batch")
-    except KeyboardInterrupt:
-        _complain("interrupted")
+    except KeyboardInterrupt as interrupt:
+        _complain(str(interrupt) or "interrupted")
         return 130
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -132,17 +132,20 @@ def _upscale_one(source: Path, target: Path, model, options: argparse.Namespace)
 
 def evaluate(options: argparse.Namespace) -> None:
     """Print the paper's measures for every picture of a folder, and write them as JSON."""
-    import json
-
     from tqdm import tqdm
 
     from .evaluation import evaluate
     from .model import default_name, load_model
-    from .output import check_output, writing
+    from .output import check_output
 
     _say_when_compiling()
     if options.json is not None:
         check_output(options.json, force=options.force)
+    if options.paper:
+        _evaluate_beside_the_paper(options)
+        return
+    if options.scale is None:
+        raise InputError("give --scale 2, 3 or 4, or --paper")
     name = default_name(options.scale) if options.model is None else options.model
     model = load_model(name)
     report = evaluate(
@@ -163,6 +166,45 @@ def evaluate(options: argparse.Namespace) -> None:
             for method in ("bicubic", "model")
         )
         print(f"{row['name']:{width}}  {figures}")
+    _write_report(options, report)
+
+
+def _evaluate_beside_the_paper(options: argparse.Namespace) -> None:
+    """The tables of the paper, with rows of ours."""
+    from tqdm import tqdm
+
+    from .evaluation import paper_report
+    from .model import load_model, shipped_models
+
+    if options.model is not None or options.scale is not None:
+        raise InputError("--paper measures all models at all scales; leave out --model and --scale")
+    models: dict = {}
+    for name in shipped_models():
+        model = load_model(name)
+        models.setdefault(name.removesuffix(f"-x{model.scale}"), {})[model.scale] = model
+    report = paper_report(
+        options.folder,
+        models,
+        progress=lambda scales: tqdm(scales, unit=" scales", leave=False, disable=None),
+    )
+    columns = list(report)
+    for measure, digits in (("psnr", 2), ("ssim", 4)):
+        print(f"mean {measure.upper()}{' in dB' if measure == 'psnr' else ''}")
+        print(f"{'':24}" + "".join(f"{column:>10}" for column in columns))
+        for method in dict.fromkeys(method for column in columns for method in report[column]):
+            values = [report[column].get(method, {}).get(measure) for column in columns]
+            if any(value is not None for value in values):
+                cells = (f"{'-':>10}" if v is None else f"{v:10.{digits}f}" for v in values)
+                print(f"{method:24}" + "".join(cells))
+        print()
+    _write_report(options, report)
+
+
+def _write_report(options: argparse.Namespace, report: dict) -> None:
+    import json
+
+    from .output import writing
+
     if options.json is not None:
         with writing(options.json, force=options.force) as part:
             # Equal pictures have an infinite PSNR, for which JSON has no word.
@@ -174,19 +216,19 @@ def train(options: argparse.Namespace) -> None:
     """Train a network on a folder of photographs, or on drawn pictures."""
     from dataclasses import replace
 
-    from .data import draw_pictures, hold_out, read_folder
+    from .data import draw_pictures, hold_out
     from .model import Model
     from .network import SRCNN
     from .output import check_output
-    from .training import RECIPES, last_path, train
+    from .training import RECIPES, epochs_in, last_path, log_path, resumed_epochs, train
 
     _say_when_compiling()
     if (options.folder is None) == (options.drawn is None):
         raise InputError("give either a folder of photographs or --drawn COUNT")
     if Path(options.out).suffix != ".npz":
         raise InputError(f"{options.out}: a model file's name ends in .npz")
-    for path in (options.out, last_path(options.out)):
-        check_output(path, force=options.force)
+    for path in (options.out, last_path(options.out), log_path(options.out)):
+        check_output(path, force=options.force or options.resume)
     recipe = RECIPES[options.recipe]
     changes = {name: getattr(options, name) for name in ("epochs", "rate", "batch")}
     recipe = replace(recipe, **{name: value for name, value in changes.items() if value})
@@ -195,22 +237,49 @@ def train(options: argparse.Namespace) -> None:
         pictures = draw_pictures(options.drawn, seed=options.seed)
         source = f"{options.drawn} drawn pictures"
     else:
-        found, skipped = read_folder(options.folder)
-        pictures = list(found.values())
+        pictures = _photographs(options.folder)
         source = f"{len(pictures)} pictures of {Path(options.folder).resolve().name}"
-        if skipped:
-            names = ", ".join(skipped[:5]) + (", ..." if len(skipped) > 5 else "")
-            print(f"skipped {len(skipped)} files that are no pictures or damaged: {names}")
+    watched = [] if options.watch is None else _photographs(options.watch)
     pictures, held_out = hold_out(pictures, options.scale, recipe.size)
     model = Model(network, options.scale, training={"pictures": source, "command": options.command})
-    history = train(model, pictures, held_out, recipe, seed=options.seed, out=options.out)
-    best = max(psnr for _, psnr in history.psnrs)
-    print(
-        f"held-out pictures: {best:.2f} dB, bicubic {history.bicubic:.2f} dB; "
-        f"best state in {options.out}, last in {last_path(options.out)}"
+    if options.minutes is not None:
+        epochs = (
+            resumed_epochs(options.out)
+            if options.resume
+            else epochs_in(options.minutes, model, pictures, recipe)
+        )
+        recipe = replace(recipe, epochs=epochs)
+        print(f"{options.minutes:g} minutes are about {epochs:.4g} epochs here")
+    history = train(
+        model,
+        pictures,
+        held_out,
+        recipe,
+        seed=options.seed,
+        watched=watched,
+        validations=options.validations,
+        out=options.out,
+        resume=options.resume,
     )
-    if best < history.bicubic:
+    best = max(row["psnr"] for row in history.validations)
+    bicubic = history.bicubic["psnr"]
+    print(
+        f"held-out pictures: {best:.2f} dB, bicubic {bicubic:.2f} dB; best state in "
+        f"{options.out}, last in {last_path(options.out)}, log in {log_path(options.out)}"
+    )
+    if best < bicubic:
         print("that is worse than bicubic interpolation: train longer, or on more pictures")
+
+
+def _photographs(folder: str) -> list:
+    """The pictures of a folder; says how many files are none."""
+    from .data import read_folder
+
+    pictures, skipped = read_folder(folder)
+    if skipped:
+        names = ", ".join(skipped[:5]) + (", ..." if len(skipped) > 5 else "")
+        print(f"skipped {len(skipped)} files that are no pictures or damaged: {names}")
+    return list(pictures.values())
 
 
 def models(options: argparse.Namespace) -> None:
@@ -294,7 +363,12 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command(evaluate, "evaluate", "measure a model by the paper's protocol")
     sub.add_argument("folder", metavar="DIR", type=_name, help="a folder of pictures")
-    _add_scale_and_model(sub)
+    _add_scale_and_model(sub, required=False)
+    sub.add_argument(
+        "--paper",
+        action="store_true",
+        help="all shipped models beside the paper's tables; DIR holds the folders Set5 and Set14",
+    )
     sub.add_argument("--json", metavar="FILE", type=_name, help="also write the figures to a file")
     _add_force(sub)
 
@@ -314,13 +388,30 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--recipe", choices=("fast", "paper"), default="fast", help="how to train (fast)"
     )
-    sub.add_argument(
+    length = sub.add_mutually_exclusive_group()
+    length.add_argument(
         "--epochs", metavar="N", type=_positive(float), help="how often each sub-image is seen (10)"
+    )
+    length.add_argument(
+        "--minutes", metavar="M", type=_positive(float), help="as many epochs as that takes here"
     )
     sub.add_argument("--rate", metavar="R", type=_positive(float), help="learning rate (1.0)")
     sub.add_argument("--batch", metavar="N", type=_positive(int), help="mini-batch (32)")
     sub.add_argument(
         "--seed", metavar="N", type=_not_negative, default=0, help="of all that is random (0)"
+    )
+    sub.add_argument(
+        "--validations",
+        metavar="N",
+        type=_positive(int),
+        default=20,
+        help="how often held-out pictures are measured and the state saved (20)",
+    )
+    sub.add_argument(
+        "--watch", metavar="DIR", type=_name, help="measure these as well, for the log only"
+    )
+    sub.add_argument(
+        "--resume", action="store_true", help="go on from where the same command was interrupted"
     )
     _add_force(sub)
 
@@ -345,8 +436,8 @@ def _add_force(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace files that are there already")
 
 
-def _add_scale_and_model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--scale", type=int, choices=SCALES, required=True, help="enlargement")
+def _add_scale_and_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    parser.add_argument("--scale", type=int, choices=SCALES, required=required, help="enlargement")
     parser.add_argument(
         "--model",
         metavar="NAME-OR-PATH",

@@ -193,26 +193,34 @@ class SubImages:
 
     Attributes
     ----------
-    given : list of (C, H, W) float32 arrays
-        Pictures shrunk and enlarged again.
-    targets : list of (C, H, W) float32 arrays
+    given : (C, M) float32 array
+        The pixels of all pictures, one picture after the other, shrunk and enlarged again.
+    targets : (C, M) float32 array
         The same pictures before that.
-    places : (M, 3) int array
-        Of each sub-image its picture, first row and first column.
+    corners : (S,) int array
+        Where in M each sub-image's first pixel is.
+    widths : (S,) int array
+        How wide its picture is: its rows are so far apart in M.
     size : int
         Side of a sub-image in pixels.
     margin : (top, bottom, left, right)
         Pixels of a sub-image the network gives no answer to, see `Sequential.margin`.
     """
 
-    given: list[np.ndarray]
-    targets: list[np.ndarray]
-    places: np.ndarray
+    given: np.ndarray
+    targets: np.ndarray
+    corners: np.ndarray
+    widths: np.ndarray
     size: int
     margin: Pads
 
+    def __post_init__(self) -> None:
+        rows, columns = np.indices((self.size, self.size))
+        self._rows = np.array([turn(rows, how) for how in range(8)])  # (8, size, size)
+        self._columns = np.array([turn(columns, how) for how in range(8)])
+
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.corners)
 
     def batch(
         self, indices: np.ndarray, turns: np.ndarray | None = None
@@ -231,15 +239,13 @@ class SubImages:
         x : (N, C, size, size) float32 array
         target : (N, C, size - top - bottom, size - left - right) float32 array
         """
+        turns = np.zeros(len(indices), int) if turns is None else turns
+        corners, widths = (a[indices, None, None] for a in (self.corners, self.widths))
+        # Where the pixel is that lies, turned, in row i and column j.
+        places = corners + self._rows[turns] * widths + self._columns[turns]  # (N, size, size)
         top, bottom, left, right = self.margin
-        C, size = len(self.given[0]), self.size
-        x = np.empty((len(indices), C, size, size), np.float32)
-        target = np.empty_like(x)
-        for n, (p, i, j) in enumerate(self.places[indices]):
-            how = 0 if turns is None else turns[n]
-            x[n] = turn(self.given[p][:, i : i + size, j : j + size], how)
-            target[n] = turn(self.targets[p][:, i : i + size, j : j + size], how)
-        return x, target[:, :, top : size - bottom, left : size - right]
+        inside = places[:, top : self.size - bottom, left : self.size - right]
+        return np.moveaxis(self.given[:, places], 0, 1), np.moveaxis(self.targets[:, inside], 0, 1)
 
 
 def cut_sub_images(
@@ -278,22 +284,25 @@ def cut_sub_images(
             f"sub-images of {size} x {size} are too small: the network's filters take "
             f"{max(margin[0] + margin[1], margin[2] + margin[3])} pixels and leave none"
         )
-    given, targets, places = [], [], []
+    given, targets, corners, widths, pixels = [], [], [], [], 0
     for picture in pictures:
         if not is_large_enough(picture, scale, size):
             continue
         target, small = shrink(picture, scale)
         H, W = target.shape[:2]
-        rows, columns = range(0, H - size + 1, stride), range(0, W - size + 1, stride)
-        places += [(len(given), i, j) for i in rows for j in columns]
+        rows, columns = np.arange(0, H - size + 1, stride), np.arange(0, W - size + 1, stride)
+        corners.append((pixels + rows[:, None] * W + columns).ravel())
+        widths.append(np.full(len(rows) * len(columns), W))
         given.append(_channels_first(enlarge(small, scale, enlargement)))
         targets.append(_channels_first(target))
-    if not places:
+        pixels += H * W
+    if not given:
         raise InputError(
             f"none of {len(pictures)} pictures is as large as one sub-image of {size} x {size}; "
             "give larger pictures or smaller sub-images"
         )
-    return SubImages(given, targets, np.array(places), size, margin)
+    given, targets = np.concatenate(given, axis=1), np.concatenate(targets, axis=1)
+    return SubImages(given, targets, np.concatenate(corners), np.concatenate(widths), size, margin)
 
 
 def turn(x: np.ndarray, how: int) -> np.ndarray:
@@ -314,4 +323,6 @@ def turn(x: np.ndarray, how: int) -> np.ndarray:
 
 
 def _channels_first(picture: np.ndarray) -> np.ndarray:
-    return np.moveaxis(np.atleast_3d(picture), 2, 0).astype(np.float32, order="C")
+    """(H, W) or (H, W, C) as (C, H * W), float32."""
+    pixels = picture.reshape(picture.shape[0] * picture.shape[1], -1)
+    return pixels.T.astype(np.float32, order="C")

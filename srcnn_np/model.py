@@ -105,7 +105,13 @@ class Model:
             )
 
 
-def save_model(path: str | Path, model: Model, *, force: bool = False) -> None:
+def save_model(
+    path: str | Path,
+    model: Model,
+    *,
+    force: bool = False,
+    more: dict[str, np.ndarray] | None = None,
+) -> None:
     """Write a model file.
 
     Parameters
@@ -115,6 +121,8 @@ def save_model(path: str | Path, model: Model, *, force: bool = False) -> None:
     model : Model
     force : bool
         Replace a file that is there already.
+    more : dict of str to array, optional
+        Put into the file as well; `load_model` takes no notice of it.
 
     Raises
     ------
@@ -128,7 +136,8 @@ def save_model(path: str | Path, model: Model, *, force: bool = False) -> None:
         if not np.isfinite(p).all():
             raise InputError(f"{path} is not written: {name} holds values that are not finite")
     with writing(path, force=force) as part:
-        np.savez_compressed(part, card=np.array(json.dumps(model.card())), **model.network.params)
+        card = np.array(json.dumps(model.card()))
+        np.savez_compressed(part, card=card, **model.network.params, **(more or {}))
 
 
 def load_model(name_or_path: str | Path) -> Model:

@@ -39,6 +39,12 @@ class SGD:
     layer_rates : dict of str to float
         Factor on the rate by layer name.
 
+    Attributes
+    ----------
+    memory : dict of str to array
+        The velocities, "v.conv1.w" and so on: give them to another SGD, and it goes on as
+        this one would.
+
     References
     ----------
     Sutskever et al. 2013, "On the importance of initialization and momentum".
@@ -60,7 +66,7 @@ class SGD:
         self.momentum = momentum
         self.nesterov = nesterov
         self.layer_rates = layer_rates or {}
-        self._v: Arrays = {}
+        self.memory: Arrays = {}
 
     def step(self, params: Arrays, grads: Arrays, factor: float = 1.0) -> None:
         """Change params in place; `factor` on the rate comes from a schedule."""
@@ -68,7 +74,7 @@ class SGD:
             rate = p.dtype.type(self.rate * factor * _layer_rate(self.layer_rates, name, params))
             momentum = p.dtype.type(self.momentum)
             push = rate * grads[name]
-            v = self._v.setdefault(name, np.zeros_like(p))
+            v = self.memory.setdefault(f"v.{name}", np.zeros_like(p))
             v *= momentum
             v -= push
             p += momentum * v - push if self.nesterov else v
@@ -94,6 +100,12 @@ class Adam:
     layer_rates : dict of str to float
         Factor on the rate by layer name.
 
+    Attributes
+    ----------
+    memory : dict of str to array
+        "t", "m.conv1.w", "s.conv1.w" and so on: give them to another Adam, and it goes on as
+        this one would.
+
     References
     ----------
     Kingma and Ba 2015, arXiv:1412.6980.
@@ -113,24 +125,23 @@ class Adam:
         self.betas = betas
         self.epsilon = epsilon
         self.layer_rates = layer_rates or {}
-        self._t = 0
-        self._m: Arrays = {}
-        self._s: Arrays = {}
+        self.memory: Arrays = {}
 
     def step(self, params: Arrays, grads: Arrays, factor: float = 1.0) -> None:
         """Change params in place; `factor` on the rate comes from a schedule."""
-        self._t += 1
+        t = self.memory.setdefault("t", np.zeros((), np.int64))
+        t += 1
         beta1, beta2 = self.betas
         for name, p in params.items():
             g = grads[name]
             rate = self.rate * factor * _layer_rate(self.layer_rates, name, params)
-            m = self._m.setdefault(name, np.zeros_like(p))
-            s = self._s.setdefault(name, np.zeros_like(p))
+            m = self.memory.setdefault(f"m.{name}", np.zeros_like(p))
+            s = self.memory.setdefault(f"s.{name}", np.zeros_like(p))
             m += p.dtype.type(1 - beta1) * (g - m)
             s += p.dtype.type(1 - beta2) * (g * g - s)
             # Both divisors in two numbers: the square root's goes into rate and ε.
-            root = math.sqrt(1 - beta2**self._t)
-            size = p.dtype.type(rate * root / (1 - beta1**self._t))
+            root = math.sqrt(1 - beta2 ** int(t))
+            size = p.dtype.type(rate * root / (1 - beta1 ** int(t)))
             p -= size * m / (np.sqrt(s) + p.dtype.type(self.epsilon * root))
 
 

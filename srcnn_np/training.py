@@ -1,23 +1,33 @@
 """The training loop, and the recipes it follows."""
 
+import csv
+import hashlib
+import io
+import json
 import math
+import signal
 import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from .data import SubImages, cut_sub_images, shrink
+from .data import cut_sub_images, shrink
 from .errors import InputError
 from .evaluation import as_measured
 from .imaging import enlarge, psnr
 from .loss import MeanOver
-from .model import Model, save_model
+from .model import Model, load_model, save_model
 from .network import INITS
 from .optim import SGD, Adam, clip_gradients, constant, cosine
+from .output import writing
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,9 @@ class Recipe:
         Limit on the gradient's norm.
     schedule : "constant" or "cosine"
         How the rate goes on: stays, or falls to 0.
+    average : float
+        In [0, 1). The result is not the last parameters but their running mean
+        a <- average · a + (1 - average) · p; 0 is the last ones.
     batch : int
         Sub-images in a mini-batch.
     init : str or None
@@ -62,6 +75,7 @@ class Recipe:
     last_layer: float = 0.1
     clip_norm: float | None = None
     schedule: str = "constant"
+    average: float = 0.0
     batch: int = 128
     init: str | None = "he"
     mean_over: MeanOver = "values"
@@ -81,6 +95,8 @@ class Recipe:
         for name in ("epochs", "rate", "last_layer"):
             if not 0 < getattr(self, name) < 1e9:
                 raise InputError(f"{name} is {getattr(self, name)}; give a number from 0 to 1e9")
+        if not 0 <= self.average < 1:
+            raise InputError(f"average is {self.average}; give a number from 0 to below 1")
 
 
 _CHOICES = {
@@ -116,20 +132,24 @@ class History:
 
     Attributes
     ----------
-    losses : list of (sub-images seen, loss)
-        The mean over the mini-batches since the entry before.
-    psnrs : list of (sub-images seen, dB)
-        Mean PSNR of the held-out pictures.
-    bicubic : float
-        PSNR of plain bicubic interpolation on the same, in dB.
+    rows : list of dict
+        One each 200th part of the training and each validation: "sub_images" seen so far,
+        "seconds", "rate", the mean "loss" since the row before; and at validations "psnr", the
+        held-out pictures' mean in dB, and "watched", the watched pictures', None if none are.
+    bicubic : dict of str to float
+        The same measures of plain bicubic interpolation.
     best : dict of str to array
-        The parameters at the highest PSNR.
+        The parameters at the highest PSNR on the held-out pictures.
     """
 
-    bicubic: float
-    losses: list[tuple[int, float]] = field(default_factory=list)
-    psnrs: list[tuple[int, float]] = field(default_factory=list)
+    bicubic: dict[str, float | None]
+    rows: list[dict] = field(default_factory=list)
     best: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def validations(self) -> list[dict]:
+        """The rows with a PSNR."""
+        return [row for row in self.rows if row["psnr"] is not None]
 
 
 def train(
@@ -140,12 +160,15 @@ def train(
     *,
     seed: int = 0,
     validations: int = 10,
+    watched: Sequence[np.ndarray] = (),
     out: str | Path | None = None,
+    resume: bool = False,
     show: bool = True,
 ) -> History:
     """Train a model's network on pictures, in place.
 
-    Same seed, machine and number of threads give the same parameters to the bit.
+    Same seed and machine give the same parameters to the bit, for any number of threads, and
+    with or without a break.
 
     Parameters
     ----------
@@ -159,9 +182,14 @@ def train(
         turned.
     validations : int
         How often, evenly spaced, the held-out pictures are measured.
+    watched : list of arrays
+        Measured at the same times, but nothing depends on them.
     out : str or Path, optional
-        A model file that gets the state of the highest PSNR so far; one beside it,
-        named by `last_path`, gets the last. Files of these names are replaced.
+        A model file that gets the state of the highest PSNR so far. Beside it are kept the
+        last state (`last_path`), from which a training can go on, and the history as a table
+        (`log_path`). Files of these names are replaced.
+    resume : bool
+        Go on from the last state beside `out`; all else must be as it was.
     show : bool
         Show a progress bar.
 
@@ -173,109 +201,305 @@ def train(
     ------
     InputError
         If the pictures give fewer sub-images than a mini-batch, there is none to measure
-        on, the model has no scale, or the loss is no longer a finite number.
+        on, the model has no scale, the loss is no longer a finite number, or there is
+        nothing to resume.
+    KeyboardInterrupt
+        After Ctrl-C; the last state is saved.
     """
     if not held_out:
         raise InputError("there is no held-out picture to measure progress on")
     if model.scale is None:
         raise InputError("the model has no scale to be trained for")
-    network = model.network
-    if recipe.init is not None:
-        network.initialise(recipe.init, seed)
-    sub_images = cut_sub_images(
-        pictures,
-        model.scale,
-        size=recipe.size,
-        stride=recipe.stride,
-        margin=network.margin,
-        enlargement=model.enlargement,
-    )
-    optimiser = _optimiser(recipe, network.params)
-    schedule = {"constant": constant, "cosine": cosine}[recipe.schedule]
-    if len(sub_images) < recipe.batch:
-        raise InputError(
-            f"the pictures give {len(sub_images)} sub-images, fewer than a mini-batch of "
-            f"{recipe.batch}; give more or larger pictures, or a smaller batch"
-        )
-    updates = max(1, round(recipe.epochs * len(sub_images) / recipe.batch))
-    measured_at = {round(updates * (k + 1) / validations) for k in range(validations)}
-    targets, smalls = zip(*(shrink(picture, model.scale) for picture in held_out), strict=True)
-    given = [enlarge(small, model.scale, model.enlargement) for small in smalls]
-    plain = [enlarge(small, model.scale) for small in smalls]
-    history = History(bicubic=_mean_psnr(plain, targets, model.scale))
-    recent: list[float] = []
-    start = time.monotonic()
-    batches = _batches(sub_images, recipe, np.random.default_rng(seed))
+    if resume and out is None:
+        raise InputError("there is nothing to resume without `out`")
+    training = _Training(model, pictures, held_out, recipe, seed, watched)
+    if resume:
+        training.load(out)
+    updates, history = training.updates, training.history
+    measured = {round(updates * (k + 1) / validations) for k in range(validations)}
+    noted = {round(updates * (k + 1) / 200) for k in range(200)} | measured
+    saved = time.monotonic()
     # None: a bar where standard error is a terminal; elsewhere a line for each validation.
-    bar = tqdm(total=updates, unit=" updates", disable=None if show else True, dynamic_ncols=True)
-    with bar, np.errstate(all="ignore"):  # a loss that overflows is reported below
-        for update in range(1, updates + 1):
-            x, target = next(batches)
-            loss, grads = network.loss_and_gradients(x, target, recipe.mean_over)
-            if not math.isfinite(loss):
-                raise _diverged(update - 1)
-            if recipe.clip_norm is not None:
-                clip_gradients(grads, recipe.clip_norm)
-            factor = schedule((update - 1) / updates)
-            optimiser.step(network.params, grads, factor)
-            recent.append(loss)
+    bar = tqdm(
+        total=updates,
+        initial=training.done,
+        unit=" updates",
+        disable=None if show else True,
+        dynamic_ncols=True,
+    )
+    with bar, _interrupts(catch=out is not None) as interrupted, np.errstate(all="ignore"):
+        while training.done < updates:
+            training.update()
             bar.update()
-            if update in measured_at:
-                seen = update * recipe.batch
-                results = [network.predict(x) for x in given]
-                if not all(np.isfinite(result).all() for result in results):
-                    raise _diverged(update)
-                history.psnrs.append((seen, _mean_psnr(results, targets, model.scale)))
-                if show and bar.disable:
-                    print(
-                        f"{update}/{updates} updates, loss {loss:.2e}, PSNR "
-                        f"{history.psnrs[-1][1]:.2f} dB, {time.monotonic() - start:.0f} s",
-                        file=sys.stderr,
-                    )
-                model.training.update(
-                    recipe=asdict(recipe),
-                    seed=seed,
-                    sub_images_seen=seen,
-                    seconds=round(time.monotonic() - start),
-                    held_out={"bicubic": history.bicubic, "psnr": history.psnrs[-1][1]},
-                )
-                if history.psnrs[-1][1] == max(value for _, value in history.psnrs):
-                    history.best = {name: p.copy() for name, p in network.params.items()}
-                    if out is not None:
+            if training.done in noted:
+                best = training.note(measure=training.done in measured)
+                bar.set_postfix_str(_shown(history), refresh=False)
+                if out is not None and best:
+                    with training.averaged():
                         save_model(out, model, force=True)
-                if out is not None:
-                    save_model(last_path(out), model, force=True)
-            if update % max(1, updates // 200) == 0 or update == updates:
-                history.losses.append((update * recipe.batch, float(np.mean(recent))))
-                recent.clear()
-                shown = {
-                    "loss": f"{history.losses[-1][1]:.2e}",
-                    "rate": f"{recipe.rate * factor:.1e}",
-                }
-                if history.psnrs:
-                    shown["PSNR"] = f"{history.psnrs[-1][1]:.2f} dB"
-                bar.set_postfix(shown, refresh=False)
+                if show and bar.disable and training.done in measured:
+                    print(f"{training.done}/{updates} updates, {_shown(history)}", file=sys.stderr)
+            if out is None:
+                continue
+            if training.done in measured or time.monotonic() > saved + 60 or interrupted():
+                training.save(out)
+                saved = time.monotonic()
+            if interrupted() and training.done < updates:
+                raise KeyboardInterrupt(
+                    f"interrupted after {training.done} of {updates} updates; the state is kept "
+                    f"in {last_path(out)}, and the same command with --resume goes on from it"
+                )
+    training.finish()
     return history
 
 
-def _diverged(updates: int) -> InputError:
-    return InputError(
-        f"the loss is no longer a finite number after {updates} updates; "
-        "choose a lower rate or clip the gradients"
-    )
+def epochs_in(minutes: float, model: Model, pictures: list[np.ndarray], recipe: Recipe) -> float:
+    """How many epochs a training of so many minutes has on this machine, by a trial of seconds.
+
+    Parameters are as of `train`, which raises the same errors; `model` stays as it is.
+    """
+    trial = _Training(deepcopy(model), pictures, [], recipe, 0, [])
+    trial.update()  # may compile
+    before, start = trial.done, time.monotonic()
+    while time.monotonic() < start + _TRIAL and trial.done < trial.updates:
+        trial.update()
+    rate = (trial.done - before) / (time.monotonic() - start)
+    updates = max(1, round(60 * minutes * rate))
+    return updates * recipe.batch / len(trial.sub_images)
 
 
-def _batches(
-    sub_images: SubImages, recipe: Recipe, rng: np.random.Generator
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Mini-batches without end; every sub-image once before any a second time."""
-    queue = np.empty(0, int)
-    while True:
-        while len(queue) < recipe.batch:
-            queue = np.concatenate([queue, rng.permutation(len(sub_images))])
-        indices, queue = queue[: recipe.batch], queue[recipe.batch :]
-        turns = rng.integers(0, 8, recipe.batch) if recipe.turns else None
-        yield sub_images.batch(indices, turns)
+_TRIAL = 3  # seconds
+
+
+def last_path(out: str | Path) -> Path:
+    """Where `train` leaves the last state, beside the best in `out`."""
+    return Path(out).with_name(f"{Path(out).stem}-last.npz")
+
+
+def log_path(out: str | Path) -> Path:
+    """Where `train` leaves the history as a table: comma-separated, a line each row."""
+    return Path(out).with_name(f"{Path(out).stem}-log.csv")
+
+
+class _Training:
+    """A training under way: all that the next update depends on."""
+
+    def __init__(
+        self,
+        model: Model,
+        pictures: list[np.ndarray],
+        held_out: list[np.ndarray],
+        recipe: Recipe,
+        seed: int,
+        watched: Sequence[np.ndarray],
+    ) -> None:
+        network = model.network
+        if recipe.init is not None:
+            network.initialise(recipe.init, seed)
+        self.model, self.recipe, self.seed = model, recipe, seed
+        self.sub_images = cut_sub_images(
+            pictures,
+            model.scale,
+            size=recipe.size,
+            stride=recipe.stride,
+            margin=network.margin,
+            enlargement=model.enlargement,
+        )
+        if len(self.sub_images) < recipe.batch:
+            raise InputError(
+                f"the pictures give {len(self.sub_images)} sub-images, fewer than a mini-batch of "
+                f"{recipe.batch}; give more or larger pictures, or a smaller batch"
+            )
+        self.updates = max(1, round(recipe.epochs * len(self.sub_images) / recipe.batch))
+        self.done = 0
+        self.started = time.monotonic()
+        self.optimiser = _optimiser(recipe, network.params)
+        self.schedule = {"constant": constant, "cosine": cosine}[recipe.schedule]
+        self.average = {name: p.copy() for name, p in network.params.items()}
+        self.losses: list[float] = []  # since the history's last row
+        self.held_out, self.watched = _Measure(held_out, model), _Measure(watched, model)
+        self.history = History({"psnr": self.held_out.bicubic(), "watched": self.watched.bicubic()})
+        digest = hashlib.sha256()
+        for picture in (*pictures, *held_out, *watched):
+            digest.update(f"{picture.shape}".encode() + picture.tobytes())
+        self.pictures = digest.hexdigest()
+
+    def update(self) -> None:
+        """Learn from one mini-batch."""
+        recipe, network = self.recipe, self.model.network
+        x, target = self.sub_images.batch(*self._next_indices_and_turns())
+        loss, grads = network.loss_and_gradients(x, target, recipe.mean_over)
+        if not math.isfinite(loss):
+            raise self._diverged()
+        if recipe.clip_norm is not None:
+            clip_gradients(grads, recipe.clip_norm)
+        self.optimiser.step(network.params, grads, self.schedule(self.done / self.updates))
+        for name, p in network.params.items():
+            self.average[name] *= p.dtype.type(recipe.average)
+            self.average[name] += p.dtype.type(1 - recipe.average) * p
+        self.done += 1
+        self.losses.append(loss)
+
+    def note(self, *, measure: bool) -> bool:
+        """Add a row to the history, with PSNRs if asked for; whether it is the best so far."""
+        model, history = self.model, self.history
+        best = False
+        row = {
+            "sub_images": self.done * self.recipe.batch,
+            "seconds": round(time.monotonic() - self.started, 1),
+            "rate": self.recipe.rate * self.schedule((self.done - 1) / self.updates),
+            "loss": float(np.mean(self.losses)),
+            "psnr": None,
+            "watched": None,
+        }
+        self.losses.clear()
+        if measure:
+            with self.averaged():
+                row["psnr"], row["watched"] = self.held_out.psnr(), self.watched.psnr()
+                if not math.isfinite(row["psnr"]):
+                    raise self._diverged()
+                best = row["psnr"] > max([-math.inf, *(r["psnr"] for r in history.validations)])
+                if best:
+                    history.best = {n: p.copy() for n, p in model.network.params.items()}
+        history.rows.append(row)
+        model.training.update(
+            recipe=asdict(self.recipe),
+            seed=self.seed,
+            sub_images_seen=row["sub_images"],
+            seconds=round(row["seconds"]),
+        )
+        if measure:
+            model.training["held_out"] = {"bicubic": history.bicubic["psnr"], "psnr": row["psnr"]}
+        return best
+
+    def save(self, out: str | Path) -> None:
+        """Write the last state and the log."""
+        state = {
+            "done": self.done,
+            "seconds": time.monotonic() - self.started,
+            "pictures": self.pictures,
+            "rows": self.history.rows,
+        }
+        more = {"state": np.array(json.dumps(state)), "losses": np.array(self.losses)}
+        more |= {f"memory.{name}": a for name, a in self.optimiser.memory.items()}
+        more |= {f"params.{name}": p for name, p in self.model.network.params.items()}
+        with self.averaged():
+            save_model(last_path(out), self.model, force=True, more=more)
+        with writing(log_path(out), force=True) as part:
+            text = io.StringIO()
+            table = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+            table.writeheader()
+            table.writerows(self.history.rows)
+            part.write_text(text.getvalue())
+
+    def load(self, out: str | Path) -> None:
+        """Go on from what `save` wrote."""
+        path, last, arrays = _read_last(out)
+        state = json.loads(str(arrays["state"]))
+        now = {"seed": self.seed, **asdict(self.recipe), "pictures": self.pictures}
+        was = {"seed": last.training.get("seed"), **last.training.get("recipe", {})}
+        was["pictures"] = state["pictures"]
+        now |= {"scale": self.model.scale, "structure": self.model.network.structure}
+        was |= {"scale": last.scale, "structure": last.network.structure}
+        for name, value in now.items():
+            if was.get(name) != value:
+                what = f"was {was.get(name)}, not {value}"
+                what = "were others" if name == "pictures" else what
+                raise InputError(f"{path} cannot be resumed: its {name} {what}")
+        self.done = state["done"]
+        self.started = time.monotonic() - state["seconds"]
+        self.history.rows = state["rows"]
+        self.losses = arrays["losses"].tolist()
+        network = self.model.network
+        self.average = last.network.params
+        network.params = {name: arrays[f"params.{name}"] for name in network.params}
+        for name in arrays:
+            kind, _, rest = name.partition(".")
+            if kind == "memory":
+                self.optimiser.memory[rest] = arrays[name]
+        self.model.training.update(last.training)
+        if self.history.validations:
+            self.history.best = load_model(out).network.params
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Where the network has the running means of its parameters."""
+        network = self.model.network
+        params = network.params
+        network.params = self.average
+        yield
+        network.params = params
+
+    def finish(self) -> None:
+        """Leave the running means in the network."""
+        self.model.network.params = self.average
+
+    def _next_indices_and_turns(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """Of the next mini-batch; every sub-image comes once before any a second time."""
+        count, batch = len(self.sub_images), self.recipe.batch
+        epochs, places = np.divmod(np.arange(self.done * batch, (self.done + 1) * batch), count)
+        indices, turns = np.empty(batch, int), np.empty(batch, int)
+        for epoch in np.unique(epochs):
+            order, how = _shuffled(count, self.seed, int(epoch))
+            here = epochs == epoch
+            indices[here], turns[here] = order[places[here]], how[places[here]]
+        return indices, turns if self.recipe.turns else None
+
+    def _diverged(self) -> InputError:
+        return InputError(
+            f"the loss is no longer a finite number after {self.done} updates; "
+            "choose a lower rate or clip the gradients"
+        )
+
+
+def resumed_epochs(out: str | Path) -> float:
+    """How many epochs the training has whose last state is beside `out`."""
+    return _read_last(out)[1].training["recipe"]["epochs"]
+
+
+def _read_last(out: str | Path) -> tuple[Path, Model, dict[str, np.ndarray]]:
+    path = last_path(out)
+    if not path.is_file():
+        raise InputError(f"there is nothing to resume: {path} does not exist")
+    last = load_model(path)
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    if "state" not in arrays:
+        raise InputError(f"{path} is a model, but not the last state of a training")
+    return path, last, arrays
+
+
+_COLUMNS = ("sub_images", "seconds", "rate", "loss", "psnr", "watched")
+
+
+class _Measure:
+    """Pictures whose mean PSNR is measured again and again."""
+
+    def __init__(self, pictures: Sequence[np.ndarray], model: Model) -> None:
+        self.model = model
+        self.pairs = [shrink(picture, model.scale) for picture in pictures]
+        self.given = [enlarge(small, model.scale, model.enlargement) for _, small in self.pairs]
+
+    def bicubic(self) -> float | None:
+        return self._mean([enlarge(small, self.model.scale) for _, small in self.pairs])
+
+    def psnr(self) -> float | None:
+        return self._mean([self.model.network.predict(x) for x in self.given])
+
+    def _mean(self, results: Sequence[np.ndarray]) -> float | None:
+        scale = self.model.scale
+        values = [
+            psnr(as_measured(result, scale), as_measured(target, scale))
+            for result, (target, _) in zip(results, self.pairs, strict=True)
+        ]
+        return float(np.mean(values)) if values else None
+
+
+@lru_cache(maxsize=2)
+def _shuffled(count: int, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+    """An epoch's order of the sub-images, and how each is turned."""
+    rng = np.random.default_rng([seed, epoch])
+    return rng.permutation(count), rng.integers(0, 8, count)
 
 
 def _optimiser(recipe: Recipe, params: dict[str, np.ndarray]) -> SGD | Adam:
@@ -286,11 +510,28 @@ def _optimiser(recipe: Recipe, params: dict[str, np.ndarray]) -> SGD | Adam:
     return SGD(recipe.rate, recipe.momentum, nesterov=recipe.nesterov, layer_rates=layer_rates)
 
 
-def _mean_psnr(results: Sequence[np.ndarray], targets: Sequence[np.ndarray], scale: int) -> float:
-    pairs = zip(results, targets, strict=True)
-    return float(np.mean([psnr(as_measured(a, scale), as_measured(b, scale)) for a, b in pairs]))
+def _shown(history: History) -> str:
+    """The last row, and the last PSNR."""
+    row = history.rows[-1]
+    measured = [f"PSNR {history.validations[-1]['psnr']:.2f} dB"] if history.validations else []
+    return ", ".join([f"loss {row['loss']:.2e}", f"rate {row['rate']:.1e}", *measured])
 
 
-def last_path(out: str | Path) -> Path:
-    """Where `train` leaves the last state, beside the best in `out`."""
-    return Path(out).with_name(f"{Path(out).stem}-last.npz")
+@contextmanager
+def _interrupts(*, catch: bool) -> Iterator[Callable[[], bool]]:
+    """Give a function that tells whether Ctrl-C was pressed; twice interrupts at once."""
+    pressed = []
+
+    def press(*_: object) -> None:
+        if pressed:
+            raise KeyboardInterrupt
+        pressed.append(True)
+
+    if not catch or threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, before)

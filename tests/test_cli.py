@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +13,11 @@ import pytest
 from conftest import SHARED, needs_shared
 from PIL import Image
 
-from srcnn_np import SRCNN, Model, load_model, save_model
+from srcnn_np import SRCNN, Model, load_model, paper, save_model, training
 from srcnn_np.cli import main
 from srcnn_np.data import draw_pictures
 from srcnn_np.imaging import read_picture
+from srcnn_np.model import shipped_models
 
 RNG = np.random.default_rng(0)
 COMPILING = "srcnn-np: compiling for this processor, which is done once and kept ...\n"
@@ -355,6 +357,45 @@ def test_evaluate_refuses(capsys, model, tmp_path):
     assert "is not a folder" in refused(capsys, "evaluate", "absent", "--scale", 2)
 
 
+@needs_shared
+def test_evaluate_beside_the_paper(capsys, monkeypatch, tmp_path):
+    names = ["9-1-5-drawn-x3", "9-1-5-drawn-x4"]
+    found = {name: path for name, path in shipped_models().items() if name in names}
+    monkeypatch.setattr("srcnn_np.model.shipped_models", lambda: found)
+    code, out, _ = run(capsys, "evaluate", SHARED / "data", "--paper", "--json", "report.json")
+    assert code == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert list(report) == ["Set5 x3", "Set5 x4", "Set14 x3", "Set14 x4"]
+    for column, rows in report.items():
+        for measure, tolerance in (("psnr", 0.006), ("ssim", 6e-5)):
+            here, paper = rows["bicubic, here"][measure], rows["bicubic"][measure]
+            assert here == pytest.approx(paper, abs=tolerance), column
+        assert rows["9-1-5-drawn"]["psnr"] > rows["bicubic"]["psnr"] + 0.9
+    lines = out.splitlines()
+    assert "mean PSNR in dB" in lines
+    assert "A+                           32.59     30.28     29.13     27.32" in lines
+
+
+def test_evaluate_beside_the_paper_refuses(capsys, tmp_path):
+    assert "leave out" in refused(capsys, "evaluate", "sets", "--paper", "--scale", 2)
+    assert "Set5 is not a folder" in refused(capsys, "evaluate", "sets", "--paper")
+    assert "give --scale 2, 3 or 4, or --paper" in refused(capsys, "evaluate", "sets")
+
+
+@needs_shared
+def test_the_papers_figures_are_the_papers():
+    tables = json.loads((SHARED / "reference/paper_tables.json").read_text())
+    for test_set in paper.SETS:
+        for scale in (2, 3, 4):
+            rows = list(paper.figures(test_set, scale).values())
+            for measure in ("psnr", "ssim"):
+                expected = tables[test_set][measure.upper()][str(scale)]
+                assert [row[measure] for row in rows[:7]] == expected
+    assert paper.figures("Set5", 3)["SRCNN 9-1-5, 91 images"]["psnr"] == 32.39
+    by_filters = tables["Set5_x3_9-1-5_by_filters_PSNR"]
+    assert {f"n1={a},n2={b}": psnr for (a, b), psnr in paper.BY_FILTERS.items()} == by_filters
+
+
 # --- train ---------------------------------------------------------------------------------
 
 QUICK = ["--scale", 2, "--arch", "3-1-3", "--filters", "4-2", "--epochs", 1, "--batch", 8]
@@ -401,6 +442,41 @@ def test_seed_and_recipe_change_what_is_learnt(capsys):
     assert np.abs(weights("--recipe", "paper")).max() < 0.01  # still near N(0, 0.001²)
     assert not np.array_equal(weights("--rate", 0.1), first)
     assert not np.array_equal(weights("--batch", 5), first)
+
+
+def test_train_says_how_to_go_on_after_an_interrupt(capsys, monkeypatch):
+    update = training._Training.update
+
+    def interrupted(self):
+        update(self)
+        if self.done == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    command = ["train", "--drawn", 2, *QUICK, "--out", "m.npz", "--validations", 2]
+    assert "nothing to resume: m-last.npz does not exist" in refused(capsys, *command, "--resume")
+    with monkeypatch.context() as patch:
+        patch.setattr(training._Training, "update", interrupted)
+        sentence = refused(capsys, *command, code=130)
+    assert "interrupted after 2 of" in sentence
+    assert "with --resume goes on" in sentence
+    assert "exists already" in refused(capsys, *command)
+    assert run(capsys, *command, "--resume")[0] == 0
+    assert "--resume" not in load_model("m.npz").training["command"]
+
+
+def test_train_for_some_minutes_and_watch_a_folder(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("srcnn_np.training._TRIAL", 0.05)
+    (tmp_path / "set").mkdir()
+    save("set/a.png", draw_pictures(1, size=64, seed=9)[0])
+    quick = [*QUICK[:6], *QUICK[8:]]
+    words = ["train", "--drawn", 2, *quick, "--out", "m.npz", "--minutes", 0.002, "--watch", "set"]
+    code, out, _ = run(capsys, *words)
+    assert code == 0
+    assert "0.002 minutes are about" in out
+    header, *rows = (tmp_path / "m-log.csv").read_text().splitlines()
+    assert header == "sub_images,seconds,rate,loss,psnr,watched"
+    assert all(rows[-1].split(","))
+    assert "not allowed with" in refused(capsys, *words, "--epochs", 2, code=2)
 
 
 def test_train_refuses(capsys, tmp_path):

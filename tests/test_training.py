@@ -1,18 +1,34 @@
 """The loop learns, is repeatable, and leaves the files it says."""
 
+import csv
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from srcnn_np import RECIPES, SRCNN, InputError, Model, Recipe, draw_pictures, load_model, train
+from srcnn_np import (
+    RECIPES,
+    SRCNN,
+    InputError,
+    Model,
+    Recipe,
+    draw_pictures,
+    load_model,
+    save_model,
+    train,
+    training,
+)
 from srcnn_np.conv.threads import THREADS
 from srcnn_np.data import cut_sub_images, shrink
 from srcnn_np.evaluation import measure
 from srcnn_np.imaging import enlarge
 from srcnn_np.loss import mse_backward, mse_forward
 from srcnn_np.optim import SGD, Adam, clip_gradients
-from srcnn_np.training import _batches, last_path
+from srcnn_np.training import last_path, log_path
 
 PICTURES = draw_pictures(4, size=96, seed=0)
 QUICK = replace(RECIPES["fast"], epochs=2, batch=16)
@@ -25,12 +41,16 @@ def run(recipe=QUICK, seed=0, **options):
     return model, history
 
 
+def column(history, name):
+    return [row[name] for row in history.rows if row[name] is not None]
+
+
 @pytest.mark.parametrize("optimiser, rate", [("sgd", 1.0), ("adam", 1e-3)])
 def test_it_learns(optimiser, rate):
     _, history = run(replace(QUICK, optimiser=optimiser, rate=rate, epochs=20))
-    losses = [loss for _, loss in history.losses]
+    losses, psnrs = column(history, "loss"), column(history, "psnr")
     assert losses[-1] < 0.4 * losses[0]
-    assert history.psnrs[-1][1] > history.psnrs[0][1] + 1
+    assert psnrs[-1] > psnrs[0] + 1
 
 
 def test_same_seed_same_parameters_to_the_bit():
@@ -58,29 +78,155 @@ def test_best_and_last_state_are_saved(tmp_path):
         np.testing.assert_array_equal(best.network.params[name], history.best[name])
     assert best.scale == 2
     assert best.training["recipe"]["batch"] == 16
-    assert best.training["held_out"]["psnr"] == max(psnr for _, psnr in history.psnrs)
-    assert last.training["held_out"]["psnr"] == history.psnrs[-1][1]
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["model-last.npz", "model.npz"]
+    assert best.training["held_out"]["psnr"] == max(column(history, "psnr"))
+    assert last.training["held_out"]["psnr"] == column(history, "psnr")[-1]
+    names = ["model-last.npz", "model-log.csv", "model.npz"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == names
+
+
+def test_the_log_is_the_history(tmp_path):
+    _, history = run(out=tmp_path / "model.npz", watched=PICTURES[1:2])
+    with open(log_path(tmp_path / "model.npz"), newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows == [
+        {name: "" if value is None else str(value) for name, value in row.items()}
+        for row in history.rows
+    ]
+    assert len(column(history, "watched")) == len(column(history, "psnr")) == 3
+    assert column(history, "watched") != column(history, "psnr")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{}, {"average": 0.9}, {"optimiser": "adam", "rate": 1e-3}, {"epochs": 4, "turns": False}],
+)
+@pytest.mark.parametrize("after", [1, 5, 8])
+def test_an_interrupted_run_goes_on_to_the_same_parameters(tmp_path, monkeypatch, change, after):
+    recipe = replace(QUICK, **change)
+    whole, history = run(recipe, out=tmp_path / "whole.npz")
+    update, out = training._Training.update, tmp_path / "model.npz"
+
+    def interrupted(self):
+        update(self)
+        if self.done == after:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training._Training, "update", interrupted)
+        with pytest.raises(KeyboardInterrupt, match=f"after {after} of .* --resume goes on"):
+            run(recipe, out=out)
+    model, resumed = run(recipe, out=out, resume=True)
+    for name, p in whole.network.params.items():
+        np.testing.assert_array_equal(model.network.params[name], p)
+        np.testing.assert_array_equal(resumed.best[name], history.best[name])
+    for name in ("sub_images", "rate", "loss", "psnr"):
+        assert column(resumed, name) == column(history, name)
+    for name in ("model.npz", "model-last.npz"):
+        one = load_model(tmp_path / name).network.params
+        other = load_model(tmp_path / name.replace("model", "whole")).network.params
+        for key, p in one.items():
+            np.testing.assert_array_equal(p, other[key])
+
+
+def test_a_killed_run_goes_on_to_the_same_parameters(tmp_path):
+    def command(name, *options):
+        words = "train --drawn 3 --scale 3 --arch 5-1-3 --filters 4-4 --epochs 6 --validations 6"
+        return [
+            sys.executable,
+            "-m",
+            "srcnn_np",
+            *words.split(),
+            "--out",
+            tmp_path / name,
+            *options,
+        ]
+
+    subprocess.run(command("whole.npz"), check=True, capture_output=True)
+    killed = subprocess.Popen(command("model.npz"), stderr=subprocess.DEVNULL)
+    while not last_path(tmp_path / "model.npz").exists() and killed.poll() is None:
+        time.sleep(0.01)
+    killed.kill()
+    assert killed.wait() == -signal.SIGKILL
+    subprocess.run(command("model.npz", "--resume"), check=True, capture_output=True)
+    expected = load_model(tmp_path / "whole-last.npz").network.params
+    for name, p in load_model(tmp_path / "model-last.npz").network.params.items():
+        np.testing.assert_array_equal(p, expected[name])
+
+
+def test_only_the_same_training_can_be_resumed(tmp_path):
+    out = tmp_path / "model.npz"
+    with pytest.raises(InputError, match=r"nothing to resume: .* does not exist"):
+        run(out=out, resume=True)
+    with pytest.raises(InputError, match="nothing to resume without"):
+        run(resume=True)
+    run(out=out)
+    with pytest.raises(InputError, match="its seed was 0, not 1"):
+        run(out=out, resume=True, seed=1)
+    with pytest.raises(InputError, match=r"its rate was 1\.0, not 0\.5"):
+        run(replace(QUICK, rate=0.5), out=out, resume=True)
+    with pytest.raises(InputError, match="its pictures were others"):
+        run(out=out, resume=True, watched=PICTURES[:1])
+    model = Model(SRCNN("3-1-1", filters=(8, 4)), 2)
+    with pytest.raises(InputError, match="its structure was 5-1-3, not 3-1-1"):
+        train(model, PICTURES[1:], PICTURES[:1], QUICK, out=out, resume=True, show=False)
+    save_model(last_path(out), model, force=True)
+    with pytest.raises(InputError, match="not the last state of a training"):
+        run(out=out, resume=True)
+
+
+def test_the_result_is_the_running_mean_if_that_is_asked_for(monkeypatch):
+    states, update = [], training._Training.update
+
+    def record(self):
+        if not states:
+            states.append({n: p.copy() for n, p in self.model.network.params.items()})
+        update(self)
+        states.append({n: p.copy() for n, p in self.model.network.params.items()})
+
+    monkeypatch.setattr(training._Training, "update", record)
+    model, _ = run(replace(QUICK, average=0.75))
+    mean = states[0]
+    for state in states[1:]:
+        mean = {name: 0.75 * a + 0.25 * state[name] for name, a in mean.items()}
+    for name, p in model.network.params.items():
+        np.testing.assert_allclose(p, mean[name], rtol=1e-5, atol=1e-7)
+
+
+def test_epochs_in_some_minutes(monkeypatch):
+    monkeypatch.setattr(training, "_TRIAL", 0.2)
+    model = Model(SRCNN("5-1-3", filters=(8, 4), seed=5), 2)
+    before = {name: p.copy() for name, p in model.network.params.items()}
+    recipe = replace(QUICK, epochs=1000)
+    one, ten = (training.epochs_in(m, model, PICTURES, recipe) for m in (1, 10))
+    assert 2 < ten / one < 50
+    for name, p in before.items():
+        np.testing.assert_array_equal(model.network.params[name], p)
 
 
 def test_the_best_state_is_kept_when_a_later_one_is_worse(monkeypatch):
     psnrs = iter([20.0, 30.0, 10.0, 5.0])  # bicubic, then three validations
-    monkeypatch.setattr("srcnn_np.training._mean_psnr", lambda *_: next(psnrs))
+    monkeypatch.setattr(
+        "srcnn_np.training._Measure._mean", lambda self, results: next(psnrs) if results else None
+    )
     model, history = run()
-    assert [psnr for _, psnr in history.psnrs] == [30.0, 10.0, 5.0]
+    assert column(history, "psnr") == [30.0, 10.0, 5.0]
     assert not np.array_equal(history.best["conv1.w"], model.network.params["conv1.w"])
 
 
 def test_every_sub_image_is_seen_once_an_epoch():
-    sub_images = cut_sub_images(PICTURES[:1], 2)
-    seen = []
-    sub_images.batch = lambda indices, turns: (seen.extend(indices), None)
-    batches = _batches(sub_images, replace(QUICK, batch=5), np.random.default_rng(0))
-    for _ in range(3 * len(sub_images) // 5):
-        next(batches)
+    recipe = replace(QUICK, batch=5)
+    model = Model(SRCNN("5-1-3", filters=(8, 4)), 2)
+    under_way = training._Training(model, PICTURES, PICTURES[:1], recipe, 0, [])
+    seen, turns = [], []
+    count = len(under_way.sub_images)
+    for under_way.done in range(3 * count // 5):
+        some, how = under_way._next_indices_and_turns()
+        seen.extend(some)
+        turns.extend(how)
     for epoch in range(2):
-        part = seen[epoch * len(sub_images) : (epoch + 1) * len(sub_images)]
-        assert sorted(part) == list(range(len(sub_images)))
+        assert sorted(seen[epoch * count : (epoch + 1) * count]) == list(range(count))
+    assert seen[:count] != seen[count : 2 * count]
+    assert set(turns) == set(range(8))
 
 
 def test_the_papers_recipe_is_the_papers():
@@ -92,7 +238,8 @@ def test_the_papers_recipe_is_the_papers():
     assert (recipe.init, recipe.schedule, recipe.turns) == ("gaussian", "constant", False)
     assert recipe.mean_over == "pictures"
     _, history = run(replace(recipe, epochs=2, batch=16))
-    assert history.losses[-1][1] < history.losses[0][1]
+    losses = column(history, "loss")
+    assert losses[-1] < losses[0]
 
 
 def test_the_default_recipe_is_sgd_with_momentum():
@@ -139,12 +286,11 @@ def test_two_updates_by_hand(change):
         optimiser = Adam(recipe.rate, layer_rates=rates)
     else:
         optimiser = SGD(recipe.rate, recipe.momentum, nesterov=recipe.nesterov, layer_rates=rates)
-    rng = np.random.default_rng(3)
-    order, losses = rng.permutation(len(sub_images)), []
+    rng, losses = np.random.default_rng([3, 0]), []
+    order, turns = rng.permutation(len(sub_images)), rng.integers(0, 8, len(sub_images))
     for update in range(2):
-        indices = order[update * recipe.batch : (update + 1) * recipe.batch]
-        turns = rng.integers(0, 8, recipe.batch) if recipe.turns else None
-        x, target = sub_images.batch(indices, turns)
+        some = np.s_[update * recipe.batch : (update + 1) * recipe.batch]
+        x, target = sub_images.batch(order[some], turns[some] if recipe.turns else None)
         y = net.forward(x)
         losses.append(mse_forward(y, target, recipe.mean_over))
         net.backward(mse_backward(y, target, recipe.mean_over))
@@ -154,13 +300,13 @@ def test_two_updates_by_hand(change):
         optimiser.step(net.params, net.grads, factor)
     for name, p in net.params.items():
         np.testing.assert_allclose(model.network.params[name], p, rtol=1e-4, atol=1e-6)
-    assert [loss for _, loss in history.losses] == pytest.approx(losses, rel=1e-4)
+    assert column(history, "loss") == pytest.approx(losses, rel=1e-4)
     # What is measured on the held-out picture, by hand.
     target, small = shrink(PICTURES[0], 2)
     given = enlarge(small, 2, "nearest")
     expected = measure(model.network.predict(given), target, 2)["psnr"]
-    assert history.psnrs[-1][1] == pytest.approx(expected)
-    assert history.bicubic == pytest.approx(measure(enlarge(small, 2), target, 2)["psnr"])
+    assert history.validations[-1]["psnr"] == pytest.approx(expected)
+    assert history.bicubic["psnr"] == pytest.approx(measure(enlarge(small, 2), target, 2)["psnr"])
 
 
 @pytest.mark.parametrize(
@@ -174,6 +320,7 @@ def test_two_updates_by_hand(change):
         {"epochs": -1},
         {"epochs": 1e308},
         {"rate": float("nan")},
+        {"average": 1.0},
     ],
 )
 def test_a_recipe_that_makes_no_sense_is_refused(change):
