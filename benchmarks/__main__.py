@@ -1,4 +1,4 @@
-"""Compare the speed of convolutions: `python -m benchmarks kernels|network|scaling|all`.
+"""Compare the speed of convolutions: one layer at a time, whole networks, sizes and threads.
 
 Prints for each task a table of all contestants: median time, GFLOP/s by the count of the
 direct sum (an algorithm that needs fewer operations may exceed the machine's rate), percent
@@ -32,7 +32,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__.partition("\n")[0]
     )
-    parser.add_argument("what", choices=(*RACES, "enlarging", "all"))
+    parser.add_argument(
+        "what",
+        choices=(*RACES, "enlarging", "all"),
+        help="kernels: one layer at a time; network: whole pictures and training steps; scaling: "
+        "sizes and threads; enlarging: memory and time of `upscale` (minutes each)",
+    )
     parser.add_argument("--rounds", type=int, default=5, help="how often each is timed (5)")
     parser.add_argument("--only", metavar="WORD", default="", help="races with this in their title")
     parser.add_argument("--json", metavar="FILE", help="also write all figures to a file")
@@ -44,6 +49,12 @@ def main() -> None:
     for path in (options.json, options.plot):
         if path is not None:
             check_output(path, force=options.force)
+    if options.plot is not None and not options.plot.endswith(".png"):
+        raise InputError(f"{options.plot}: a plot's name ends in .png")
+    if options.plot is not None and options.what == "enlarging":
+        raise InputError("enlarging draws no plot; leave out --plot")
+    if options.plot is not None and options.plot == options.json:
+        raise InputError(f"{options.plot} cannot be both the plot and the figures")
     if options.plot is not None and find_spec("matplotlib") is None:
         raise InputError('--plot needs matplotlib: pip install -e ".[bench]"')
     parts = [*RACES, "enlarging"] if options.what == "all" else [options.what]
@@ -60,6 +71,7 @@ def main() -> None:
         flush=True,
     )
     for title, entries in some:
+        print(f"\n{title}", flush=True)
         try:
             results = race(entries, options.rounds)
         except DisagreementError as error:
@@ -68,7 +80,7 @@ def main() -> None:
         _print_table(report["tables"][-1])
         _write(report, options.json)
     if enlarge:
-        report["enlarging"] = _enlarging(min(options.rounds, 3))
+        report["enlarging"] = _enlarging(options.rounds)
         _write(report, options.json)
     if options.plot is not None and report["tables"]:
         from .plot import draw
@@ -122,7 +134,6 @@ def _rows(entries: list[Entry], results: list[Result], rates: dict[str, float]) 
 
 
 def _print_table(table: dict) -> None:
-    print(f"\n{table['title']}")
     print(f"{'':36}{'ms':>9}{'GFLOP/s':>9}{'% FMA':>7}{'% SGEMM':>9}{'MB':>7}{'times':>8}")
     there = [row for row in table["rows"] if "seconds" in row]
     for row in sorted(there, key=lambda row: row["times"]):
@@ -140,7 +151,7 @@ def _print_table(table: dict) -> None:
             if "without" in row and row["failed"] == failed
         ]
         if names:
-            print(word, ", ".join(names))
+            print(word, "; ".join(names))
     sys.stdout.flush()
 
 

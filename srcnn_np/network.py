@@ -247,7 +247,7 @@ class Sequential:
         -----
         A network that `srcnn_np.fused` covers, such as ``SRCNN("9-1-5")``, runs there; any
         other runs layer by layer, see `predict_by_layers`. The results are the same but
-        for rounding.
+        for rounding, and but for a NaN or infinity, which may reach some pixels further.
         """
         self._check_picture(picture)
         if fused.covers(self):
@@ -282,11 +282,13 @@ class Sequential:
     def _check_picture(self, picture: np.ndarray) -> None:
         C = self.channels[0]
         channels = {2: 1, 3: picture.shape[-1]}.get(picture.ndim)
-        if channels != C or picture.size == 0:
+        if channels != C:
             shape = "(H, W)" if C == 1 else f"(H, W, {C})"
             raise ValueError(
                 f"the picture has shape {picture.shape}, but the network takes {shape}"
             )
+        if picture.size == 0:
+            raise ValueError(f"the picture is empty: its shape is {picture.shape}")
         if not np.issubdtype(picture.dtype, np.floating):
             raise TypeError(
                 f"the picture is {picture.dtype}; give floating point, usually in [0, 1]"

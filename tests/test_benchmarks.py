@@ -100,6 +100,9 @@ def test_ratios_are_those_of_the_same_round():
         (["network", "--only", "9-9-9"], "no race has '9-9-9' in its title"),
         (["kernels", "--rounds", "0"], "--rounds is 0; give at least 1"),
         (["scaling", "--json", "nowhere/a.json"], "there is no folder nowhere"),
+        (["scaling", "--plot", "a.xyz"], "a plot's name ends in .png"),
+        (["enlarging", "--plot", "a.png"], "draws no plot"),
+        (["scaling", "--plot", "a.png", "--json", "a.png"], "cannot be both"),
     ],
 )
 def test_bad_input_gets_a_sentence(words, message, monkeypatch):

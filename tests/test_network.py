@@ -130,7 +130,7 @@ def test_predict_refuses_what_is_no_picture_for_it():
         SRCNN().predict(np.zeros((5, 5, 3)))
     with pytest.raises(ValueError, match=r"the network takes \(H, W, 3\)"):
         SRCNN(channels=3).predict(np.zeros((5, 5)))
-    with pytest.raises(ValueError, match="has shape"):
+    with pytest.raises(ValueError, match="the picture is empty"):
         SRCNN().predict(np.zeros((0, 5)))
     with pytest.raises(ValueError, match="stride"):
         Sequential([Conv2D(1, 1, 3, stride=2)]).predict(np.zeros((5, 5)))

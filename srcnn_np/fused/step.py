@@ -120,7 +120,7 @@ def train_step(
     dw2 = filter_gradient(dw2, w2.shape) if by_winograd else unpacked(dw2, w2.shape)
     dw3 = dw3.reshape(1, *w3.shape[2:], channels2)[..., : len(w2)].transpose(0, 3, 1, 2)
     return (
-        losses.sum() / count,
+        float(losses.sum()) / count,
         [dw1, dw2, np.ascontiguousarray(dw3)],
         [db1[: len(w1)], db2[: len(w2)], db3],
     )
