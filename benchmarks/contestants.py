@@ -15,7 +15,8 @@ from .tasks import Inference, Layer, Task, TrainingStep
 Run = Callable[[], object]
 
 # Each library counts its threads by a variable of its own.
-COUNTS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_COUNTS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+ALL_THREADS, ONE_THREAD = dict.fromkeys(_COUNTS, str(THREADS)), dict.fromkeys(_COUNTS, "1")
 RATE, MOMENTUM = 1e-3, 0.9  # of a training step's SGD
 
 
@@ -331,8 +332,6 @@ CONTESTANTS = {
     "PyTorch tuned, compiled": Contestant(pytorch(channels_last=True, compiled=True), _KEEP),
     "ONNX Runtime": Contestant(onnxruntime, {}),
     "OpenVINO": Contestant(openvino, {}),
-    "srcnn_np, 1 thread": Contestant(ours, dict.fromkeys(COUNTS, "1")),
-    "PyTorch tuned, 1 thread": Contestant(
-        pytorch(channels_last=True), {**_KEEP, **dict.fromkeys(COUNTS, "1")}
-    ),
+    "srcnn_np, 1 thread": Contestant(ours, ONE_THREAD),
+    "PyTorch tuned, 1 thread": Contestant(pytorch(channels_last=True), {**_KEEP, **ONE_THREAD}),
 }

@@ -16,17 +16,13 @@ TO_4K, TO_100_MP = (720, 1280), (2722, 4083)
 _WITHIN = """
 import sys
 import numpy as np
-from benchmarks.worker import memory
-from pathlib import Path
+from benchmarks.worker import with_memory
 from srcnn_np import load_model, upscale
 from srcnn_np.imaging import Picture
 model = load_model(sys.argv[1])
 noise = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), np.uint8)
 upscale(Picture(noise[:64, :64]), 3, model)
-before = memory("VmRSS")
-Path("/proc/self/clear_refs").write_text("5")
-upscale(Picture(noise), 3, model)
-print(memory("VmHWM") - before)
+print(with_memory(lambda: upscale(Picture(noise), 3, model))[1])
 """
 
 

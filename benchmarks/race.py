@@ -19,7 +19,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from .contestants import CONTESTANTS, COUNTS, THREADS
+from .contestants import ALL_THREADS, CONTESTANTS
 from .tasks import Task
 
 # Threads of other processes that spin while waiting for work have stopped after this long.
@@ -70,7 +70,7 @@ class Worker:
 
     def __init__(self, contestant: str) -> None:
         special = CONTESTANTS[contestant].environment
-        environment = {**os.environ, **dict.fromkeys(COUNTS, str(THREADS)), **special}
+        environment = {**os.environ, **ALL_THREADS, **special}
         if "SRCNN_NP_WINOGRAD" in special:  # compiled otherwise, and so kept apart
             environment["NUMBA_CACHE_DIR"] = _cache_folder(special["SRCNN_NP_WINOGRAD"]).name
         self.process = subprocess.Popen(

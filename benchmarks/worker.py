@@ -58,12 +58,23 @@ def build(contestant, task: Task):
     gc.collect()
     with suppress(AttributeError, OSError, TypeError):  # no glibc
         ctypes.CDLL(None).malloc_trim(0)
+
+    def build_and_run():
+        run = contestant.build(task)
+        return run, run()
+
+    (run, result), used = with_memory(build_and_run)
+    return run, (result, used, threads())
+
+
+def with_memory(run):
+    """What a function gives, and bytes by which the process grew at its largest."""
     before = memory("VmRSS")
-    if before is not None:
-        Path("/proc/self/clear_refs").write_text("5")  # the largest size is counted anew
-    run = contestant.build(task)
+    if before is None:
+        return run(), None
+    Path("/proc/self/clear_refs").write_text("5")  # the largest size is counted anew
     result = run()
-    return run, (result, None if before is None else memory("VmHWM") - before, threads())
+    return result, memory("VmHWM") - before
 
 
 def threads() -> int | None:

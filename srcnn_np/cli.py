@@ -8,7 +8,7 @@ import gc
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -132,8 +132,6 @@ def _upscale_one(source: Path, target: Path, model, options: argparse.Namespace)
 
 def evaluate(options: argparse.Namespace) -> None:
     """Print the paper's measures for every picture of a folder, and write them as JSON."""
-    from tqdm import tqdm
-
     from .evaluation import evaluate
     from .model import default_name, load_model
     from .output import check_output
@@ -148,13 +146,7 @@ def evaluate(options: argparse.Namespace) -> None:
         raise InputError("give --scale 2, 3 or 4, or --paper")
     name = default_name(options.scale) if options.model is None else options.model
     model = load_model(name)
-    report = evaluate(
-        options.folder,
-        options.scale,
-        model,
-        # disable=None shows no bar where standard error is no terminal
-        progress=lambda paths: tqdm(paths, unit=" pictures", leave=False, disable=None),
-    )
+    report = evaluate(options.folder, options.scale, model, progress=_bar(" pictures"))
     report = {"scale": report["scale"], "model": name, **report}
     rows = [*report["images"], {"name": "mean", **report["mean"]}]
     width = max(len(row["name"]) for row in rows)
@@ -171,8 +163,6 @@ def evaluate(options: argparse.Namespace) -> None:
 
 def _evaluate_beside_the_paper(options: argparse.Namespace) -> None:
     """The tables of the paper, with rows of ours."""
-    from tqdm import tqdm
-
     from .evaluation import paper_report
     from .model import load_model, shipped_models
 
@@ -182,11 +172,7 @@ def _evaluate_beside_the_paper(options: argparse.Namespace) -> None:
     for name in shipped_models():
         model = load_model(name)
         models.setdefault(name.removesuffix(f"-x{model.scale}"), {})[model.scale] = model
-    report = paper_report(
-        options.folder,
-        models,
-        progress=lambda scales: tqdm(scales, unit=" scales", leave=False, disable=None),
-    )
+    report = paper_report(options.folder, models, progress=_bar(" scales"))
     columns = list(report)
     for measure, digits in (("psnr", 2), ("ssim", 4)):
         print(f"mean {measure.upper()}{' in dB' if measure == 'psnr' else ''}")
@@ -198,6 +184,13 @@ def _evaluate_beside_the_paper(options: argparse.Namespace) -> None:
                 print(f"{method:24}" + "".join(cells))
         print()
     _write_report(options, report)
+
+
+def _bar(unit: str) -> Callable[[Iterable], Iterable]:
+    """A progress bar to wrap things in; none where standard error is no terminal."""
+    from tqdm import tqdm
+
+    return lambda things: tqdm(things, unit=unit, leave=False, disable=None)
 
 
 def _write_report(options: argparse.Namespace, report: dict) -> None:
