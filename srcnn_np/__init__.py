@@ -18,6 +18,7 @@ _HOME = {
     "mse_backward": "loss",
     "SGD": "optim",
     "Adam": "optim",
+    "Muon": "optim",
     "Model": "model",
     "load_model": "model",
     "save_model": "model",

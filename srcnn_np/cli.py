@@ -280,20 +280,22 @@ def models(options: argparse.Namespace) -> None:
     import json
 
     from .model import default_name, load_model, shipped_models
+    from .paper import SETS
 
     if options.name is not None:
         print(json.dumps(load_model(options.name).card(), indent=1))
         return
     defaults = {default_name(scale) for scale in SCALES}
-    print(f"{'':24}scale  structure  parameters  trained on")
+    print(f"{'':14}scale  structure  parameters   Set5  Set14  trained on (PSNR in dB)")
     for name in shipped_models():
         model = load_model(name)
         count = sum(p.size for p in model.network.params.values())
+        psnrs = "".join(f"{model.figures[test_set]['psnr']:7.2f}" for test_set in SETS)
         print(
-            f"{name + (' *' if name in defaults else ''):24}x{model.scale:<5} "
-            f"{model.network.structure:10} {count:10,}  {model.training.get('pictures', '')}"
+            f"{name + (' *' if name in defaults else ''):14}x{model.scale:<5} "
+            f"{model.network.structure:10} {count:10,}{psnrs}  {model.training['pictures']}"
         )
-    print("* used where no --model is given")
+    print("* used where no --model is given; `srcnn-np models NAME` says how it was trained")
 
 
 def gradcheck(options: argparse.Namespace) -> int:
@@ -379,17 +381,19 @@ def _parser() -> argparse.ArgumentParser:
         "--out", metavar="MODEL.npz", type=_name, required=True, help="model file to write"
     )
     sub.add_argument(
-        "--recipe", choices=("fast", "paper"), default="fast", help="how to train (fast)"
+        "--recipe", choices=("fast", "sgd", "adam", "paper"), default="fast", help="how (fast)"
     )
     length = sub.add_mutually_exclusive_group()
     length.add_argument(
-        "--epochs", metavar="N", type=_positive(float), help="how often each sub-image is seen (10)"
+        "--epochs", metavar="N", type=_positive(float), help="how often each sub-image is seen (20)"
     )
     length.add_argument(
         "--minutes", metavar="M", type=_positive(float), help="as many epochs as that takes here"
     )
-    sub.add_argument("--rate", metavar="R", type=_positive(float), help="learning rate (1.0)")
-    sub.add_argument("--batch", metavar="N", type=_positive(int), help="mini-batch (32)")
+    sub.add_argument(
+        "--rate", metavar="R", type=_positive(float), help="learning rate (the recipe's)"
+    )
+    sub.add_argument("--batch", metavar="N", type=_positive(int), help="mini-batch (the recipe's)")
     sub.add_argument(
         "--seed", metavar="N", type=_not_negative, default=0, help="of all that is random (0)"
     )

@@ -41,6 +41,8 @@ class Model:
         How a small picture is enlarged before the network sees it.
     training : dict
         How it was trained, for people to read.
+    figures : dict
+        What the paper's protocol measured, ``{"Set5": {"psnr", "ssim"}, ...}``, PSNR in dB.
     """
 
     network: Sequential
@@ -48,6 +50,7 @@ class Model:
     colour: Literal["luma", "ycbcr"] = "luma"
     enlargement: Enlargement = "bicubic"
     training: dict = field(default_factory=dict)
+    figures: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         channels = {"luma": 1, "ycbcr": 3}.get(self.colour)
@@ -80,6 +83,7 @@ class Model:
                 for layer in network.layers.values()
             ],
             "training": self.training,
+            "figures": self.figures,
         }
 
     def predict(self, enlarged: np.ndarray) -> np.ndarray:
@@ -186,7 +190,7 @@ def shipped_models() -> dict[str, Path]:
 
 def default_name(scale: int) -> str:
     """Name of the shipped model that is used where none is chosen."""
-    return f"9-1-5-drawn-x{scale}"
+    return f"9-5-5-x{scale}"
 
 
 def default_model(scale: int) -> Model:
@@ -220,7 +224,14 @@ def _read_npz(path: Path) -> Model:
             predict_border=card["predict_border"],
         )
         network.params = {name: arrays[name] for name in network.params}
-        return Model(network, card["scale"], card["colour"], card["enlargement"], card["training"])
+        return Model(
+            network,
+            card["scale"],
+            card["colour"],
+            card["enlargement"],
+            card["training"],
+            card.get("figures", {}),
+        )
     except InputError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -43,7 +43,7 @@ class Sequential:
         each layer replicates the border of what it is given, as the SRCNN authors'
         code does; or the picture's border is replicated once, by the reach of all
         layers together, as theanonSR does.
-    init : "he", "glorot" or "gaussian"
+    init : "he", "contrast", "glorot" or "gaussian"
         See `initialise`.
     seed : int
         Of the initial weights.
@@ -171,6 +171,10 @@ class Sequential:
             - "he": N(0, 2 / fan_in), which keeps the size of the signal through layers
               with ReLU (He et al. 2015, arXiv:1502.01852). fan_in = C·kh·kw is how
               many terms one output sums.
+            - "contrast": as "he", then each filter of the first layer less its own mean.
+              All pixels of a patch are nearly alike, which "he" does not reckon with: the
+              first features would all say how bright the patch is. So they begin with 0
+              for anything flat, and what they say is what differs.
             - "glorot": uniform on ±sqrt(6 / (fan_in + fan_out)), fan_out = K·kh·kw, a
               compromise between signal and gradient (Glorot and Bengio 2010).
             - "gaussian": N(0, 0.001²), as the SRCNN paper.
@@ -179,11 +183,14 @@ class Sequential:
         if init not in INITS:
             raise InputError(f"unknown init {init!r}: choose one of {', '.join(INITS)}")
         rng = np.random.default_rng(seed)
-        for layer in self.layers.values():
-            if "w" in layer.params:
-                w = layer.params["w"]
-                layer.params["w"] = INITS[init](rng, w.shape).astype(w.dtype)
-                layer.params["b"] = np.zeros_like(layer.params["b"])
+        convs = [layer for layer in self.layers.values() if "w" in layer.params]
+        for layer in convs:
+            w = layer.params["w"]
+            layer.params["w"] = INITS[init](rng, w.shape).astype(w.dtype)
+            layer.params["b"] = np.zeros_like(layer.params["b"])
+        if init == "contrast":
+            w = convs[0].params["w"]
+            w -= w.mean(axis=(1, 2, 3), keepdims=True)
 
     def astype(self, dtype: DTypeLike) -> "Sequential":
         """Convert all parameters (float32 at first) to another dtype; returns self."""
@@ -389,4 +396,4 @@ def _gaussian(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return rng.normal(0, 0.001, shape)
 
 
-INITS = {"he": _he, "glorot": _glorot, "gaussian": _gaussian}
+INITS = {"he": _he, "contrast": _he, "glorot": _glorot, "gaussian": _gaussian}

@@ -1,4 +1,4 @@
-"""How gradients change parameters: SGD with momentum, Adam, schedules, clipping.
+"""How gradients change parameters: SGD with momentum, Muon, Adam, schedules, clipping.
 
 An optimiser takes parameters and gradients as dictionaries of arrays by name, and
 changes the parameters in place. A layer's own learning rate is the optimiser's
@@ -58,10 +58,7 @@ class SGD:
         nesterov: bool = False,
         layer_rates: dict[str, float] | None = None,
     ) -> None:
-        if not rate > 0 or not 0 <= momentum < 1:
-            raise ValueError(
-                f"rate is {rate}, momentum {momentum}: give rate > 0, momentum in [0, 1)"
-            )
+        _check_rate_and_momentum(rate, momentum)
         self.rate = rate
         self.momentum = momentum
         self.nesterov = nesterov
@@ -145,6 +142,112 @@ class Adam:
             p -= size * m / (np.sqrt(s) + p.dtype.type(self.epsilon * root))
 
 
+class Muon:
+    """SGD with momentum whose steps are orthogonal: as long in every direction.
+
+    Of each parameter p with gradient g it remembers a velocity v, at first 0::
+
+        v <- momentum · v + g
+        p <- p - rate · orthogonal(g + momentum · v)
+
+    Why: a matrix of filters learns at very different speeds in different directions. All
+    pixels of a patch are nearly alike, so that the gradient of the first layer nearly is a
+    matrix of rank one, "brighter or darker everywhere", and the details, which are what
+    super-resolution is about, hardly move. A rate for each value (Adam) does not help, as
+    the directions lie across the values. Here each direction gets the same step.
+
+    Weights and biases count as matrices by `as_matrix`; of a single column v the orthogonal
+    step is v / |v|. Steps are as long as the rate says, however large the gradient, so that
+    there is nothing to clip.
+
+    Parameters
+    ----------
+    rate : float
+        Learning rate, positive: how far each direction is moved.
+    momentum : float in [0, 1)
+    layer_rates : dict of str to float
+        Factor on the rate by layer name.
+
+    Attributes
+    ----------
+    memory : dict of str to array
+        The velocities, "v.conv1.w" and so on: give them to another Muon, and it goes on as
+        this one would.
+
+    References
+    ----------
+    Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks",
+    https://kellerjordan.github.io/posts/muon. There the orthogonal matrix comes from an
+    iteration, and last layers and biases are left to Adam.
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        momentum: float = 0.9,
+        *,
+        layer_rates: dict[str, float] | None = None,
+    ) -> None:
+        _check_rate_and_momentum(rate, momentum)
+        self.rate = rate
+        self.momentum = momentum
+        self.layer_rates = layer_rates or {}
+        self.memory: Arrays = {}
+
+    def step(self, params: Arrays, grads: Arrays, factor: float = 1.0) -> None:
+        """Change params in place; `factor` on the rate comes from a schedule."""
+        for name, p in params.items():
+            rate = p.dtype.type(self.rate * factor * _layer_rate(self.layer_rates, name, params))
+            momentum = p.dtype.type(self.momentum)
+            v = self.memory.setdefault(f"v.{name}", np.zeros_like(p))
+            v *= momentum
+            v += grads[name]
+            step = orthogonal(as_matrix(grads[name] + momentum * v))
+            p -= rate * step.reshape(p.shape)
+
+
+def as_matrix(p: np.ndarray) -> np.ndarray:
+    """Weights (K, C, kh, kw) as (K, C·kh·kw), or (C, kh·kw) if K is 1; biases (K,) as (K, 1)."""
+    rows = p.shape[1] if p.ndim > 1 and p.shape[0] == 1 else p.shape[0]
+    return p.reshape(rows, -1)
+
+
+def orthogonal(m: np.ndarray, damping: float = 1e-9) -> np.ndarray:
+    """A matrix with all its singular values made one: of M = U S Vᵀ the matrix U Vᵀ.
+
+    With M Mᵀ = U S² Uᵀ that is U S⁻¹ Uᵀ M, for which the eigenvectors U of a small symmetric
+    matrix do. Directions of which M has nothing but rounding are kept small: 1/s is
+    1/sqrt(s² + damping · max(s)²).
+
+    Parameters
+    ----------
+    m : (A, B) array
+    damping : float
+        Above 0 where M may be of lower rank than its shape allows.
+
+    Returns
+    -------
+    o : (A, B) array
+        0 if `m` is; not finite if `m` is not.
+
+    Examples
+    --------
+    >>> orthogonal(np.array([[3.0, 0.0, 0.0], [0.0, 0.0, -0.5]]), damping=0)
+    array([[ 1.,  0.,  0.],
+           [ 0.,  0., -1.]])
+    """
+    if m.shape[0] > m.shape[1]:
+        return orthogonal(m.T, damping).T
+    largest = np.abs(m).max()
+    if largest == 0 or not np.isfinite(largest):
+        return m * largest
+    # Squares double the digits that are needed, and of very small numbers are 0.
+    scaled = m.astype(np.float64) / largest
+    squares, u = np.linalg.eigh(scaled @ scaled.T)  # ascending
+    squares = np.maximum(squares, 0) + damping * squares[-1]
+    return (u / np.sqrt(squares) @ (u.T @ scaled)).astype(m.dtype)
+
+
 def clip_gradients(grads: Arrays, max_norm: float) -> float:
     """Scale all gradients in place so that their common norm is at most `max_norm`.
 
@@ -183,6 +286,11 @@ def cosine(progress: float) -> float:
 def steps(factor: float, at: tuple[float, ...]) -> Schedule:
     """Schedule: multiply the rate by `factor` at each progress listed in `at`."""
     return lambda progress: factor ** sum(progress >= place for place in at)
+
+
+def _check_rate_and_momentum(rate: float, momentum: float) -> None:
+    if not rate > 0 or not 0 <= momentum < 1:
+        raise ValueError(f"rate is {rate}, momentum {momentum}: give rate > 0, momentum in [0, 1)")
 
 
 def _layer_rate(layer_rates: dict[str, float], name: str, params: Arrays) -> float:

@@ -26,7 +26,7 @@ from .imaging import enlarge, psnr
 from .loss import MeanOver
 from .model import Model, load_model, save_model
 from .network import INITS
-from .optim import SGD, Adam, clip_gradients, constant, cosine
+from .optim import SGD, Adam, Muon, clip_gradients, constant, cosine
 from .output import writing
 
 
@@ -38,11 +38,12 @@ class Recipe:
     ----------
     epochs : float
         How often every sub-image is seen.
-    optimiser : "sgd" or "adam"
+    optimiser : "sgd", "adam" or "muon"
+        See `srcnn_np.optim`.
     rate : float
         Learning rate at the start.
     momentum : float
-        Of SGD, in [0, 1).
+        Of SGD and Muon, in [0, 1).
     nesterov : bool
         Of SGD.
     last_layer : float
@@ -100,7 +101,7 @@ class Recipe:
 
 
 _CHOICES = {
-    "optimiser": ("sgd", "adam"),
+    "optimiser": ("sgd", "adam", "muon"),
     "schedule": ("constant", "cosine"),
     "mean_over": ("values", "pictures"),
     "init": (*INITS, None),
@@ -115,13 +116,31 @@ RECIPES = {
         mean_over="pictures",
         turns=False,
     ),
-    "fast": Recipe(
-        epochs=10,
+    # docs/training.md has for each of these numbers a curve.
+    "sgd": Recipe(
+        epochs=20,
         rate=1.0,
         nesterov=True,
         clip_norm=0.05,
         schedule="cosine",
         batch=32,
+    ),
+    "adam": Recipe(
+        epochs=20,
+        optimiser="adam",
+        rate=1e-3,
+        last_layer=0.3,
+        schedule="cosine",
+        batch=64,
+    ),
+    "fast": Recipe(
+        epochs=20,
+        optimiser="muon",
+        rate=0.02,
+        last_layer=0.3,
+        schedule="cosine",
+        batch=64,
+        init="contrast",
     ),
 }
 
@@ -502,11 +521,13 @@ def _shuffled(count: int, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray
     return rng.permutation(count), rng.integers(0, 8, count)
 
 
-def _optimiser(recipe: Recipe, params: dict[str, np.ndarray]) -> SGD | Adam:
+def _optimiser(recipe: Recipe, params: dict[str, np.ndarray]) -> SGD | Adam | Muon:
     last = list(params)[-1].partition(".")[0]
     layer_rates = {last: recipe.last_layer}
     if recipe.optimiser == "adam":
         return Adam(recipe.rate, layer_rates=layer_rates)
+    if recipe.optimiser == "muon":
+        return Muon(recipe.rate, recipe.momentum, layer_rates=layer_rates)
     return SGD(recipe.rate, recipe.momentum, nesterov=recipe.nesterov, layer_rates=layer_rates)
 
 

@@ -359,7 +359,7 @@ def test_evaluate_refuses(capsys, model, tmp_path):
 
 @needs_shared
 def test_evaluate_beside_the_paper(capsys, monkeypatch, tmp_path):
-    names = ["9-1-5-drawn-x3", "9-1-5-drawn-x4"]
+    names = ["9-1-5-x3", "9-1-5-x4"]
     found = {name: path for name, path in shipped_models().items() if name in names}
     monkeypatch.setattr("srcnn_np.model.shipped_models", lambda: found)
     code, out, _ = run(capsys, "evaluate", SHARED / "data", "--paper", "--json", "report.json")
@@ -370,7 +370,7 @@ def test_evaluate_beside_the_paper(capsys, monkeypatch, tmp_path):
         for measure, tolerance in (("psnr", 0.006), ("ssim", 6e-5)):
             here, paper = rows["bicubic, here"][measure], rows["bicubic"][measure]
             assert here == pytest.approx(paper, abs=tolerance), column
-        assert rows["9-1-5-drawn"]["psnr"] > rows["bicubic"]["psnr"] + 0.9
+        assert rows["9-1-5"]["psnr"] > rows["bicubic"]["psnr"] + 1
     lines = out.splitlines()
     assert "mean PSNR in dB" in lines
     assert "A+                           32.59     30.28     29.13     27.32" in lines
@@ -518,9 +518,14 @@ def test_models(capsys):
     code, out, _ = run(capsys, "models")
     assert code == 0
     for scale in (2, 3, 4):
-        assert f"9-1-5-drawn-x{scale} *" in out
-    code, out, _ = run(capsys, "models", "9-1-5-drawn-x3")
-    assert json.loads(out)["scale"] == 3
+        assert f"9-5-5-x{scale} *" in out
+        figures = load_model(f"9-1-5-x{scale}").figures
+        row = next(line for line in out.splitlines() if line.startswith(f"9-1-5-x{scale}"))
+        assert f"{figures['Set5']['psnr']:.2f}  {figures['Set14']['psnr']:.2f}" in row
+    code, out, _ = run(capsys, "models", "9-1-5-x3")
+    card = json.loads(out)
+    assert card["scale"] == 3
+    assert card["figures"] == load_model("9-1-5-x3").figures
     assert "no model 'best'" in refused(capsys, "models", "best")
 
 

@@ -18,6 +18,7 @@ from srcnn_np import (
     Sequential,
     evaluate,
     load_model,
+    paper,
     save_model,
 )
 from srcnn_np.model import default_model, shipped_models
@@ -191,13 +192,46 @@ def test_a_model_for_another_scale_is_refused():
     Model(SRCNN(), None).check_scale(3)
 
 
+@pytest.mark.parametrize("structure", ["9-1-5", "9-5-5"])
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_shipped_models(scale):
-    model = default_model(scale)
-    assert model.scale == scale
-    assert model.network.structure == "9-1-5"
-    assert model.training["command"].startswith("srcnn-np train")
-    assert any(name.endswith(f"x{scale}") for name in shipped_models())
+def test_a_shipped_model_has_its_card(structure, scale):
+    model = load_model(f"{structure}-x{scale}")
+    assert (model.scale, model.network.structure) == (scale, structure)
+    words = model.training["command"].split()
+    assert words[:3] == ["srcnn-np", "train", "T91"]
+    assert words[words.index("--scale") + 1] == str(scale)
+    assert {"pictures", "recipe", "seed", "seconds", "held_out"} <= set(model.training)
+    assert set(model.figures) == set(paper.SETS)
+
+
+def test_the_default_is_the_best_that_is_shipped():
+    models = {name: load_model(name) for name in shipped_models()}
+    for scale in (2, 3, 4):
+        best = default_model(scale).figures
+        for model in models.values():
+            if model.scale == scale:
+                assert best["Set14"]["psnr"] >= model.figures["Set14"]["psnr"]
+
+
+def test_the_shipped_models_are_small():
+    assert sum(path.stat().st_size for path in shipped_models().values()) < 2e6
+
+
+@needs_shared
+@pytest.mark.parametrize("test_set", paper.SETS)
+@pytest.mark.parametrize("name", shipped_models())
+def test_a_card_says_what_is_measured(name, test_set):
+    """And that is at least what the paper has, where it was trained on ImageNet too."""
+    model = load_model(name)
+    mean = evaluate(SHARED / "data" / test_set, model.scale, model)["mean"]["model"]
+    assert model.figures[test_set]["psnr"] == pytest.approx(mean["psnr"], abs=1e-3)
+    assert model.figures[test_set]["ssim"] == pytest.approx(mean["ssim"], abs=1e-5)
+    method = {"9-1-5": "SRCNN 9-1-5, 91 images", "9-5-5": "SRCNN 9-5-5, ImageNet"}
+    figures = paper.figures(test_set, model.scale)[method[model.network.structure]]
+    if figures["psnr"] is not None:
+        assert mean["psnr"] >= figures["psnr"]
+    if figures["ssim"] is not None:
+        assert mean["ssim"] >= figures["ssim"] - 0.001
 
 
 # --- the authors' weights ------------------------------------------------------------------

@@ -195,6 +195,15 @@ def test_initialisations(init, deviation):
     assert not any(p.any() for name, p in same.params.items() if name.endswith(".b"))
 
 
+def test_contrast_features_are_0_where_a_picture_is_flat():
+    he, contrast = SRCNN("9-5-5", init="he", seed=3), SRCNN("9-5-5", init="contrast", seed=3)
+    for name, p in he.params.items():
+        assert np.array_equal(contrast.params[name], p) == (name != "conv1.w")
+    flat = contrast.layers["conv1"].forward(np.full((1, 1, 9, 9), 0.7, np.float32))
+    np.testing.assert_allclose(flat, 0, atol=1e-6)
+    assert contrast.params["conv1.w"].std() == pytest.approx(he.params["conv1.w"].std(), rel=0.02)
+
+
 @pytest.mark.parametrize("structure", ["", "9", "a-b-c", "9-1-0", "9--5", "9-1-5-", "-9-1-5"])
 def test_an_unknown_structure_is_refused(structure):
     with pytest.raises(InputError, match="structure"):

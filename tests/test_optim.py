@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srcnn_np.optim import SGD, Adam, clip_gradients, constant, cosine, steps
+from srcnn_np.optim import SGD, Adam, Muon, clip_gradients, constant, cosine, orthogonal, steps
 
 numbers = st.floats(-3, 3)
 rates = st.floats(1e-3, 0.5)
@@ -57,14 +57,52 @@ def test_adams_first_step_is_the_rate_whatever_the_gradient():
         assert run(Adam(0.1), 0.0, [g]) == pytest.approx(-0.1, rel=1e-3)
 
 
-@pytest.mark.parametrize("optimiser", [SGD, Adam])
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 99), st.sampled_from([1e-25, 1, 1e25]))
+def test_orthogonal_is_what_the_svd_says(A, B, seed, size):
+    m = np.random.default_rng(seed).normal(size=(A, B))
+    u, s, vt = np.linalg.svd(m, full_matrices=False)
+    for dtype, tolerance in ((np.float64, 1e-7), (np.float32, 1e-4)):
+        o = orthogonal((m * size).astype(dtype), damping=0)
+        assert o.dtype == dtype
+        np.testing.assert_allclose(o, u @ vt, atol=tolerance * s[0] / s[-1])
+
+
+def test_orthogonal_leaves_what_is_nearly_nothing_small():
+    m = np.diag([1.0, 1e-3, 1e-8])
+    np.testing.assert_allclose(orthogonal(m, 1e-10), np.diag([1, 1, 1e-3]), rtol=1e-3, atol=1e-12)
+    assert not orthogonal(np.zeros((2, 3))).any()
+    assert not np.isfinite(orthogonal(np.array([[1.0, np.nan], [1, 2]]))).any()
+
+
+@given(st.integers(1, 4), st.integers(0, 99), rates, momenta)
+def test_muon_against_its_sums(n, seed, rate, m):
+    shapes = {"conv1.w": (3, 2, 2, 2), "conv1.b": (3,), "conv2.w": (1, 3, 2, 2)}
+    matrices = {"conv1.w": (3, 8), "conv1.b": (3, 1), "conv2.w": (3, 4)}
+    rng = np.random.default_rng(seed)
+    grads = [{name: rng.normal(size=shape) for name, shape in shapes.items()} for _ in range(n)]
+    params = {name: np.ones(shape) for name, shape in shapes.items()}
+    optimiser = Muon(rate, m, layer_rates={"conv2": 0.5})
+    for g in grads:
+        optimiser.step(params, g)
+    for name, shape in shapes.items():
+        expected = np.ones(shape)
+        for t in range(1, n + 1):
+            v = sum(m ** (t - 1 - k) * g[name] for k, g in enumerate(grads[:t]))
+            u, _, vt = np.linalg.svd(
+                (grads[t - 1][name] + m * v).reshape(matrices[name]), full_matrices=False
+            )
+            expected -= rate * (0.5 if name == "conv2.w" else 1) * (u @ vt).reshape(shape)
+        np.testing.assert_allclose(params[name], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("optimiser", [SGD, Adam, Muon])
 def test_layers_have_their_own_rates(optimiser):
     params = {"conv1.w": np.zeros(1), "conv10.w": np.zeros(1)}
     optimiser(0.1, layer_rates={"conv1": 0.5}).step(params, {n: np.ones(1) for n in params})
     assert params["conv1.w"][0] == pytest.approx(0.5 * params["conv10.w"][0])
 
 
-@pytest.mark.parametrize("optimiser", [SGD, Adam])
+@pytest.mark.parametrize("optimiser", [SGD, Adam, Muon])
 def test_a_rate_for_a_layer_that_is_not_there_is_refused(optimiser):
     params = {"conv1.w": np.zeros(1)}
     with pytest.raises(ValueError, match="no layers named conv9"):
@@ -113,6 +151,7 @@ def test_schedules():
         lambda: SGD(0.1, 1.0),
         lambda: SGD(math.nan),
         lambda: Adam(-1),
+        lambda: Muon(0.1, 1.0),
         lambda: Adam(0.1, (0.9, 1.0)),
     ],
 )

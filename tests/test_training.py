@@ -27,11 +27,12 @@ from srcnn_np.data import cut_sub_images, shrink
 from srcnn_np.evaluation import measure
 from srcnn_np.imaging import enlarge
 from srcnn_np.loss import mse_backward, mse_forward
-from srcnn_np.optim import SGD, Adam, clip_gradients
+from srcnn_np.optim import SGD, Adam, Muon, clip_gradients
 from srcnn_np.training import last_path, log_path
 
 PICTURES = draw_pictures(4, size=96, seed=0)
-QUICK = replace(RECIPES["fast"], epochs=2, batch=16)
+QUICK = replace(RECIPES["sgd"], epochs=2, batch=16)
+MUON = {"optimiser": "muon", "rate": 0.02, "clip_norm": None, "init": "contrast"}
 
 
 def run(recipe=QUICK, seed=0, **options):
@@ -45,9 +46,9 @@ def column(history, name):
     return [row[name] for row in history.rows if row[name] is not None]
 
 
-@pytest.mark.parametrize("optimiser, rate", [("sgd", 1.0), ("adam", 1e-3)])
-def test_it_learns(optimiser, rate):
-    _, history = run(replace(QUICK, optimiser=optimiser, rate=rate, epochs=20))
+@pytest.mark.parametrize("name", ["sgd", "adam", "fast"])
+def test_it_learns(name):
+    _, history = run(replace(RECIPES[name], epochs=20, batch=16))
     losses, psnrs = column(history, "loss"), column(history, "psnr")
     assert losses[-1] < 0.4 * losses[0]
     assert psnrs[-1] > psnrs[0] + 1
@@ -98,7 +99,13 @@ def test_the_log_is_the_history(tmp_path):
 
 @pytest.mark.parametrize(
     "change",
-    [{}, {"average": 0.9}, {"optimiser": "adam", "rate": 1e-3}, {"epochs": 4, "turns": False}],
+    [
+        {},
+        {"average": 0.9},
+        {"optimiser": "adam", "rate": 1e-3},
+        MUON,
+        {"epochs": 4, "turns": False},
+    ],
 )
 @pytest.mark.parametrize("after", [1, 5, 8])
 def test_an_interrupted_run_goes_on_to_the_same_parameters(tmp_path, monkeypatch, change, after):
@@ -242,16 +249,12 @@ def test_the_papers_recipe_is_the_papers():
     assert losses[-1] < losses[0]
 
 
-def test_the_default_recipe_is_sgd_with_momentum():
-    assert RECIPES["fast"].optimiser == "sgd"
-    assert RECIPES["fast"].momentum > 0
-
-
 @pytest.mark.parametrize(
     "change",
     [
         {},
         {"optimiser": "adam", "rate": 1e-3},
+        MUON,
         {"nesterov": False, "momentum": 0.5, "last_layer": 1.0, "schedule": "constant"},
         {"turns": False, "clip_norm": None, "rate": 0.01},
         {"mean_over": "pictures", "init": "glorot"},
@@ -284,6 +287,8 @@ def test_two_updates_by_hand(change):
     rates = {"conv3": recipe.last_layer}
     if recipe.optimiser == "adam":
         optimiser = Adam(recipe.rate, layer_rates=rates)
+    elif recipe.optimiser == "muon":
+        optimiser = Muon(recipe.rate, recipe.momentum, layer_rates=rates)
     else:
         optimiser = SGD(recipe.rate, recipe.momentum, nesterov=recipe.nesterov, layer_rates=rates)
     rng, losses = np.random.default_rng([3, 0]), []
@@ -299,7 +304,9 @@ def test_two_updates_by_hand(change):
         factor = {0: 1.0, 1: 0.5}[update] if recipe.schedule == "cosine" else 1.0
         optimiser.step(net.params, net.grads, factor)
     for name, p in net.params.items():
-        np.testing.assert_allclose(model.network.params[name], p, rtol=1e-4, atol=1e-6)
+        # An orthogonal step enlarges what rounding left of a gradient's weakest directions.
+        atol = 3e-4 if recipe.optimiser == "muon" else 1e-6
+        np.testing.assert_allclose(model.network.params[name], p, rtol=1e-4, atol=atol)
     assert column(history, "loss") == pytest.approx(losses, rel=1e-4)
     # What is measured on the held-out picture, by hand.
     target, small = shrink(PICTURES[0], 2)

@@ -1,0 +1,260 @@
+"""What each part of the recipe is worth: trainings that differ in one thing, and their curves.
+
+A training's log, with the PSNR on Set5 after so many sub-images ("back-propagations" in the
+paper), goes to ``results/recipes/NAME.csv``; one that is there already is not run again. The
+figures and tables are made of the logs alone.
+"""
+
+import argparse
+import csv
+import shutil
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from srcnn_np import RECIPES, SRCNN, Model, Recipe, paper
+from srcnn_np.data import cut_sub_images, hold_out, read_folder
+from srcnn_np.errors import InputError
+from srcnn_np.optim import as_matrix
+from srcnn_np.training import epochs_in, log_path, train
+
+RESULTS = Path(__file__).parent / "results" / "recipes"
+STRUCTURE, SCALE = "9-1-5", 3
+SHORT, LONG = 200_000, 2_000_000  # sub-images
+MINUTES = 3.0  # for each number of filters
+
+_PAPER, _FAST, _SGD, _ADAM = (RECIPES[name] for name in ("paper", "fast", "sgd", "adam"))
+_HE = replace(_PAPER, init="he")
+_HIGH = replace(_HE, mean_over="values", rate=1.0, clip_norm=0.05)
+_FALLING = replace(_HIGH, schedule="cosine", nesterov=True)
+_CONSTANT = replace(_FAST, schedule="constant")
+
+TRAININGS: dict[str, tuple[Recipe, int]] = {
+    "paper": (_PAPER, SHORT),
+    "paper-he": (_HE, SHORT),
+    "paper-he-clipped": (_HIGH, SHORT),
+    "paper-he-clipped-falling": (_FALLING, SHORT),
+    "sgd": (_SGD, SHORT),
+    "adam": (_ADAM, SHORT),
+    "fast": (_FAST, SHORT),
+    "sgd-long": (_SGD, LONG),
+    "adam-long": (_ADAM, LONG),
+    "fast-long": (_FAST, LONG),
+    "fast-he": (replace(_FAST, init="he"), SHORT),
+    "fast-gaussian": (replace(_FAST, init="gaussian"), SHORT),
+    "fast-last-1": (replace(_FAST, last_layer=1.0), SHORT),
+    "fast-last-0.03": (replace(_FAST, last_layer=0.03), SHORT),
+    "fast-averaged": (replace(_FAST, average=0.99), SHORT),
+    "fast-constant": (_CONSTANT, SHORT),
+    "fast-constant-averaged": (replace(_CONSTANT, average=0.99), SHORT),
+    "fast-batch-16": (replace(_FAST, batch=16), SHORT),
+    "fast-batch-256": (replace(_FAST, batch=256), SHORT),
+    "fast-momentum-0": (replace(_FAST, momentum=0.0), SHORT),
+    "fast-momentum-0.95": (replace(_FAST, momentum=0.95), SHORT),
+    "fast-no-turns": (replace(_FAST, turns=False), SHORT),
+}
+
+# A panel of the figure: its title, and its curves by label.
+PANELS: dict[str, dict[str, str]] = {
+    "From the paper's recipe to this one, step by step": {
+        "the paper's": "paper",
+        "+ He initialisation": "paper-he",
+        "+ rate x 20, clipped": "paper-he-clipped",
+        "+ falling rate, Nesterov": "paper-he-clipped-falling",
+        "+ batches of 32, turns (sgd)": "sgd",
+        "orthogonal steps (fast)": "fast",
+    },
+    "The optimiser": {
+        "SGD (sgd)": "sgd-long",
+        "Adam (adam)": "adam-long",
+        "SGD, orthogonal steps (fast)": "fast-long",
+    },
+    "Initialisation": {
+        "contrast (fast)": "fast",
+        "He": "fast-he",
+        "N(0, 0.001²)": "fast-gaussian",
+    },
+    "Rate of the last layer, to the others'": {
+        "0.3 (fast)": "fast",
+        "1": "fast-last-1",
+        "0.03": "fast-last-0.03",
+    },
+    "Schedule, averaging of weights": {
+        "falling (fast)": "fast",
+        "falling, averaged": "fast-averaged",
+        "constant": "fast-constant",
+        "constant, averaged": "fast-constant-averaged",
+    },
+    "Sub-images in a batch": {
+        "16": "fast-batch-16",
+        "64 (fast)": "fast",
+        "256": "fast-batch-256",
+    },
+    "Momentum": {
+        "none": "fast-momentum-0",
+        "0.9 (fast)": "fast",
+        "0.95": "fast-momentum-0.95",
+    },
+    "Flips and rotations": {"at random (fast)": "fast", "none": "fast-no-turns"},
+}
+
+FILTERS = ((32, 16), (64, 32), (128, 64))
+
+
+def main() -> None:
+    """Run what is missing, draw the figures, print the tables."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.recipes", description=__doc__.partition("\n")[0]
+    )
+    parser.add_argument(
+        "data", metavar="DIR", nargs="?", help="holds T91 and Set5; without it nothing is trained"
+    )
+    options = parser.parse_args()
+    if options.data is not None:
+        run(Path(options.data))
+        print_first_gradients(Path(options.data))
+    logs = {path.stem: read_log(path) for path in sorted(RESULTS.glob("*.csv"))}
+    print("9-1-5, x3: PSNR in dB at the end of the training")
+    print_table({name: logs[name] for name in TRAININGS if name in logs})
+    by_filters = {"-".join(map(str, n)): logs.get(f"filters-{n[0]}-{n[1]}") for n in FILTERS}
+    print(f"\nthe number of filters, {MINUTES:g} minutes each")
+    print_table({name: log for name, log in by_filters.items() if log})
+    draw(logs)
+    print(f"\n{RESULTS.parent / 'recipes.png'}, {RESULTS.parent / 'filters.png'}")
+
+
+def run(data: Path) -> None:
+    """Train whatever has no log yet."""
+    RESULTS.mkdir(exist_ok=True)
+    pictures = list(read_folder(data / "T91")[0].values())
+    watched = list(read_folder(data / "Set5")[0].values())
+    recipes = {name: (recipe, (64, 32), n) for name, (recipe, n) in TRAININGS.items()}
+    recipes |= {f"filters-{n[0]}-{n[1]}": (_FAST, n, None) for n in FILTERS}
+    for name, (recipe, filters, sub_images) in recipes.items():
+        if (RESULTS / f"{name}.csv").exists():
+            continue
+        print(name, file=sys.stderr, flush=True)
+        learnt, held_out = hold_out(pictures, SCALE, recipe.size)
+        model = Model(SRCNN(STRUCTURE, filters=filters), SCALE)
+        if sub_images is None:
+            epochs = epochs_in(MINUTES, model, learnt, recipe)
+        else:
+            epochs = sub_images / len(
+                cut_sub_images(learnt, SCALE, size=recipe.size, stride=recipe.stride)
+            )
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder, "model.npz")
+            train(
+                model,
+                learnt,
+                held_out,
+                replace(recipe, epochs=epochs),
+                validations=40,
+                watched=watched,
+                out=out,
+            )
+            shutil.copy(log_path(out), RESULTS / f"{name}.csv")
+
+
+def print_first_gradients(data: Path) -> None:
+    """How large the first gradients are under the paper's recipe, and how they point.
+
+    "updates" is how many updates would move a layer's weights, straight on, as far as He's
+    initial weights are from 0; then the gradient's largest singular values, of the first.
+    """
+    learnt, _ = hold_out(list(read_folder(data / "T91")[0].values()), SCALE)
+    network = SRCNN(STRUCTURE)
+    sub_images = cut_sub_images(learnt, SCALE, margin=network.margin)
+    some = np.random.default_rng(0).permutation(len(sub_images))[:512]
+    x, target = sub_images.batch(some)
+    lengths = {name: np.linalg.norm(p) for name, p in network.params.items()}
+    print(f"{'':20}{'|gradient|':>11}{'updates':>9}  singular values 1, 2, 3 and 10")
+    for init in ("gaussian", "he", "contrast"):
+        network.initialise(init, seed=0)
+        _, grads = network.loss_and_gradients(x, target, "pictures")
+        for layer, factor in (("conv1", 1), ("conv2", 1), ("conv3", _PAPER.last_layer)):
+            g = grads[f"{layer}.w"]
+            step = _PAPER.rate * factor / (1 - _PAPER.momentum) * np.linalg.norm(g)
+            s = np.linalg.svd(as_matrix(g), compute_uv=False)
+            row = "".join(f"{value / s[0]:9.1e}" for value in s[[0, 1, 2, 9]])
+            print(
+                f"{init:12}{layer:8}{np.linalg.norm(g):11.2g}"
+                f"{lengths[f'{layer}.w'] / step:9,.0f}{row}"
+            )
+    patches = np.lib.stride_tricks.sliding_window_view(x[:, 0], (9, 9), (1, 2))[:, ::4, ::4]
+    patches = patches.reshape(-1, 81).astype(np.float64)
+    shares = np.linalg.eigvalsh(patches.T @ patches)[::-1]
+    shares /= shares.sum()
+    print(
+        f"of the energy of 9 x 9 patches the first principal direction has {shares[0]:.1%}, "
+        f"the 10th {shares[9]:.1e}, the 40th {shares[39]:.1e}"
+    )
+
+
+def read_log(path: Path) -> list[dict[str, float]]:
+    """The rows of a training's log that have a PSNR."""
+    with open(path, newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["psnr"]]
+    return [{name: float(value) for name, value in row.items() if value} for row in rows]
+
+
+def print_table(logs: dict[str, list[dict[str, float]]]) -> None:
+    """What each training ended with."""
+    print(f"{'':26}{'sub-images':>11}{'seconds':>9}{'held out':>10}{'Set5':>8}")
+    for name, log in logs.items():
+        end = log[-1]
+        print(
+            f"{name:26}{end['sub_images']:11,.0f}{end['seconds']:9.0f}"
+            f"{end['psnr']:10.2f}{end['watched']:8.2f}"
+        )
+
+
+def draw(logs: dict[str, list[dict[str, float]]]) -> None:
+    """Write recipes.png, a panel for each of PANELS, and filters.png."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(4, 2, figsize=(12, 17), layout="constrained")
+    for axis, (title, curves) in zip(axes.flat, PANELS.items(), strict=True):
+        for label, name in curves.items():
+            if name in logs:
+                _curve(axis, logs[name], "sub_images", label)
+        _finish(axis, title, "sub-images seen (back-propagations)")
+    figure.savefig(RESULTS.parent / "recipes.png", dpi=80)
+
+    figure, axis = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+    for one, two in FILTERS:
+        if log := logs.get(f"filters-{one}-{two}"):
+            in_paper = paper.BY_FILTERS[one, two]
+            _curve(axis, log, "seconds", f"{one}-{two} filters (the paper: {in_paper} dB)")
+    _finish(axis, "The number of filters, at equal time", "seconds on two cores")
+    figure.savefig(RESULTS.parent / "filters.png", dpi=80)
+
+
+def _curve(axis, log: list[dict[str, float]], x: str, label: str) -> None:
+    psnrs = [row["watched"] for row in log]
+    axis.plot([row[x] for row in log], psnrs, label=f"{label}: {psnrs[-1]:.2f} dB")
+
+
+def _finish(axis, title: str, x: str) -> None:
+    figures = paper.figures("Set5", SCALE)
+    for name, style in (("bicubic", ":"), ("SRCNN 9-1-5, 91 images", "--")):
+        value = figures[name]["psnr"]
+        axis.axhline(value, color="gray", linestyle=style)
+        axis.annotate(f"{name}: {value} dB", (0.02, value), ("axes fraction", "data"), fontsize=8)
+    axis.set(title=title, xlabel=x, ylabel="Set5, x3: PSNR in dB", ylim=(29.5, 32.8))
+    axis.legend(loc="lower right", fontsize=8)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"recipes: error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("recipes: interrupted")
