@@ -117,13 +117,10 @@ def main() -> None:
         run(Path(options.data))
         print_first_gradients(Path(options.data))
     logs = {path.stem: read_log(path) for path in sorted(RESULTS.glob("*.csv"))}
-    print("9-1-5, x3: PSNR in dB at the end of the training")
-    print_table({name: logs[name] for name in TRAININGS if name in logs})
-    by_filters = {"-".join(map(str, n)): logs.get(f"filters-{n[0]}-{n[1]}") for n in FILTERS}
-    print(f"\nthe number of filters, {MINUTES:g} minutes each")
-    print_table({name: log for name, log in by_filters.items() if log})
+    for row in rows(logs):
+        print(row)
     draw(logs)
-    print(f"\n{RESULTS.parent / 'recipes.png'}, {RESULTS.parent / 'filters.png'}")
+    print(f"drawn: {RESULTS.parent / 'recipes.png'}, {RESULTS.parent / 'filters.png'}")
 
 
 def run(data: Path) -> None:
@@ -160,10 +157,11 @@ def run(data: Path) -> None:
 
 
 def print_first_gradients(data: Path) -> None:
-    """How large the first gradients are under the paper's recipe, and how they point.
+    """How large the first gradients are, and how many directions they have: rows of a table.
 
-    "updates" is how many updates would move a layer's weights, straight on, as far as He's
-    initial weights are from 0; then the gradient's largest singular values, of the first.
+    The gradient's norm; how many updates of the paper's recipe would move the layer's weights,
+    straight on, as far as He's are from 0; and the gradient's singular values 1, 2, 3 and 10,
+    in units of the first.
     """
     learnt, _ = hold_out(list(read_folder(data / "T91")[0].values()), SCALE)
     network = SRCNN(STRUCTURE)
@@ -171,7 +169,6 @@ def print_first_gradients(data: Path) -> None:
     some = np.random.default_rng(0).permutation(len(sub_images))[:512]
     x, target = sub_images.batch(some)
     lengths = {name: np.linalg.norm(p) for name, p in network.params.items()}
-    print(f"{'':20}{'|gradient|':>11}{'updates':>9}  singular values 1, 2, 3 and 10")
     for init in ("gaussian", "he", "contrast"):
         network.initialise(init, seed=0)
         _, grads = network.loss_and_gradients(x, target, "pictures")
@@ -179,17 +176,15 @@ def print_first_gradients(data: Path) -> None:
             g = grads[f"{layer}.w"]
             step = _PAPER.rate * factor / (1 - _PAPER.momentum) * np.linalg.norm(g)
             s = np.linalg.svd(as_matrix(g), compute_uv=False)
-            row = "".join(f"{value / s[0]:9.1e}" for value in s[[0, 1, 2, 9]])
-            print(
-                f"{init:12}{layer:8}{np.linalg.norm(g):11.2g}"
-                f"{lengths[f'{layer}.w'] / step:9,.0f}{row}"
-            )
+            values = ", ".join(f"{value / s[0]:.2g}" for value in s[[0, 1, 2, 9]])
+            updates = lengths[f"{layer}.w"] / step
+            print(f"| {init} | {layer} | {np.linalg.norm(g):.2g} | {updates:,.0f} | {values} |")
     patches = np.lib.stride_tricks.sliding_window_view(x[:, 0], (9, 9), (1, 2))[:, ::4, ::4]
     patches = patches.reshape(-1, 81).astype(np.float64)
     shares = np.linalg.eigvalsh(patches.T @ patches)[::-1]
     shares /= shares.sum()
     print(
-        f"of the energy of 9 x 9 patches the first principal direction has {shares[0]:.1%}, "
+        f"of the energy of 9 x 9 patches their first principal direction has {shares[0]:.1%}, "
         f"the 10th {shares[9]:.1e}, the 40th {shares[39]:.1e}"
     )
 
@@ -201,15 +196,19 @@ def read_log(path: Path) -> list[dict[str, float]]:
     return [{name: float(value) for name, value in row.items() if value} for row in rows]
 
 
-def print_table(logs: dict[str, list[dict[str, float]]]) -> None:
-    """What each training ended with."""
-    print(f"{'':26}{'sub-images':>11}{'seconds':>9}{'held out':>10}{'Set5':>8}")
-    for name, log in logs.items():
-        end = log[-1]
-        print(
-            f"{name:26}{end['sub_images']:11,.0f}{end['seconds']:9.0f}"
-            f"{end['psnr']:10.2f}{end['watched']:8.2f}"
-        )
+def rows(logs: dict[str, list[dict[str, float]]]) -> list[str]:
+    """What each training ended with, as rows of the tables in docs/training.md.
+
+    Sub-images, seconds, and PSNR in dB on the held-out pictures and on Set5; for the numbers of
+    filters also the paper's on Set5.
+    """
+    in_paper = {f"filters-{one}-{two}": psnr for (one, two), psnr in paper.BY_FILTERS.items()}
+    return [
+        f"| `{name}` | {log[-1]['sub_images']:,.0f} | {log[-1]['seconds']:.0f} "
+        f"| {log[-1]['psnr']:.2f} | {log[-1]['watched']:.2f} |"
+        + (f" {in_paper[name]} |" if name in in_paper else "")
+        for name, log in ((name, logs[name]) for name in (*TRAININGS, *in_paper) if name in logs)
+    ]
 
 
 def draw(logs: dict[str, list[dict[str, float]]]) -> None:

@@ -15,7 +15,7 @@ from srcnn_np.errors import InputError
 from srcnn_np.training import last_path, log_path
 
 LOGS = Path(__file__).parent / "results" / "training"
-EPOCHS = {"9-1-5": 120, "9-5-5": 80}
+EPOCHS = {"9-1-5": 100, "9-5-5": 80}
 NAMES = [f"{structure}-x{scale}" for structure in EPOCHS for scale in (2, 3, 4)]
 
 

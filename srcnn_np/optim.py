@@ -11,8 +11,10 @@ on the learning rate.
 
 import math
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 Arrays = dict[str, np.ndarray]
 Schedule = Callable[[float], float]
@@ -196,14 +198,25 @@ class Muon:
 
     def step(self, params: Arrays, grads: Arrays, factor: float = 1.0) -> None:
         """Change params in place; `factor` on the rate comes from a schedule."""
-        for name, p in params.items():
-            rate = p.dtype.type(self.rate * factor * _layer_rate(self.layer_rates, name, params))
-            momentum = p.dtype.type(self.momentum)
-            v = self.memory.setdefault(f"v.{name}", np.zeros_like(p))
-            v *= momentum
-            v += grads[name]
-            step = orthogonal(as_matrix(grads[name] + momentum * v))
-            p -= rate * step.reshape(p.shape)
+        with _blas().limit(limits=1):
+            for name, p in params.items():
+                rate = self.rate * factor * _layer_rate(self.layer_rates, name, params)
+                momentum = p.dtype.type(self.momentum)
+                v = self.memory.setdefault(f"v.{name}", np.zeros_like(p))
+                v *= momentum
+                v += grads[name]
+                step = orthogonal(as_matrix(grads[name] + momentum * v))
+                p -= p.dtype.type(rate) * step.reshape(p.shape)
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """The library behind NumPy's matrices.
+
+    Small ones gain nothing from its threads, which look for more work for a while afterwards,
+    and so take the processors from the network's own.
+    """
+    return ThreadpoolController().select(user_api="blas")
 
 
 def as_matrix(p: np.ndarray) -> np.ndarray:

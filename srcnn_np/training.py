@@ -136,7 +136,7 @@ RECIPES = {
     "fast": Recipe(
         epochs=20,
         optimiser="muon",
-        rate=0.02,
+        rate=0.005,
         last_layer=0.3,
         schedule="cosine",
         batch=64,

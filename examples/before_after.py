@@ -1,0 +1,72 @@
+"""Make a photograph small, enlarge it again, and set the results beside the original.
+
+    python examples/before_after.py                # the picture in README
+    python examples/before_after.py photo.png --at 100 80 --out mine.png
+
+From left to right: the small picture's pixels, bicubic interpolation, the network, and the
+photograph as it was; of each the same square, magnified twice.
+"""
+
+import argparse
+import sys
+
+import numpy as np
+
+from srcnn_np import InputError, default_model, upscale
+from srcnn_np.imaging import Picture, imresize, psnr, read_picture, rgb_to_ycbcr, write_picture
+from srcnn_np.output import check_output
+
+SIDE = 132  # of the square, in pixels of the photograph
+
+
+def main() -> None:
+    """Shrink, enlarge, measure, write."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("photo", nargs="?", help="in colour (scikit-image's astronaut)")
+    parser.add_argument("--scale", type=int, choices=(2, 3, 4), default=3)
+    parser.add_argument(
+        "--at", type=int, nargs=2, default=(60, 150), metavar=("TOP", "LEFT"), help="the square"
+    )
+    parser.add_argument("--out", metavar="PNG", default="before_after.png")
+    parser.add_argument("--force", action="store_true", help="replace a file that is there")
+    options = parser.parse_args()
+    check_output(options.out, force=options.force)
+    scale = options.scale
+    pixels = astronaut() if options.photo is None else read_picture(options.photo).pixels
+    if pixels.ndim != 3:
+        raise InputError(f"{options.photo} is grey; give a photograph in colour")
+    H, W = (side // scale * scale for side in pixels.shape[:2])
+    top, left = options.at
+    if not (0 <= top <= H - SIDE and 0 <= left <= W - SIDE):
+        raise InputError(
+            f"--at {top} {left}: a square of {SIDE} x {SIDE} there is not within {W} x {H}"
+        )
+
+    photo = pixels[:H, :W]
+    small = imresize(photo, size=(H // scale, W // scale))
+    panels = {
+        "small": np.kron(small, np.ones((scale, scale, 1), np.uint8)),
+        "bicubic": upscale(Picture(small), scale).pixels,
+        "SRCNN": upscale(Picture(small), scale, default_model(scale)).pixels,
+        "photograph": photo,
+    }
+    for name in ("bicubic", "SRCNN"):
+        luma, target = (rgb_to_ycbcr(p)[..., 0].astype(float) for p in (panels[name], photo))
+        print(f"{name}: {psnr(luma, target):.2f} dB")
+    squares = [p[top : top + SIDE, left : left + SIDE] for p in panels.values()]
+    magnified = np.hstack(squares).repeat(2, axis=0).repeat(2, axis=1)
+    write_picture(options.out, Picture(magnified), force=options.force)
+
+
+def astronaut() -> np.ndarray:
+    """Eileen Collins, by NASA, public domain; in scikit-image, (512, 512, 3) uint8."""
+    from skimage import data
+
+    return data.astronaut()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"before_after.py: error: {error}")
