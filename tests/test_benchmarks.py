@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from benchmarks import race as races
+from benchmarks import recipes
 from benchmarks.__main__ import _rows, main
 from benchmarks.contestants import CONTESTANTS, Absent, Contestant
 from benchmarks.race import DisagreementError, Entry, Result, race
 from benchmarks.tasks import Inference, Layer, TrainingStep
 from srcnn_np import InputError
 
+ROOT = Path(__file__).parents[1]
 LAYER = Layer("forward", 2, 3, 7, 8, 4, 3)
 
 
@@ -129,3 +131,33 @@ def test_contestants_say_how_they_are_set_up():
     assert all(isinstance(contestant, Contestant) for contestant in CONTESTANTS.values())
     one = CONTESTANTS["PyTorch tuned, 1 thread"].environment
     assert {one[name] for name in one if name.endswith("NUM_THREADS")} == {"1"}
+
+
+def test_the_page_on_training_says_what_is_in_the_logs():
+    logs = {path.stem: recipes.read_log(path) for path in recipes.RESULTS.glob("*.csv")}
+    filters = {f"filters-{one}-{two}" for one, two in recipes.FILTERS}
+    assert set(logs) == filters | set(recipes.TRAININGS)
+    page, readme = ((ROOT / name).read_text() for name in ("docs/training.md", "README.md"))
+    for row in recipes.rows(logs):
+        assert row in page
+    passed = recipes.first_above(logs["fast"], 32.39)
+    for text in (page, readme):
+        words = " ".join(text.split())
+        assert f"{passed['sub_images']:,.0f} sub-images, {passed['seconds']:.0f} seconds" in words
+
+
+def test_every_curve_has_its_training():
+    names = {name for curves in recipes.PANELS.values() for name in curves.values()}
+    assert names == set(recipes.TRAININGS)
+
+
+def test_the_curves_are_drawn(tmp_path, monkeypatch):
+    log = [
+        {"sub_images": 64.0 * n, "seconds": n, "psnr": 30 + n, "watched": 31 + n} for n in (1, 2)
+    ]
+    monkeypatch.setattr(recipes, "RESULTS", tmp_path / "recipes")
+    recipes.draw({"fast": log, "filters-64-32": log})
+    assert (tmp_path / "recipes.png").stat().st_size > 10_000
+    assert (tmp_path / "filters.png").stat().st_size > 10_000
+    assert recipes.first_above(log, 32)["sub_images"] == 128
+    assert recipes.first_above(log, 64) is None
