@@ -13,7 +13,8 @@ import sys
 import numpy as np
 
 from srcnn_np import InputError, default_model, upscale
-from srcnn_np.imaging import Picture, imresize, psnr, read_picture, rgb_to_ycbcr, write_picture
+from srcnn_np.evaluation import evaluate_picture
+from srcnn_np.imaging import Picture, imresize, read_picture, rgb_to_ycbcr, write_picture
 from srcnn_np.output import check_output
 
 SIDE = 132  # of the square, in pixels of the photograph
@@ -43,16 +44,17 @@ def main() -> None:
         )
 
     photo = pixels[:H, :W]
+    model = default_model(scale)
     small = imresize(photo, size=(H // scale, W // scale))
     panels = {
         "small": np.kron(small, np.ones((scale, scale, 1), np.uint8)),
         "bicubic": upscale(Picture(small), scale).pixels,
-        "SRCNN": upscale(Picture(small), scale, default_model(scale)).pixels,
+        "SRCNN": upscale(Picture(small), scale, model).pixels,
         "photograph": photo,
     }
-    for name in ("bicubic", "SRCNN"):
-        luma, target = (rgb_to_ycbcr(p)[..., 0].astype(float) for p in (panels[name], photo))
-        print(f"{name}: {psnr(luma, target):.2f} dB")
+    measures = evaluate_picture(rgb_to_ycbcr(photo)[..., 0], scale, model)
+    for name in ("bicubic", "model"):
+        print(f"{name}: {measures[name]['psnr']:.2f} dB")
     squares = [p[top : top + SIDE, left : left + SIDE] for p in panels.values()]
     magnified = np.hstack(squares).repeat(2, axis=0).repeat(2, axis=1)
     write_picture(options.out, Picture(magnified), force=options.force)

@@ -286,7 +286,7 @@ def models(options: argparse.Namespace) -> None:
         print(json.dumps(load_model(options.name).card(), indent=1))
         return
     defaults = {default_name(scale) for scale in SCALES}
-    print(f"{'':14}scale  structure  parameters   Set5  Set14  trained on (PSNR in dB)")
+    print(f"{'':14}scale  structure  parameters   Set5  Set14  trained on")
     for name in shipped_models():
         model = load_model(name)
         count = sum(p.size for p in model.network.params.values())
@@ -295,7 +295,10 @@ def models(options: argparse.Namespace) -> None:
             f"{name + (' *' if name in defaults else ''):14}x{model.scale:<5} "
             f"{model.network.structure:10} {count:10,}{psnrs}  {model.training['pictures']}"
         )
-    print("* used where no --model is given; `srcnn-np models NAME` says how it was trained")
+    print(
+        "Set5, Set14: mean PSNR in dB. * is used where no --model is given. `srcnn-np models NAME` "
+        "says how it was trained."
+    )
 
 
 def gradcheck(options: argparse.Namespace) -> int:
@@ -381,11 +384,17 @@ def _parser() -> argparse.ArgumentParser:
         "--out", metavar="MODEL.npz", type=_name, required=True, help="model file to write"
     )
     sub.add_argument(
-        "--recipe", choices=("fast", "sgd", "adam", "paper"), default="fast", help="how (fast)"
+        "--recipe",
+        choices=("fast", "sgd", "adam", "paper"),
+        default="fast",
+        help="how to train (fast)",
     )
     length = sub.add_mutually_exclusive_group()
     length.add_argument(
-        "--epochs", metavar="N", type=_positive(float), help="how often each sub-image is seen (20)"
+        "--epochs",
+        metavar="N",
+        type=_positive(float),
+        help="how often each sub-image is seen",
     )
     length.add_argument(
         "--minutes", metavar="M", type=_positive(float), help="as many epochs as that takes here"

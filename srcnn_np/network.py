@@ -171,10 +171,11 @@ class Sequential:
             - "he": N(0, 2 / fan_in), which keeps the size of the signal through layers
               with ReLU (He et al. 2015, arXiv:1502.01852). fan_in = C·kh·kw is how
               many terms one output sums.
-            - "contrast": as "he", then each filter of the first layer less its own mean.
-              All pixels of a patch are nearly alike, which "he" does not reckon with: the
-              first features would all say how bright the patch is. So they begin with 0
-              for anything flat, and what they say is what differs.
+            - "contrast": as "he", then of each filter of the first layer its mean is taken
+              away, channel by channel. All pixels of a patch are nearly alike, which "he"
+              does not reckon with: the first features would all say how bright the patch
+              is. So they begin with 0 for anything flat, and what they say is what
+              differs. (Filters of one pixel stay as they are.)
             - "glorot": uniform on ±sqrt(6 / (fan_in + fan_out)), fan_out = K·kh·kw, a
               compromise between signal and gradient (Glorot and Bengio 2010).
             - "gaussian": N(0, 0.001²), as the SRCNN paper.
@@ -188,9 +189,9 @@ class Sequential:
             w = layer.params["w"]
             layer.params["w"] = INITS[init](rng, w.shape).astype(w.dtype)
             layer.params["b"] = np.zeros_like(layer.params["b"])
-        if init == "contrast":
-            w = convs[0].params["w"]
-            w -= w.mean(axis=(1, 2, 3), keepdims=True)
+        w = convs[0].params["w"]
+        if init == "contrast" and w[0, 0].size > 1:
+            w -= w.mean(axis=(2, 3), keepdims=True)
 
     def astype(self, dtype: DTypeLike) -> "Sequential":
         """Convert all parameters (float32 at first) to another dtype; returns self."""

@@ -155,12 +155,13 @@ class Muon:
     Why: a matrix of filters learns at very different speeds in different directions. All
     pixels of a patch are nearly alike, so that the gradient of the first layer nearly is a
     matrix of rank one, "brighter or darker everywhere", and the details, which are what
-    super-resolution is about, hardly move. A rate for each value (Adam) does not help, as
-    the directions lie across the values. Here each direction gets the same step.
+    super-resolution is about, hardly move. A rate for each value (Adam) helps little, as
+    the directions lie across the values. Here each direction gets the same step, but for
+    the very weakest, see `orthogonal`.
 
-    Weights and biases count as matrices by `as_matrix`; of a single column v the orthogonal
-    step is v / |v|. Steps are as long as the rate says, however large the gradient, so that
-    there is nothing to clip.
+    Weights and biases count as matrices by `as_matrix`. The step of one of A x B has the norm
+    rate · sqrt(min(A, B)), however large the gradient, so that there is nothing to clip; a
+    single column c becomes c / |c|.
 
     Parameters
     ----------
@@ -180,7 +181,8 @@ class Muon:
     ----------
     Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks",
     https://kellerjordan.github.io/posts/muon. There the orthogonal matrix comes from an
-    iteration, and last layers and biases are left to Adam.
+    iteration, and the first and last layers and the biases are left to Adam; here all are
+    moved so.
     """
 
     def __init__(
@@ -198,6 +200,8 @@ class Muon:
 
     def step(self, params: Arrays, grads: Arrays, factor: float = 1.0) -> None:
         """Change params in place; `factor` on the rate comes from a schedule."""
+        # Matrices this small gain nothing from BLAS's threads, which look for more work for a
+        # while afterwards and so take the processors from the network's own.
         with _blas().limit(limits=1):
             for name, p in params.items():
                 rate = self.rate * factor * _layer_rate(self.layer_rates, name, params)
@@ -211,16 +215,16 @@ class Muon:
 
 @cache
 def _blas() -> ThreadpoolController:
-    """The library behind NumPy's matrices.
-
-    Small ones gain nothing from its threads, which look for more work for a while afterwards,
-    and so take the processors from the network's own.
-    """
+    """The library behind NumPy's matrix products; looked for once."""
     return ThreadpoolController().select(user_api="blas")
 
 
 def as_matrix(p: np.ndarray) -> np.ndarray:
-    """Weights (K, C, kh, kw) as (K, C·kh·kw), or (C, kh·kw) if K is 1; biases (K,) as (K, 1)."""
+    """Weights (K, C, kh, kw) as (K, C·kh·kw), or (C, kh·kw) if K is 1; biases (K,) as (K, 1).
+
+    One filter would be one row, which has but one direction; what it makes of its C feature maps
+    are directions that differ.
+    """
     rows = p.shape[1] if p.ndim > 1 and p.shape[0] == 1 else p.shape[0]
     return p.reshape(rows, -1)
 
@@ -229,8 +233,9 @@ def orthogonal(m: np.ndarray, damping: float = 1e-9) -> np.ndarray:
     """A matrix with all its singular values made one: of M = U S Vᵀ the matrix U Vᵀ.
 
     With M Mᵀ = U S² Uᵀ that is U S⁻¹ Uᵀ M, for which the eigenvectors U of a small symmetric
-    matrix do. Directions of which M has nothing but rounding are kept small: 1/s is
-    1/sqrt(s² + damping · max(s)²).
+    matrix do. Instead of 1/s stands 1/sqrt(s² + damping · max(s)²): directions weaker than
+    sqrt(damping) = 3e-5 of the strongest stay below one, as what is left of a mini-batch's
+    gradient there is noise.
 
     Parameters
     ----------
@@ -254,7 +259,7 @@ def orthogonal(m: np.ndarray, damping: float = 1e-9) -> np.ndarray:
     largest = np.abs(m).max()
     if largest == 0 or not np.isfinite(largest):
         return m * largest
-    # Squares double the digits that are needed, and of very small numbers are 0.
+    # Squares double the digits that are needed, and must not leave the range of numbers.
     scaled = m.astype(np.float64) / largest
     squares, u = np.linalg.eigh(scaled @ scaled.T)  # ascending
     squares = np.maximum(squares, 0) + damping * squares[-1]

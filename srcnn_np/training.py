@@ -96,8 +96,9 @@ class Recipe:
         for name in ("epochs", "rate", "last_layer"):
             if not 0 < getattr(self, name) < 1e9:
                 raise InputError(f"{name} is {getattr(self, name)}; give a number from 0 to 1e9")
-        if not 0 <= self.average < 1:
-            raise InputError(f"average is {self.average}; give a number from 0 to below 1")
+        for name in ("momentum", "average"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; give 0 or more, below 1")
 
 
 _CHOICES = {
@@ -116,7 +117,7 @@ RECIPES = {
         mean_over="pictures",
         turns=False,
     ),
-    # docs/training.md has for each of these numbers a curve.
+    # docs/training.md shows what each part of these is worth.
     "sgd": Recipe(
         epochs=20,
         rate=1.0,
@@ -466,8 +467,7 @@ class _Training:
 
     def _diverged(self) -> InputError:
         return InputError(
-            f"the loss is no longer a finite number after {self.done} updates; "
-            "choose a lower rate or clip the gradients"
+            f"the loss is no longer a finite number after {self.done} updates; choose a lower rate"
         )
 
 

@@ -13,7 +13,7 @@ from benchmarks.__main__ import _rows, main
 from benchmarks.contestants import CONTESTANTS, Absent, Contestant
 from benchmarks.race import DisagreementError, Entry, Result, race
 from benchmarks.tasks import Inference, Layer, TrainingStep
-from srcnn_np import InputError
+from srcnn_np import InputError, load_model, paper
 
 ROOT = Path(__file__).parents[1]
 LAYER = Layer("forward", 2, 3, 7, 8, 4, 3)
@@ -140,7 +140,8 @@ def test_the_page_on_training_says_what_is_in_the_logs():
     page, readme = ((ROOT / name).read_text() for name in ("docs/training.md", "README.md"))
     for row in recipes.rows(logs):
         assert row in page
-    passed = recipes.first_above(logs["fast"], 32.39)
+    figure = paper.figures("Set5", 3)["SRCNN 9-1-5, 91 images"]["psnr"]
+    passed = recipes.first_above(logs["fast"], figure)
     for text in (page, readme):
         words = " ".join(text.split())
         assert f"{passed['sub_images']:,.0f} sub-images, {passed['seconds']:.0f} seconds" in words
@@ -161,3 +162,12 @@ def test_the_curves_are_drawn(tmp_path, monkeypatch):
     assert (tmp_path / "filters.png").stat().st_size > 10_000
     assert recipes.first_above(log, 32)["sub_images"] == 128
     assert recipes.first_above(log, 64) is None
+
+
+def test_readme_says_what_is_on_the_cards():
+    readme = (ROOT / "README.md").read_text()
+    for structure in ("9-1-5", "9-5-5"):
+        figures = [load_model(f"{structure}-x{scale}").figures for scale in (2, 3, 4)]
+        for test_set in paper.SETS:
+            cells = (f"{f[test_set]['psnr']:.2f} / {f[test_set]['ssim']:.4f}" for f in figures)
+            assert f"| {test_set} | {structure}, T91, here | {' | '.join(cells)} |" in readme

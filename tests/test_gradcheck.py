@@ -168,3 +168,12 @@ def test_checking_leaves_the_network_as_it_was():
     check_network(net, x, x[:, :, 2:4, 2:4])
     for name, p in net.params.items():
         np.testing.assert_array_equal(p, before[name])
+
+
+def test_no_gradient_of_the_network_hides_behind_a_dead_relu(monkeypatch):
+    backward = loss.mse_backward
+    monkeypatch.setattr("srcnn_np.gradcheck.mse_backward", lambda *args: backward(*args) / 2)
+    rows = [row for row in standard_checks() if row[0].startswith("SRCNN")]
+    assert len(rows) == 21
+    for _, _, _, checks in rows:
+        assert not any(check.passes(method) for method, check in checks.items())

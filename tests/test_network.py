@@ -202,6 +202,9 @@ def test_contrast_features_are_0_where_a_picture_is_flat():
     flat = contrast.layers["conv1"].forward(np.full((1, 1, 9, 9), 0.7, np.float32))
     np.testing.assert_allclose(flat, 0, atol=1e-6)
     assert contrast.params["conv1.w"].std() == pytest.approx(he.params["conv1.w"].std(), rel=0.02)
+    colour = SRCNN(channels=3, init="contrast").params["conv1.w"]
+    np.testing.assert_allclose(colour.mean(axis=(2, 3)), 0, atol=1e-7)
+    assert SRCNN("1-3-5", init="contrast").params["conv1.w"].all()
 
 
 @pytest.mark.parametrize("structure", ["", "9", "a-b-c", "9-1-0", "9--5", "9-1-5-", "-9-1-5"])

@@ -32,7 +32,8 @@ from srcnn_np.training import last_path, log_path
 
 PICTURES = draw_pictures(4, size=96, seed=0)
 QUICK = replace(RECIPES["sgd"], epochs=2, batch=16)
-MUON = {"optimiser": "muon", "rate": 0.02, "clip_norm": None, "init": "contrast"}
+MUON = {"optimiser": "muon", "rate": 0.02, "last_layer": 1.0, "clip_norm": None}
+MUON |= {"init": "contrast"}
 
 
 def run(recipe=QUICK, seed=0, **options):
@@ -328,6 +329,7 @@ def test_two_updates_by_hand(change):
         {"epochs": 1e308},
         {"rate": float("nan")},
         {"average": 1.0},
+        {"momentum": 1.0},
     ],
 )
 def test_a_recipe_that_makes_no_sense_is_refused(change):

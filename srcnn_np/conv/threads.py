@@ -4,7 +4,7 @@ Kernels compiled with ``nogil=True`` leave Python's lock while they run, so plai
 threads suffice. Unlike Numba's own ``parallel=True``, this is safe to use from several
 Python threads at once. How many there are is for the variable NUMBA_NUM_THREADS to say, when
 the package is first used; `threadpoolctl` and the like limit the BLAS behind NumPy's matrix
-products, which only the "im2col" backend uses.
+products, which only the "im2col" backend and `Muon` use.
 """
 
 import itertools
