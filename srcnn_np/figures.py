@@ -22,11 +22,13 @@ from .model import Model
 from .output import writing
 
 try:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.patches import Rectangle
 except ImportError as missing:
     raise InputError("figures need matplotlib: pip install matplotlib") from missing
 
 _SIDE = 240  # of the middle of a picture, whose feature maps and gradients are drawn
+_MAPS = 16  # of a stage, at most
 _SIGNED = "RdBu_r"
 
 
@@ -81,33 +83,45 @@ def features(picture: np.ndarray, scale: int, model: Model) -> Figure:
     Returns
     -------
     figure : Figure
-        x, and of every convolution, its activation included, the maps that vary most.
+        x, y and the target; and of every convolution but the last, after its activation, the
+        feature maps that vary most.
 
     Raises
     ------
     InputError
         If the model was trained for another scale, or the picture is too small.
     """
-    x, _ = _x_and_target(picture, scale, model)
-    stages = {"x, the enlarged picture": x}
+    x, target = _x_and_target(picture, scale, model)
+    stages = {}
     layers = list(model.network.layers.items())
+    y = x
     for turn, (name, layer) in enumerate(layers, 1):
-        x = layer.apply(x)
-        if turn == len(layers) or isinstance(layers[turn][1], Conv2D):
-            stages[name] = x
-    shown = {name: min(16, y.shape[1]) for name, y in stages.items()}
-    heights = [0.6 + 1.7 * -(-count // 8) if count > 1 else 3.2 for count in shown.values()]
+        y = layer.apply(y)
+        if turn < len(layers) and isinstance(layers[turn][1], Conv2D):
+            stages[name] = y[0]
+    heights = [4.6, *(0.7 + 1.6 * -(-min(_MAPS, len(maps)) // 8) for maps in stages.values())]
     figure = Figure(figsize=(13, sum(heights)), layout="constrained")
-    parts = figure.subfigures(len(stages), 1, height_ratios=heights, squeeze=False)
-    for part, (name, y) in zip(parts.flat, stages.items(), strict=True):
-        maps = y[0]
-        most = np.argsort(-maps.std(axis=(1, 2)), kind="stable")[: shown[name]]
-        which = f", the {len(most)} that vary most of" if len(most) < len(maps) else ":"
+    whole, *parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).flat
+    _draw(
+        whole,
+        [
+            ("x: the enlarged picture", x[0, 0]),
+            ("y: the result", y[0, 0]),
+            ("target", target[0, 0]),
+        ],
+        title=f"the middle of a picture, x{scale}",
+        columns=3,
+        limits=(0, 1),
+        label="luma",
+    )
+    for part, (name, maps) in zip(parts, stages.items(), strict=True):
+        most = np.argsort(-maps.std(axis=(1, 2)), kind="stable")[:_MAPS]
+        which = f"the {_MAPS} that vary most of " if len(maps) > _MAPS else ""
         _draw(
             part,
             [(f"{k}", maps[k]) for k in most],
-            title=f"{name}{which} {_count(maps, 'map')} of {maps.shape[2]} x {maps.shape[1]}",
-            columns=8 if len(most) > 1 else 1,
+            title=f"{name}: {which}{_count(maps, 'feature map')}, with their numbers",
+            columns=8,
             limits=(float(maps[most].min()), _nearly_all(maps[most])),
             label="value",
         )
@@ -143,21 +157,21 @@ def gradients(picture: np.ndarray, scale: int, model: Model) -> Figure:
     figure = Figure(figsize=(13, 9.6), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(4.2, 5.4))
     figure.suptitle(f"mean squared error {loss:.3g} of the middle of the picture")
-    left, middle, right = above.subfigures(1, 3)
-    _draw(left, [("", x[0, 0])], title="x, the enlarged picture", limits=(0, 1), label="value")
-    for part, title, plane in (
-        (middle, "dy: how the loss grows with each pixel of y", dy[0, 0]),
-        (right, "dx: how it grows with each pixel of x", dx[0, 0]),
+    left, centre, right = above.subfigures(1, 3)
+    _draw(left, [("", x[0, 0])], title="x: the enlarged picture", limits=(0, 1), label="luma")
+    for part, title, plane, label in (
+        (centre, "dy: how the loss grows with each pixel of y", dy[0, 0], "∂L/∂y"),
+        (right, "dx: how it grows with each pixel of x", dx[0, 0], "∂L/∂x"),
     ):
         limit = _nearly_all(abs(plane))
-        _draw(part, [("", plane)], title=title, limits=(-limit, limit), cmap=_SIGNED, label="∂L")
+        _draw(part, [("", plane)], title=title, limits=(-limit, limit), cmap=_SIGNED, label=label)
     left, right = below.subfigures(1, 2, width_ratios=(6, 7))
     dw, _ = _first_and_last(network.grads)
     limit = abs(dw).max()
     _draw(
         left,
         [(f"{k}", dw[k]) for k in np.argsort(-(dw**2).sum(axis=(1, 2)), kind="stable")],
-        title=f"dw of the first layer: {_count(dw, 'filter')}, the largest first",
+        title=f"dw of the first layer: {_count(dw, 'filter')} and their numbers",
         columns=int(np.ceil(np.sqrt(len(dw)))),
         limits=(-limit, limit),
         cmap=_SIGNED,
@@ -166,8 +180,9 @@ def gradients(picture: np.ndarray, scale: int, model: Model) -> Figure:
     axis = right.subplots()
     names = list(network.grads)
     sizes = [float(np.sqrt((grad**2).mean())) for grad in network.grads.values()]
-    axis.barh(names, sizes, color=["tab:blue" if n.endswith(".w") else "tab:gray" for n in names])
-    axis.set(title="root mean square of each gradient", xlabel="∂L/∂parameter", xscale="log")
+    axis.semilogx(sizes, names, "o")
+    axis.set(title="how large each gradient is", xlabel="root mean square of ∂L/∂parameter")
+    axis.grid(axis="x", which="both", alpha=0.3)
     axis.invert_yaxis()
     return figure
 
@@ -211,13 +226,15 @@ def compare(picture: np.ndarray, scale: int, model: Model) -> Figure:
     square = _largest_square(errors["bicubic - original"] ** 2, min(72, *original.shape))
 
     H, W = original.shape
-    heights = (4 * np.clip(H / W, 0.4, 1.5) + 0.6, 4.4, 4 * np.clip(H / W, 0.4, 1.5) + 0.6)
+    tall = 4 * np.clip(H / W, 0.4, 1.5) + 0.6
+    heights = (tall, 4.6, tall)
     figure = Figure(figsize=(13, sum(heights)), layout="constrained")
     whole, piece, wrong = figure.subfigures(3, 1, height_ratios=heights)
     _draw(whole, shown.items(), title=f"luma, x{scale}", columns=3, limits=(0, 255), label="luma")
+    rows, columns = square
+    corner, side = (columns.start - 0.5, rows.start - 0.5), rows.stop - rows.start
     for axis in whole.axes[:3]:
-        rows, columns = square
-        axis.add_patch(_frame(rows, columns))
+        axis.add_patch(Rectangle(corner, side, side, fill=False, edgecolor="tab:orange"))
     _draw(
         piece,
         [(title.partition(":")[0], y[square]) for title, y in shown.items()],
@@ -302,7 +319,7 @@ def _x_and_target(picture: np.ndarray, scale: int, model: Model) -> tuple[np.nda
     top, bottom, left, right = model.network.margin
     target, small = shrink(middle(picture, _SIDE, _SIDE), scale)
     H, W = target.shape[:2]
-    if H <= top + bottom or W <= left + right:
+    if min(H - top - bottom, W - left - right) < 1:
         raise InputError(f"a picture of {W} x {H} is too small: the filters reach beyond it")
     dtype = next(iter(model.network.params.values())).dtype
     x, target = (
@@ -319,7 +336,7 @@ def _first_and_last(params: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarr
 
 
 def _draw(
-    part,
+    part: SubFigure,
     planes: Iterable[tuple[str, np.ndarray]],
     *,
     title: str,
@@ -337,19 +354,9 @@ def _draw(
         axis.set_axis_off()
     low, high = limits
     for axis, (name, plane) in zip(axes.flat, planes, strict=False):
-        image = axis.imshow(
-            plane, cmap=cmap, vmin=low, vmax=high, interpolation="nearest" if lines > 1 else None
-        )
+        image = axis.imshow(plane, cmap=cmap, vmin=low, vmax=high)
         axis.set_title(name, fontsize=10 if columns < 4 else 7, pad=2)
     part.colorbar(image, ax=axes, label=label, shrink=0.8)
-
-
-def _frame(rows: slice, columns: slice):
-    from matplotlib.patches import Rectangle
-
-    corner = (columns.start - 0.5, rows.start - 0.5)
-    size = (columns.stop - columns.start, rows.stop - rows.start)
-    return Rectangle(corner, *size, fill=False, edgecolor="tab:orange", linewidth=1.5)
 
 
 def _largest_square(values: np.ndarray, side: int) -> tuple[slice, slice]:
