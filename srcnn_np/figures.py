@@ -89,16 +89,19 @@ def features(picture: np.ndarray, scale: int, model: Model) -> Figure:
     Raises
     ------
     InputError
-        If the model was trained for another scale, or the picture is too small.
+        If the model was trained for another scale, the picture is too small, or the model's
+        result is not finite.
     """
     x, target = _x_and_target(picture, scale, model)
     stages = {}
     layers = list(model.network.layers.items())
     y = x
     for turn, (name, layer) in enumerate(layers, 1):
-        y = layer.apply(y)
+        with np.errstate(all="ignore"):
+            y = layer.apply(y)
         if turn < len(layers) and isinstance(layers[turn][1], Conv2D):
             stages[name] = y[0]
+    _check_finite(y)
     heights = [4.6, *(0.7 + 1.6 * -(-min(_MAPS, len(maps)) // 8) for maps in stages.values())]
     figure = Figure(figsize=(13, sum(heights)), layout="constrained")
     whole, *parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).flat
@@ -150,7 +153,9 @@ def gradients(picture: np.ndarray, scale: int, model: Model) -> Figure:
     """
     network = model.network
     x, target = _x_and_target(picture, scale, model)
-    y = network.forward(x)
+    with np.errstate(all="ignore"):
+        y = network.forward(x)
+    _check_finite(y)
     loss, dy = mse_forward(y, target), mse_backward(y, target)
     dx = network.backward(dy, need_dx=True)
 
@@ -327,6 +332,11 @@ def _x_and_target(picture: np.ndarray, scale: int, model: Model) -> tuple[np.nda
         for a in (enlarge(small, scale, model.enlargement), target)
     )
     return x, target[:, :, top : H - bottom, left : W - right]
+
+
+def _check_finite(y: np.ndarray) -> None:
+    if not np.isfinite(y).all():
+        raise InputError("the model's result is not finite: its weights are too large")
 
 
 def _first_and_last(params: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
