@@ -53,7 +53,7 @@ def filters(model: Model, start: dict[str, np.ndarray] | None = None) -> Figure:
         f"last layer: {_count(last, 'channel')} of its filter": last,
     }
     if start is not None:
-        panels["what training added to the first"] = first - _first_and_last(start)[0]
+        panels["what training added to the first layer"] = first - _first_and_last(start)[0]
     figure = Figure(figsize=(6 * len(panels), 6.6), layout="constrained")
     parts = figure.subfigures(1, len(panels))
     for part, (title, planes) in zip(parts, panels.items(), strict=True):
