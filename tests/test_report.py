@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import re
 import shutil
 from html.parser import HTMLParser
@@ -12,6 +13,7 @@ from PIL import Image
 
 from srcnn_np import SRCNN, Model, save_model
 from srcnn_np.cli import main
+from srcnn_np.data import to_channels
 from srcnn_np.evaluation import evaluate_picture
 from srcnn_np.imaging import Picture
 from srcnn_np.report import SHOWN_H, SHOWN_W, enlargements, report
@@ -80,8 +82,6 @@ def test_the_page_holds_the_pictures_the_measures_and_the_filters():
         np.testing.assert_array_equal(page.images[method], pixels)
     np.testing.assert_array_equal(page.images["original"], COLOUR[:39, :60])
     assert "Shown: 60 x 39 pixels" in page.text
-    from srcnn_np.data import to_channels
-
     for method, m in evaluate_picture(to_channels(Picture(COLOUR)), 3, model).items():
         assert re.search(rf"{method}\s*{m['psnr']:.2f}\s*{m['ssim']:.4f}", page.text)
 
@@ -212,6 +212,7 @@ def page(chromium, tmp_path):
     """A report on a light grey picture, of which the model makes a dark one."""
     path = tmp_path / "report.html"
     path.write_text(report(Picture(GREY), 2, dark_model(), name='"<script>x'), "utf-8")
+    chromium.get_log("performance")  # what came before is forgotten
     chromium.get(path.as_uri())
     yield chromium
     assert chromium.get_log("browser") == []
@@ -258,16 +259,13 @@ def test_the_pictures_load_and_nothing_is_fetched(page):
     sizes = page.execute_script("return [...document.images].map(i => [i.alt, i.naturalWidth])")
     assert [name for name, _ in sizes] == ["bicubic", "model", "original", "The filters"]
     assert all(width > 0 for _, width in sizes)
-    import json
-
     messages = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
     addresses = {
         message["params"]["request"]["url"]
         for message in messages
         if message["method"] == "Network.requestWillBeSent"
     }
-    assert page.current_url in addresses
-    assert all(a == page.current_url or a.startswith("data:") for a in addresses)
+    assert {a for a in addresses if not a.startswith("data:")} == {page.current_url}
 
 
 def test_the_page_may_not_fetch_anything(page):
@@ -303,15 +301,17 @@ def test_the_keyboard_moves_the_divider(page):
 def test_the_mouse_moves_the_divider(page):
     from selenium.webdriver import ActionChains
 
-    width = centre(page)[2]
-    stage = find(page, "stage")
-    drag = ActionChains(page).move_to_element(stage).click_and_hold()
-    drag.move_by_offset(-round(0.3 * width), 0).perform()
+    width, stage = round(centre(page)[2]), find(page, "stage")
+
+    def press():
+        return ActionChains(page).move_to_element(stage).click_and_hold()
+
+    press().move_by_offset(-round(0.3 * width), 0).perform()
     assert light_share(page) == near(0.2)
     assert find(page, "position").get_attribute("value") == "20"
-    ActionChains(page).move_by_offset(-2 * round(width), 0).perform()  # beyond the picture
-    assert light_share(page) == near(0)
     ActionChains(page).release().move_to_element(stage).perform()  # let go: it stays
+    assert light_share(page) == near(0.2)
+    press().move_by_offset(-width // 2 - 8, 0).release().perform()  # beyond the picture
     assert light_share(page) == near(0)
     ActionChains(page).click(stage).perform()
     assert light_share(page) == near(0.5)
