@@ -567,7 +567,7 @@ def _output(options: argparse.Namespace, folder: Path, name: str) -> Path:
 
 def _check_not_the_picture(path: Path, source: Path) -> None:
     if os.path.realpath(path) == os.path.realpath(source):
-        raise InputError(f"{path} is the picture itself; give another name for the result")
+        raise InputError(f"{path} is the picture to enlarge; give another name for the result")
 
 
 def _name(text: str) -> str:

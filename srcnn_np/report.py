@@ -20,7 +20,7 @@ from .imaging import Picture, imresize
 from .model import Model
 from .upscaling import upscale
 
-# Of larger results the page holds the middle: in PNG, three of them are about 15 MB.
+# Of larger results the page holds the middle: with three photographs of this size, about 8 MB.
 SHOWN_H, SHOWN_W = 1080, 1440
 
 

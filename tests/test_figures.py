@@ -202,7 +202,10 @@ def test_show_writes_a_picture(capsys, folder, figure):
     [
         (["filters"], "give --scale"),
         (["compare", "p.png", "out.jpg", "--model", "model.npz"], "name ending in .png"),
-        (["compare", "p.png", "p.png", "--model", "model.npz", "--force"], "the picture itself"),
+        (
+            ["compare", "p.png", "p.png", "--model", "model.npz", "--force"],
+            "the picture to enlarge",
+        ),
         (["compare", "p.png", "no/out.png", "--model", "model.npz"], "no folder"),
         (["compare", "none.png", "--model", "model.npz"], "does not exist"),
         (["compare", "model.npz", "--model", "model.npz"], "not a picture"),
