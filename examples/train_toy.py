@@ -17,11 +17,16 @@ from pathlib import Path
 import numpy as np
 
 from srcnn_np import RECIPES, SRCNN, InputError, Model, draw_pictures, save_model, train
-from srcnn_np.data import hold_out, read_folder, shrink, to_channels
+from srcnn_np.data import hold_out, read_folder, to_channels
 from srcnn_np.evaluation import check_measurable, evaluate_picture
-from srcnn_np.imaging import Picture, enlarge
+from srcnn_np.imaging import Picture
 from srcnn_np.output import check_output, writing
 from srcnn_np.training import History
+
+try:
+    from srcnn_np import figures
+except InputError as error:  # matplotlib is not there
+    sys.exit(f"train_toy.py: error: {error}")
 
 SCALE = 3
 OUTPUTS = ("model.npz", "result.json", "before_after.png", "loss.png", "filters.png")
@@ -109,78 +114,14 @@ def save_figures(
     options: argparse.Namespace,
 ) -> None:
     """Write before_after.png, loss.png and filters.png."""
-    import matplotlib
-
-    matplotlib.use("Agg")  # draws to files, needs no screen
     start = SRCNN("9-1-5", init=RECIPES["fast"].init, seed=options.seed)
-    figures = {
-        "before_after.png": before_after(model, photos),
-        "loss.png": loss_curve(history),
-        "filters.png": first_layer(model, start),
+    drawn = {
+        "before_after.png": figures.compare(next(iter(photos.values())), SCALE, model),
+        "loss.png": figures.loss_curve(history.rows, history.bicubic["psnr"]),
+        "filters.png": figures.filters(model, start.params),
     }
-    for name, figure in figures.items():
-        with writing(out / name, force=options.force) as part:
-            figure.savefig(part, dpi=120)
-
-
-def before_after(model: Model, photos: dict[str, np.ndarray]):
-    """Bicubic, SRCNN and the original: a piece of the first photographs, side by side."""
-    from matplotlib import pyplot
-
-    shown = list(photos.items())[:3]
-    figure, axes = pyplot.subplots(
-        len(shown), 3, figsize=(9, 3.2 * len(shown)), squeeze=False, layout="constrained"
-    )
-    for row, (name, photo) in zip(axes, shown, strict=True):
-        target, small = shrink(photo, SCALE)
-        plain = enlarge(small, SCALE)
-        restored = model.network.predict(plain)
-        side = min(120, *target.shape)
-        top, left = ((n - side) // 3 for n in target.shape)
-        titles = (f"{name}, bicubic", "SRCNN", "original")
-        for axis, title, picture in zip(row, titles, (plain, restored, target), strict=True):
-            piece = picture[top : top + side, left : left + side]
-            axis.imshow(piece, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-            axis.set_title(title)
-            axis.set_axis_off()
-    return figure
-
-
-def loss_curve(history: History):
-    """The loss on the training's own sub-images, and the PSNR on drawn pictures held out."""
-    from matplotlib import pyplot
-
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    left.semilogy(*columns(history.rows, "loss"))
-    left.set(xlabel="sub-images seen", ylabel="mean squared error", title="training")
-    right.plot(*columns(history.validations, "psnr"), marker="o", label="SRCNN")
-    right.axhline(history.bicubic["psnr"], color="gray", linestyle="--", label="bicubic")
-    right.set(xlabel="sub-images seen", ylabel="PSNR in dB", title="held-out drawn pictures")
-    right.legend()
-    return figure
-
-
-def columns(rows: list[dict], name: str) -> tuple[list, list]:
-    """Sub-images seen, and one of the other columns."""
-    return [row["sub_images"] for row in rows], [row[name] for row in rows]
-
-
-def first_layer(model: Model, start: SRCNN):
-    """The 64 filters of the first layer, and what training added to the random start."""
-    from matplotlib import pyplot
-
-    after = model.network.params["conv1.w"][:, 0]  # (64, 9, 9)
-    learnt = after - start.params["conv1.w"][:, 0]
-    order = np.argsort(-np.abs(learnt).sum(axis=(1, 2)))  # what changed most comes first
-    figure = pyplot.figure(figsize=(13, 7), layout="constrained")
-    titles = ("first-layer filters", "what training added to their random start")
-    for part, title, filters in zip(figure.subfigures(1, 2), titles, (after, learnt), strict=True):
-        part.suptitle(f"{title} (mid-grey is 0)")
-        for axis, k in zip(part.subplots(8, 8).flat, order, strict=True):
-            limit = abs(filters[k]).max()
-            axis.imshow(filters[k], cmap="gray", vmin=-limit, vmax=limit)
-            axis.set_axis_off()
-    return figure
+    for name, figure in drawn.items():
+        figures.save(out / name, figure, force=options.force)
 
 
 if __name__ == "__main__":

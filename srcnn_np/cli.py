@@ -17,6 +17,7 @@ from . import __version__
 from .errors import InputError
 
 SCALES = (2, 3, 4)
+_ORIGINAL = "a picture; it is made small and enlarged again"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,9 +62,7 @@ def upscale(options: argparse.Namespace) -> int:
     model = default_model(options.scale) if options.model is None else load_model(options.model)
     model.check_scale(options.scale)
     if not source.is_dir():
-        target = source.parent if options.output is None else Path(options.output)
-        if target.is_dir():
-            target = target / f"{source.stem}_x{options.scale}.png"
+        target = _output(options, source.parent, f"{source.stem}_x{options.scale}.png")
         _upscale_one(source, target, model, options)
         return 0
 
@@ -114,8 +113,7 @@ def _upscale_one(source: Path, target: Path, model, options: argparse.Namespace)
     if len({os.path.realpath(path) for path in outputs}) < len(outputs):
         raise InputError(f"{target} cannot be both the result and the comparison")
     for path in outputs:
-        if os.path.realpath(path) == os.path.realpath(source):
-            raise InputError(f"{path} is the picture to enlarge; give another name for the result")
+        _check_not_the_picture(path, source)
         picture_format(path)
         check_output(path, force=options.force)
     picture = read_picture(source)
@@ -275,6 +273,65 @@ def _photographs(folder: str) -> list:
     return list(pictures.values())
 
 
+def show(options: argparse.Namespace) -> None:
+    """Write a figure of a model, or of what it makes of a picture."""
+    from . import figures
+    from .data import to_channels
+    from .imaging import read_picture
+    from .output import check_output
+
+    _say_when_compiling()
+    if options.figure == "filters":
+        target = _output(options, Path(), "filters.png")
+    else:
+        source = Path(options.picture)
+        target = _output(options, source.parent, f"{source.stem}_{options.figure}.png")
+        _check_not_the_picture(target, source)
+    figures.check_png(target)
+    check_output(target, force=options.force)
+    _, model = _chosen_model(options)
+    if options.figure == "filters":
+        figure = figures.filters(model)
+    else:
+        picture = to_channels(read_picture(source), model.colour)
+        figure = getattr(figures, options.figure)(picture, _chosen_scale(options, model), model)
+    figures.save(target, figure, force=options.force)
+    print(f"{options.figure} -> {target}")
+
+
+def report(options: argparse.Namespace) -> None:
+    """Write a page that lays a picture's enlargements over each other."""
+    from .imaging import read_picture
+    from .output import check_output, writing
+    from .report import report
+    from .training import log_path, read_log
+
+    _say_when_compiling()
+    source = Path(options.picture)
+    target = _output(options, source.parent, f"{source.stem}.html")
+    if target.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"{target}: a report is a page; give a name ending in .html")
+    check_output(target, force=options.force)
+    name, model = _chosen_model(options)
+    scale = _chosen_scale(options, model)
+    log = options.log
+    if log is None and options.model is not None and log_path(options.model).is_file():
+        log = log_path(options.model)
+    html = report(
+        read_picture(source),
+        scale,
+        model,
+        name=source.name,
+        model_name=name,
+        rows=None if log is None else read_log(log),
+        original=not options.enlarge,
+    )
+    with writing(target, force=options.force) as part:
+        # A file name may hold bytes that are no text.
+        part.write_text(html, "utf-8", "backslashreplace")
+    print(f"{source} -> {target}")
+
+
 def models(options: argparse.Namespace) -> None:
     """List the shipped models, or print one model's card."""
     import json
@@ -421,6 +478,45 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_force(sub)
 
+    sub = command(show, "show", "write a figure of a model, as PNG")
+    kinds = sub.add_subparsers(metavar="FIGURE", dest="figure", required=True)
+    for name, description in (
+        ("filters", "the filters of the first layer and of the last"),
+        ("features", "what each layer makes of the middle of a picture"),
+        ("gradients", "the loss of the middle of a picture, and where its gradients go"),
+        ("compare", "bicubic interpolation, the model and the original, and their errors"),
+    ):
+        kind = kinds.add_parser(name, help=description, description=description)
+        if name != "filters":
+            kind.add_argument("picture", metavar="PICTURE", type=_name, help=_ORIGINAL)
+        default = "filters.png" if name == "filters" else f"PICTURE_{name}.png"
+        kind.add_argument(
+            "output", metavar="OUT", type=_name, nargs="?", help=f"a PNG; default: {default}"
+        )
+        _add_scale_and_model(kind, required=False)
+        _add_force(kind)
+
+    sub = command(
+        report, "report", "write a page that lays a picture's enlargements over each other"
+    )
+    sub.add_argument("picture", metavar="PICTURE", type=_name, help=_ORIGINAL)
+    sub.add_argument(
+        "output", metavar="OUT", type=_name, nargs="?", help="an HTML file; default: PICTURE.html"
+    )
+    _add_scale_and_model(sub, required=False)
+    sub.add_argument(
+        "--enlarge",
+        action="store_true",
+        help="PICTURE is the small picture: enlarge it; there is no original to compare with",
+    )
+    sub.add_argument(
+        "--log",
+        metavar="CSV",
+        type=_name,
+        help="the model's training; default: MODEL-log.csv, where that is there",
+    )
+    _add_force(sub)
+
     sub = command(models, "models", "list the models that come with the package")
     sub.add_argument(
         "name", metavar="NAME-OR-PATH", type=_name, nargs="?", help="print this model's card"
@@ -450,6 +546,37 @@ def _add_scale_and_model(parser: argparse.ArgumentParser, *, required: bool = Tr
         type=_name,
         help="a name that `srcnn-np models` lists, or a .npz or .mat file",
     )
+
+
+def _chosen_model(options: argparse.Namespace) -> tuple:
+    """Name and model, where --model may say the scale, or --scale the model."""
+    from .model import default_name, load_model
+
+    if options.model is None and options.scale is None:
+        raise InputError("give --scale 2, 3 or 4, or a model with --model")
+    name = default_name(options.scale) if options.model is None else options.model
+    model = load_model(name)
+    if options.scale is not None:
+        model.check_scale(options.scale)
+    return name, model
+
+
+def _chosen_scale(options: argparse.Namespace, model) -> int:
+    scale = model.scale if options.scale is None else options.scale
+    if scale is None:
+        raise InputError(f"{options.model} does not say its scale; give --scale 2, 3 or 4")
+    return scale
+
+
+def _output(options: argparse.Namespace, folder: Path, name: str) -> Path:
+    """OUT, where it may be a folder, or nothing."""
+    target = folder if options.output is None else Path(options.output)
+    return target / name if target.is_dir() else target
+
+
+def _check_not_the_picture(path: Path, source: Path) -> None:
+    if os.path.realpath(path) == os.path.realpath(source):
+        raise InputError(f"{path} is the picture to enlarge; give another name for the result")
 
 
 def _name(text: str) -> str:

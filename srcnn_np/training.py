@@ -301,6 +301,29 @@ def log_path(out: str | Path) -> Path:
     return Path(out).with_name(f"{Path(out).stem}-log.csv")
 
 
+def read_log(path: str | Path) -> list[dict]:
+    """The rows of a log that `train` left, as `History.rows`.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it is no such log.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = [
+                {name: float(row[name]) if row[name] else None for name in _COLUMNS}
+                for row in csv.DictReader(file)
+            ]
+        if any(row[name] is None for row in rows for name in ("sub_images", "loss")):
+            raise ValueError
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise InputError(f"{path} is not a log of srcnn-np train") from error
+    return rows
+
+
 class _Training:
     """A training under way: all that the next update depends on."""
 

@@ -1,0 +1,393 @@
+"""Figures of a model: its filters, its feature maps, its gradients, its results, its training.
+
+Each function returns a matplotlib `Figure`, which a notebook shows and `save` writes.
+
+A picture is given as `srcnn_np.data.to_channels` makes it, and is the target: it is shrunk
+and enlarged again, and that is x, what the network is given. Pictures and feature maps are
+drawn in grey, what has a sign in red above 0 and blue below.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from .data import shrink
+from .errors import InputError
+from .evaluation import as_measured, check_measurable, measure
+from .imaging import enlarge
+from .layers import Conv2D
+from .loss import mse_backward, mse_forward
+from .model import Model
+from .output import writing
+
+try:
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.patches import Rectangle
+except ImportError as missing:
+    raise InputError("figures need matplotlib: pip install matplotlib") from missing
+
+_SIDE = 240  # of the middle of a picture, whose feature maps and gradients are drawn
+_MAPS = 16  # of a stage, at most
+_SIGNED = "RdBu_r"
+
+
+def filters(model: Model, start: dict[str, np.ndarray] | None = None) -> Figure:
+    """Every filter of the first layer, and the last layer's.
+
+    Parameters
+    ----------
+    model : Model
+    start : dict of str to array, optional
+        The parameters before training. Given, what training added is drawn as well.
+
+    Returns
+    -------
+    figure : Figure
+        Each filter on a scale of its own, so that the weak are seen too: above it stands its
+        largest absolute value. The largest norm comes first. Of colour, luma is drawn.
+    """
+    first, last = _first_and_last(model.network.params)
+    panels = {
+        f"first layer: {_count(first, 'filter')}": first,
+        f"last layer: {_count(last, 'channel')} of its filter": last,
+    }
+    if start is not None:
+        panels["what training added to the first layer"] = first - _first_and_last(start)[0]
+    figure = Figure(figsize=(6 * len(panels), 6.6), layout="constrained")
+    parts = figure.subfigures(1, len(panels))
+    for part, (title, planes) in zip(parts, panels.items(), strict=True):
+        order = np.argsort(-(planes**2).sum(axis=(1, 2)), kind="stable")
+        largest = [abs(plane).max() for plane in planes]
+        _draw(
+            part,
+            [(f"{largest[k]:.2g}", planes[k] / (largest[k] or 1)) for k in order],
+            title=f"{title}, the largest first",
+            columns=int(np.ceil(np.sqrt(len(planes)))),
+            limits=(-1, 1),
+            cmap=_SIGNED,
+            label="w / largest |w| of the filter (the number above it)",
+        )
+    return figure
+
+
+def features(picture: np.ndarray, scale: int, model: Model) -> Figure:
+    """What each stage of the network makes of the middle of a picture.
+
+    Parameters
+    ----------
+    picture : (H, W) or (H, W, 3) uint8 array
+    scale : int
+    model : Model
+
+    Returns
+    -------
+    figure : Figure
+        x, y and the target; and of every convolution but the last, after its activation, the
+        feature maps that vary most.
+
+    Raises
+    ------
+    InputError
+        If the model was trained for another scale, the picture is too small, or the model's
+        result is not finite.
+    """
+    x, target = _x_and_target(picture, scale, model)
+    stages = {}
+    layers = list(model.network.layers.items())
+    y = x
+    for turn, (name, layer) in enumerate(layers, 1):
+        with np.errstate(all="ignore"):
+            y = layer.apply(y)
+        if turn < len(layers) and isinstance(layers[turn][1], Conv2D):
+            stages[name] = y[0]
+    _check_finite(y)
+    heights = [4.6, *(0.7 + 1.6 * -(-min(_MAPS, len(maps)) // 8) for maps in stages.values())]
+    figure = Figure(figsize=(13, sum(heights)), layout="constrained")
+    whole, *parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).flat
+    _draw(
+        whole,
+        [
+            ("x: the enlarged picture", x[0, 0]),
+            ("y: the result", y[0, 0]),
+            ("target", target[0, 0]),
+        ],
+        title=f"the middle of a picture, x{scale}",
+        columns=3,
+        limits=(0, 1),
+        label="luma",
+    )
+    for part, (name, maps) in zip(parts, stages.items(), strict=True):
+        most = np.argsort(-maps.std(axis=(1, 2)), kind="stable")[:_MAPS]
+        which = f"the {_MAPS} that vary most of " if len(maps) > _MAPS else ""
+        _draw(
+            part,
+            [(f"{k}", maps[k]) for k in most],
+            title=f"{name}: {which}{_count(maps, 'feature map')}, with their numbers",
+            columns=8,
+            limits=(float(maps[most].min()), _nearly_all(maps[most])),
+            label="value",
+        )
+    return figure
+
+
+def gradients(picture: np.ndarray, scale: int, model: Model) -> Figure:
+    """The loss of the middle of a picture, and its gradients back through the network.
+
+    Parameters
+    ----------
+    picture : (H, W) or (H, W, 3) uint8 array
+    scale : int
+    model : Model
+
+    Returns
+    -------
+    figure : Figure
+        x, dy (the error but for a factor) and dx; dw of the first layer; and the size of every
+        parameter's gradient.
+
+    Raises
+    ------
+    InputError
+        As `features`.
+    """
+    network = model.network
+    x, target = _x_and_target(picture, scale, model)
+    with np.errstate(all="ignore"):
+        y = network.forward(x)
+    _check_finite(y)
+    loss, dy = mse_forward(y, target), mse_backward(y, target)
+    dx = network.backward(dy, need_dx=True)
+
+    figure = Figure(figsize=(13, 9.6), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=(4.2, 5.4))
+    figure.suptitle(f"mean squared error {loss:.3g} of the middle of the picture")
+    left, centre, right = above.subfigures(1, 3)
+    _draw(left, [("", x[0, 0])], title="x: the enlarged picture", limits=(0, 1), label="luma")
+    for part, title, plane, label in (
+        (centre, "dy: how the loss grows with each pixel of y", dy[0, 0], "∂L/∂y"),
+        (right, "dx: how it grows with each pixel of x", dx[0, 0], "∂L/∂x"),
+    ):
+        limit = _nearly_all(abs(plane))
+        _draw(part, [("", plane)], title=title, limits=(-limit, limit), cmap=_SIGNED, label=label)
+    left, right = below.subfigures(1, 2, width_ratios=(6, 7))
+    dw, _ = _first_and_last(network.grads)
+    limit = abs(dw).max()
+    _draw(
+        left,
+        [(f"{k}", dw[k]) for k in np.argsort(-(dw**2).sum(axis=(1, 2)), kind="stable")],
+        title=f"dw of the first layer: {_count(dw, 'filter')} and their numbers",
+        columns=int(np.ceil(np.sqrt(len(dw)))),
+        limits=(-limit, limit),
+        cmap=_SIGNED,
+        label="∂L/∂w",
+    )
+    axis = right.subplots()
+    names = list(network.grads)
+    sizes = [float(np.sqrt((grad**2).mean())) for grad in network.grads.values()]
+    axis.semilogx(sizes, names, "o")
+    axis.set(title="how large each gradient is", xlabel="root mean square of ∂L/∂parameter")
+    axis.grid(axis="x", which="both", alpha=0.3)
+    axis.invert_yaxis()
+    return figure
+
+
+def compare(picture: np.ndarray, scale: int, model: Model) -> Figure:
+    """Bicubic interpolation, the model and the original, in luma as the paper measures it.
+
+    Parameters
+    ----------
+    picture : (H, W) or (H, W, 3) uint8 array
+    scale : int
+    model : Model
+
+    Returns
+    -------
+    figure : Figure
+        The whole pictures with PSNR and SSIM; the square where bicubic interpolation errs
+        most; and the errors.
+
+    Raises
+    ------
+    InputError
+        If the model was trained for another scale, the picture is too small to be measured,
+        or the model's result is not finite.
+    """
+    model.check_scale(scale)
+    check_measurable(picture, scale)
+    target, small = shrink(picture, scale)
+    results = {
+        "bicubic": enlarge(small, scale),
+        "model": model.predict(enlarge(small, scale, model.enlargement)),
+    }
+    original = as_measured(target, scale)
+    shown, errors = {}, {}
+    for name, result in results.items():
+        figures = measure(result, target, scale)
+        title = f"{name}: {figures['psnr']:.2f} dB, SSIM {figures['ssim']:.4f}"
+        shown[title] = as_measured(result, scale)
+        errors[f"{name} - original"] = shown[title] - original
+    shown["original"] = original
+    square = _largest_square(errors["bicubic - original"] ** 2, min(72, *original.shape))
+
+    H, W = original.shape
+    tall = 4 * np.clip(H / W, 0.4, 1.5) + 0.6
+    heights = (tall, 4.6, tall)
+    figure = Figure(figsize=(13, sum(heights)), layout="constrained")
+    whole, piece, wrong = figure.subfigures(3, 1, height_ratios=heights)
+    _draw(whole, shown.items(), title=f"luma, x{scale}", columns=3, limits=(0, 255), label="luma")
+    rows, columns = square
+    corner, side = (columns.start - 0.5, rows.start - 0.5), rows.stop - rows.start
+    for axis in whole.axes[:3]:
+        axis.add_patch(Rectangle(corner, side, side, fill=False, edgecolor="tab:orange"))
+    _draw(
+        piece,
+        [(title.partition(":")[0], y[square]) for title, y in shown.items()],
+        title="the square where bicubic interpolation errs most",
+        columns=3,
+        limits=(0, 255),
+        label="luma",
+    )
+    limit = max(_nearly_all(abs(e)) for e in errors.values())
+    _draw(
+        wrong,
+        errors.items(),
+        title="errors: too bright is red, too dark is blue",
+        columns=3,
+        limits=(-limit, limit),
+        cmap=_SIGNED,
+        label="luma",
+    )
+    return figure
+
+
+def loss_curve(rows: list[dict], bicubic: float | None = None) -> Figure:
+    """How a training went.
+
+    Parameters
+    ----------
+    rows : list of dict
+        `History.rows`, or what `srcnn_np.training.read_log` reads.
+    bicubic : float, optional
+        PSNR in dB of bicubic interpolation on the held-out pictures, drawn as a line.
+
+    Returns
+    -------
+    figure : Figure
+        The loss on the sub-images learnt from, and the PSNR on the pictures held out.
+    """
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.semilogy(*_columns(rows, "loss"))
+    left.set(title="what is learnt from", xlabel="sub-images seen", ylabel="mean squared error")
+    for name, label in (("psnr", "held out"), ("watched", "watched")):
+        seen, values = _columns(rows, name)
+        if values:
+            right.plot(seen, values, marker=".", label=label)
+    if bicubic is not None:
+        right.axhline(bicubic, color="gray", linestyle="--", label="bicubic on those held out")
+    right.set(title="other pictures", xlabel="sub-images seen", ylabel="mean PSNR in dB")
+    if right.lines:
+        right.legend()
+    return figure
+
+
+def save(path: str | Path, figure: Figure, *, force: bool = False) -> None:
+    """Write a figure as PNG.
+
+    Raises
+    ------
+    InputError
+        If the name does not end in ``.png``, the file exists and `force` is not given, or it
+        cannot be written.
+    """
+    check_png(path)
+    with writing(path, force=force) as part:
+        figure.savefig(part, dpi=110)
+
+
+def check_png(path: str | Path) -> None:
+    """Raise the InputError that `save` would, where a name does not end in ``.png``."""
+    if Path(path).suffix.lower() != ".png":
+        raise InputError(f"{path}: a figure is written as PNG; give a name ending in .png")
+
+
+def middle(picture: np.ndarray, H: int, W: int) -> np.ndarray:
+    """The middle of a picture, H x W or as much of that as there is."""
+    top, left = (max(0, (n - m) // 2) for n, m in zip(picture.shape, (H, W), strict=False))
+    return picture[top : top + H, left : left + W]
+
+
+def _x_and_target(picture: np.ndarray, scale: int, model: Model) -> tuple[np.ndarray, np.ndarray]:
+    """What the network is given of the middle of a picture, and what `forward` should give."""
+    model.check_scale(scale)
+    top, bottom, left, right = model.network.margin
+    target, small = shrink(middle(picture, _SIDE, _SIDE), scale)
+    H, W = target.shape[:2]
+    if min(H - top - bottom, W - left - right) < 1:
+        raise InputError(f"a picture of {W} x {H} is too small: the filters reach beyond it")
+    dtype = next(iter(model.network.params.values())).dtype
+    x, target = (
+        np.moveaxis(np.atleast_3d(a), 2, 0)[None].astype(dtype)
+        for a in (enlarge(small, scale, model.enlargement), target)
+    )
+    return x, target[:, :, top : H - bottom, left : W - right]
+
+
+def _check_finite(y: np.ndarray) -> None:
+    if not np.isfinite(y).all():
+        raise InputError("the model's result is not finite: its weights are too large")
+
+
+def _first_and_last(params: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """First layer's filters on luma (K, kh, kw); last layer's filter for luma (C, kh, kw)."""
+    ws = [p for name, p in params.items() if name.endswith(".w")]
+    return ws[0][:, 0], ws[-1][0]
+
+
+def _draw(
+    part: SubFigure,
+    planes: Iterable[tuple[str, np.ndarray]],
+    *,
+    title: str,
+    limits: tuple[float, float],
+    label: str,
+    columns: int = 1,
+    cmap: str = "gray",
+) -> None:
+    """Draw arrays (H, W) with their titles in rows, on one scale, with a colour bar."""
+    planes = list(planes)
+    part.suptitle(title, fontsize=11)
+    lines = -(-len(planes) // columns)
+    axes = part.subplots(lines, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    low, high = limits
+    for axis, (name, plane) in zip(axes.flat, planes, strict=False):
+        image = axis.imshow(plane, cmap=cmap, vmin=low, vmax=high)
+        axis.set_title(name, fontsize=10 if columns < 4 else 7, pad=2)
+    part.colorbar(image, ax=axes, label=label, shrink=0.8)
+
+
+def _largest_square(values: np.ndarray, side: int) -> tuple[slice, slice]:
+    """Rows and columns of the square whose values have the largest sum."""
+    sums = np.pad(values.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    sums = sums[side:] - sums[:-side]
+    sums = sums[:, side:] - sums[:, :-side]
+    top, left = np.unravel_index(sums.argmax(), sums.shape)
+    return slice(top, top + side), slice(left, left + side)
+
+
+def _nearly_all(values: np.ndarray) -> float:
+    """An upper limit for a colour scale, that a few extreme values do not stretch."""
+    return float(np.quantile(values, 0.999))
+
+
+def _columns(rows: list[dict], name: str) -> tuple[list, list]:
+    """Sub-images seen, and one of the other columns where it has a value."""
+    pairs = [(row["sub_images"], row[name]) for row in rows if row[name] is not None]
+    return [seen for seen, _ in pairs], [value for _, value in pairs]
+
+
+def _count(things: np.ndarray, name: str) -> str:
+    return f"{len(things)} {name}{'s' if len(things) != 1 else ''}"

@@ -1,0 +1,179 @@
+"""A report: one HTML file, in which a picture's enlargements are laid over each other.
+
+The page needs nothing but itself, and works from a file, without a network. Its frame is
+`report.html` beside this module, with `$names` for what is filled in here.
+"""
+
+import base64
+import io
+from html import escape
+from pathlib import Path
+from string import Template
+
+import numpy as np
+from PIL import Image
+
+from . import __version__, figures
+from .data import to_channels
+from .evaluation import evaluate_picture
+from .imaging import Picture, imresize
+from .model import Model
+from .upscaling import upscale
+
+# Of larger results the page holds the middle: with three photographs of this size, about 8 MB.
+SHOWN_H, SHOWN_W = 1080, 1440
+
+
+def report(
+    picture: Picture,
+    scale: int,
+    model: Model,
+    *,
+    name: str = "a picture",
+    model_name: str = "a model",
+    rows: list[dict] | None = None,
+    original: bool = True,
+) -> str:
+    """Write a page about what a model makes of a picture.
+
+    Parameters
+    ----------
+    picture : Picture
+        Transparency is left out.
+    scale : int
+    model : Model
+    name, model_name : str
+        What the page calls them.
+    rows : list of dict, optional
+        How the model was trained, as `srcnn_np.training.read_log` reads it.
+    original : bool
+        Whether the picture is the original, to be shrunk first and measured against; else
+        it is the small one, to be enlarged.
+
+    Returns
+    -------
+    html : str
+        To be written as UTF-8.
+
+    Raises
+    ------
+    InputError
+        If the model was trained for another scale, its result is not finite, or an original
+        is too small to be measured.
+    """
+    model.check_scale(scale)
+    pixels = to_8_bits(picture.pixels)
+    H, W = (n // scale * scale if original else n * scale for n in pixels.shape[:2])
+    measures = (
+        evaluate_picture(to_channels(picture, model.colour), scale, model) if original else {}
+    )
+    factor = 1 if original else scale
+    shown = figures.middle(pixels, SHOWN_H // factor, SHOWN_W // factor)
+    pictures = enlargements(shown, scale, model, original=original)
+    h, w = pictures["model"].shape[:2]
+    network = model.network
+    count = sum(p.size for p in network.params.values())
+    plots = {"The filters": figures.filters(model)}
+    if rows:
+        plots = {"The training": figures.loss_curve(rows, _bicubic(model)), **plots}
+    fill = {
+        "name": escape(name),
+        "scale": scale,
+        "model": escape(model_name),
+        "structure": f"{network.structure}, {count:,} parameters",
+        "size": f"{w} x {h}" if (h, w) == (H, W) else f"the middle {w} x {h} of {W} x {H}",
+        "width": w,
+        "height": h,
+        "pictures": "\n".join(map(_picture, pictures, pictures.values())),
+        "left": "\n".join(_option(method, "bicubic") for method in pictures),
+        "right": "\n".join(_option(method, "model") for method in pictures),
+        "measures": _table(measures),
+        "plots": "\n".join(map(_plot, plots, plots.values())),
+        "version": __version__,
+    }
+    return Template((Path(__file__).parent / "report.html").read_text("utf-8")).substitute(fill)
+
+
+def enlargements(
+    pixels: np.ndarray, scale: int, model: Model, *, original: bool
+) -> dict[str, np.ndarray]:
+    """The pictures that a report lays over each other, all of one size.
+
+    Parameters
+    ----------
+    pixels : (H, W) or (H, W, 3) uint8 array
+    scale : int
+    model : Model
+    original : bool
+        As of `report`.
+
+    Returns
+    -------
+    pictures : dict of str to uint8 array
+        "bicubic", "model" and, where known, "original".
+    """
+    known = {}
+    if original:
+        h, w = (n // scale for n in pixels.shape[:2])
+        known["original"] = pixels[: scale * h, : scale * w]
+        pixels = imresize(known["original"], size=(h, w))
+    small = Picture(pixels)
+    return {
+        "bicubic": upscale(small, scale).pixels,
+        "model": upscale(small, scale, model).pixels,
+        **known,
+    }
+
+
+def to_8_bits(pixels: np.ndarray) -> np.ndarray:
+    """Pixels of uint16 as uint8; others as they are."""
+    return np.rint(pixels / 257).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
+
+
+def _bicubic(model: Model) -> float | None:
+    """PSNR of bicubic interpolation on the held-out pictures, where the model's card says it."""
+    try:
+        return float(model.training["held_out"]["bicubic"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _picture(method: str, pixels: np.ndarray) -> str:
+    return f'<img data-method="{method}" alt="{method}" draggable="false" src="{_png(pixels)}">'
+
+
+def _option(method: str, chosen: str) -> str:
+    return f"<option{' selected' if method == chosen else ''}>{method}</option>"
+
+
+def _table(measures: dict) -> str:
+    """PSNR and SSIM by method; nothing where the original is not known."""
+    if not measures:
+        return ""
+    rows = "\n".join(
+        f'<tr><th scope="row">{method}</th><td>{m["psnr"]:.2f}</td><td>{m["ssim"]:.4f}</td></tr>'
+        for method, m in measures.items()
+    )
+    return (
+        '<section><h2>The measures</h2>\n<table><tr><th scope="col">against the original</th>'
+        f'<th scope="col">PSNR in dB</th><th scope="col">SSIM</th></tr>\n{rows}</table>\n'
+        "<p>Of luma, by the paper's protocol: the whole picture, shrunk and enlarged without "
+        "rounding, its border of as many pixels as the scale left out.</p></section>"
+    )
+
+
+def _plot(title: str, figure: figures.Figure) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    image = f'<img class="plot" alt="{title}" src="{_data(buffer)}">'
+    return f"<section><h2>{title}</h2>\n{image}</section>"
+
+
+def _png(pixels: np.ndarray) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG")
+    return _data(buffer)
+
+
+def _data(png: io.BytesIO) -> str:
+    return "data:image/png;base64," + base64.b64encode(png.getvalue()).decode()

@@ -1,0 +1,235 @@
+"""The figures: what they draw, what the command writes and refuses."""
+
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from srcnn_np import SRCNN, InputError, Model, draw_pictures, figures, save_model
+from srcnn_np.cli import main
+from srcnn_np.data import shrink
+from srcnn_np.evaluation import as_measured, evaluate_picture
+from srcnn_np.imaging import enlarge
+from srcnn_np.loss import mse_backward
+from srcnn_np.training import read_log
+
+PICTURE = draw_pictures(1, size=96)[0]
+
+
+def small_model(structure="3-1-3", filters=(6, 4), **more):
+    return Model(SRCNN(structure, filters=filters), 2, **more)
+
+
+def images(figure):
+    """Everything drawn as an image, by title, in order."""
+    return [(axis.get_title(), i.get_array().data) for axis in figure.axes for i in axis.images]
+
+
+def find(figure, start):
+    return next(array for title, array in images(figure) if title.startswith(start))
+
+
+def bars(figure):
+    """The labels of the colour bars."""
+    return [axis.get_ylabel() for axis in figure.axes if hasattr(axis, "_colorbar")]
+
+
+def test_filters_are_drawn_all_the_largest_first_with_their_scale():
+    model = small_model()
+    w1, w3 = model.network.params["conv1.w"], model.network.params["conv3.w"]
+    w1[4] *= 10
+    w1[2] = 0
+    drawn = images(figures.filters(model))
+    assert len(drawn) == 6 + 4
+    largest = abs(w1[4]).max()
+    assert drawn[0][0] == f"{largest:.2g}"
+    np.testing.assert_allclose(drawn[0][1], w1[4, 0] / largest)
+    np.testing.assert_array_equal(drawn[5][1], np.zeros((3, 3)))
+    norms = [np.linalg.norm(float(title) * plane) for title, plane in drawn[6:]]
+    assert norms == pytest.approx(sorted(norms, reverse=True), rel=0.1)
+    assert {title for title, _ in drawn[6:]} == {f"{abs(w).max():.2g}" for w in w3[0]}
+
+
+def test_filters_beside_what_training_added():
+    model = small_model()
+    start = {name: p.copy() for name, p in model.network.params.items()}
+    model.network.params["conv1.w"][3, 0, 1, 1] += 0.5
+    title, plane = images(figures.filters(model, start))[6 + 4]
+    assert title == "0.5"
+    np.testing.assert_allclose(plane, [[0, 0, 0], [0, 1, 0], [0, 0, 0]], atol=1e-6)
+
+
+def test_features_are_those_of_the_network_the_most_varied_first():
+    model = small_model(filters=(20, 4))
+    figure = figures.features(PICTURE, 2, model)
+    target, small = shrink(PICTURE, 2)
+    x = enlarge(small, 2)[None, None].astype(np.float32)
+    net = model.network
+    np.testing.assert_array_equal(find(figure, "x"), x[0, 0])
+    np.testing.assert_allclose(find(figure, "y"), net.forward(x)[0, 0], atol=1e-5)
+    np.testing.assert_allclose(find(figure, "target"), target[2:-2, 2:-2], atol=1e-6)
+    maps = net.layers["relu1"].apply(net.layers["conv1"].apply(x))[0]
+    drawn = images(figure)[3:]
+    assert len(drawn) == 16 + 4
+    for title, plane in drawn[:16]:
+        np.testing.assert_array_equal(plane, maps[int(title)])
+    spreads = [plane.std() for _, plane in drawn[:16]]
+    assert spreads == sorted(spreads, reverse=True)
+    assert spreads[0] == maps.std(axis=(1, 2)).max()
+    assert bars(figure) == ["luma", "value", "value"]
+
+
+def test_gradients_are_those_of_the_network():
+    model = small_model()
+    figure = figures.gradients(PICTURE, 2, model)
+    target, small = shrink(PICTURE, 2)
+    x, target = (a[None, None].astype(np.float32) for a in (enlarge(small, 2), target))
+    net = model.network
+    dy = mse_backward(net.forward(x), target[:, :, 2:-2, 2:-2])
+    dx = net.backward(dy, need_dx=True)
+    drawn = images(figure)
+    np.testing.assert_allclose(drawn[1][1], dy[0, 0], atol=1e-9)
+    np.testing.assert_allclose(drawn[2][1], dx[0, 0], atol=1e-9)
+    assert len(drawn) == 3 + 6
+    for title, plane in drawn[3:]:
+        np.testing.assert_allclose(plane, net.grads["conv1.w"][int(title), 0], atol=1e-9)
+    (line,) = [line for axis in figure.axes for line in axis.lines]
+    assert list(line.get_ydata()) == list(net.params)
+    sizes = [np.sqrt((g**2).mean()) for g in net.grads.values()]
+    np.testing.assert_allclose(line.get_xdata(), sizes, rtol=1e-5)
+    assert bars(figure) == ["luma", "∂L/∂y", "∂L/∂x", "∂L/∂w"]
+
+
+def test_compare_shows_what_the_paper_measures():
+    model = small_model()
+    figure = figures.compare(PICTURE, 2, model)
+    original = as_measured(shrink(PICTURE, 2)[0], 2)
+    titles = [title for title, _ in images(figure)]
+    for method, m in evaluate_picture(PICTURE, 2, model).items():
+        assert f"{method}: {m['psnr']:.2f} dB, SSIM {m['ssim']:.4f}" in titles
+        error = find(figure, f"{method} - original")
+        np.testing.assert_array_equal(error, find(figure, method) - original)
+    np.testing.assert_array_equal(find(figure, "original"), original)
+
+
+def test_compare_magnifies_where_bicubic_errs_most():
+    picture = np.full((180, 200), 128, np.uint8)
+    picture[150:158:2, 30:40] = 255
+    figure = figures.compare(picture, 2, small_model())
+    plane = [array for title, array in images(figure) if title == "original"][1]
+    assert plane.shape == (72, 72)
+    assert (plane == 255).sum() == 40
+
+
+def test_colour_models():
+    colour = np.dstack([PICTURE] * 3)
+    model = Model(SRCNN("3-1-3", filters=(6, 4), channels=3), 2, "ycbcr")
+    assert len(images(figures.filters(model))) == 10
+    for draw in (figures.features, figures.gradients, figures.compare):
+        assert draw(colour, 2, model).axes
+
+
+@pytest.mark.parametrize("draw", [figures.features, figures.gradients])
+def test_of_a_large_picture_the_middle(draw):
+    picture = np.zeros((300, 20), np.uint8)
+    picture[30:270] = 255
+    x = images(draw(picture, 2, small_model()))[0][1]
+    assert x.shape == (240, 20)
+    np.testing.assert_allclose(x, 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("draw", [figures.features, figures.gradients, figures.compare])
+def test_refusals(draw):
+    with pytest.raises(InputError, match="trained for scale 2"):
+        draw(PICTURE, 3, small_model())
+    with pytest.raises(InputError, match="too small"):
+        draw(PICTURE[:4], 2, small_model())
+    model = small_model()
+    for name in ("conv1.w", "conv2.w", "conv3.w"):
+        model.network.params[name][:] = 3e38
+    with pytest.raises(InputError, match="not finite"):
+        draw(PICTURE, 2, model)
+
+
+def test_loss_curve(tmp_path):
+    (tmp_path / "log.csv").write_text(
+        "sub_images,seconds,rate,loss,psnr,watched\n32,0.1,1.0,0.5,,\n64,0.2,0.9,0.25,20.0,\n"
+    )
+    rows = read_log(tmp_path / "log.csv")
+    left, right = figures.loss_curve(rows, bicubic=21.5).axes
+    assert left.lines[0].get_xydata().tolist() == [[32, 0.5], [64, 0.25]]
+    assert right.lines[0].get_xydata().tolist() == [[64, 20]]
+    assert right.lines[1].get_ydata() == [21.5, 21.5]
+    assert right.get_legend().texts[0].get_text() == "held out"
+
+
+# --- the command ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder to work in, with a model and a picture."""
+    monkeypatch.chdir(tmp_path)
+    save_model("model.npz", small_model())
+    Image.fromarray(PICTURE).save("p.png")
+    return tmp_path
+
+
+def run(capsys, *arguments):
+    code = main([str(a) for a in arguments])
+    return code, *capsys.readouterr()
+
+
+@pytest.mark.parametrize("figure", ["filters", "features", "gradients", "compare"])
+def test_show_writes_a_picture(capsys, folder, figure):
+    picture = [] if figure == "filters" else ["p.png"]
+    code, out, err = run(capsys, "show", figure, *picture, "--model", "model.npz")
+    assert code == 0, err
+    path = folder / ("filters.png" if figure == "filters" else f"p_{figure}.png")
+    assert path.name in out
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        assert min(image.size) > 400
+    code, out, err = run(capsys, "show", figure, *picture, "--model", "model.npz")
+    assert code == 1
+    assert "exists already" in err
+    assert run(capsys, "show", figure, *picture, folder, "--model", "model.npz", "--force")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (["filters"], "give --scale"),
+        (["compare", "p.png", "out.jpg", "--model", "model.npz"], "name ending in .png"),
+        (
+            ["compare", "p.png", "p.png", "--model", "model.npz", "--force"],
+            "the picture to enlarge",
+        ),
+        (["compare", "p.png", "no/out.png", "--model", "model.npz"], "no folder"),
+        (["compare", "none.png", "--model", "model.npz"], "does not exist"),
+        (["compare", "model.npz", "--model", "model.npz"], "not a picture"),
+        (["features", "p.png", "--model", "model.npz", "--scale", "3"], "trained for scale 2"),
+        (["features", "p.png", "--model", "none.npz"], "no model"),
+    ],
+)
+def test_show_refuses_in_one_sentence_and_writes_nothing(capsys, folder, arguments, sentence):
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    code, out, err = run(capsys, "show", *arguments)
+    assert code == 1
+    assert sentence in err.splitlines()[-1]
+    assert "Traceback" not in err
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_without_matplotlib_there_is_one_sentence(capsys, folder, monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    for module in ("figures", "report"):
+        monkeypatch.delitem(sys.modules, f"srcnn_np.{module}", raising=False)
+        monkeypatch.delattr(f"srcnn_np.{module}", raising=False)
+    for command in (["show", "filters"], ["report", "p.png"]):
+        code, out, err = run(capsys, *command, "--model", "model.npz")
+        assert code == 1
+        assert err == "srcnn-np: error: figures need matplotlib: pip install matplotlib\n"

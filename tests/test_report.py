@@ -1,0 +1,353 @@
+"""The report: what its page holds, and that it works in a browser."""
+
+import base64
+import io
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from srcnn_np import SRCNN, Model, save_model
+from srcnn_np.cli import main
+from srcnn_np.data import to_channels
+from srcnn_np.evaluation import evaluate_picture
+from srcnn_np.imaging import Picture
+from srcnn_np.report import SHOWN_H, SHOWN_W, enlargements, report
+
+LOG = """sub_images,seconds,rate,loss,psnr,watched
+32,0.1,1.0,0.5,,
+64,0.2,0.9,0.25,20.0,
+"""
+GREY = np.full((90, 120), 240, np.uint8)
+COLOUR = np.random.default_rng(0).integers(0, 256, (40, 61, 3), np.uint8)
+
+
+def dark_model(scale=2):
+    """A model that answers a dark grey to everything."""
+    net = SRCNN("3-1-1", filters=(2, 2))
+    for p in net.params.values():
+        p[:] = 0
+    net.params["conv3.b"][:] = 0.2
+    return Model(net, scale)
+
+
+class Page(HTMLParser):
+    """The texts, images and addresses of a page."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.texts, self.images, self.addresses, self.tags = [], {}, [], []
+        self.feed(html)
+        self.text = " ".join("".join(self.texts).split())
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.tags.append(tag)
+        self.addresses += [attrs[name] for name in ("src", "href") if name in attrs]
+        if tag == "img":
+            data = base64.b64decode(attrs["src"].removeprefix("data:image/png;base64,"))
+            self.images[attrs["alt"]] = np.asarray(Image.open(io.BytesIO(data)))
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def run(capsys, *arguments):
+    code = main([str(a) for a in arguments])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder to work in, with a model and a picture."""
+    monkeypatch.chdir(tmp_path)
+    save_model("model.npz", dark_model())
+    Image.fromarray(GREY).save("p.png")
+    return tmp_path
+
+
+# --- what it holds -------------------------------------------------------------------------
+
+
+def test_the_page_holds_the_pictures_the_measures_and_the_filters():
+    model = dark_model(3)
+    page = Page(report(Picture(COLOUR), 3, model, name="p.png", model_name="m"))
+    assert list(page.images) == ["bicubic", "model", "original", "The filters"]
+    for method, pixels in enlargements(COLOUR, 3, model, original=True).items():
+        np.testing.assert_array_equal(page.images[method], pixels)
+    np.testing.assert_array_equal(page.images["original"], COLOUR[:39, :60])
+    assert "Shown: 60 x 39 pixels" in page.text
+    for method, m in evaluate_picture(to_channels(Picture(COLOUR)), 3, model).items():
+        assert re.search(rf"{method}\s*{m['psnr']:.2f}\s*{m['ssim']:.4f}", page.text)
+
+
+def test_a_small_picture_is_enlarged_and_not_measured():
+    page = Page(report(Picture(COLOUR), 2, dark_model(), original=False))
+    assert list(page.images) == ["bicubic", "model", "The filters"]
+    assert page.images["model"].shape == (80, 122, 3)
+    assert "table" not in page.tags
+    assert "original" not in page.text
+
+
+def test_the_page_needs_nothing_from_elsewhere():
+    html = report(Picture(COLOUR), 2, dark_model())
+    assert all(address.startswith("data:") for address in Page(html).addresses)
+    assert "http://" not in html
+    assert "https://" not in html
+    assert "@import" not in html
+
+
+def test_of_a_large_picture_the_middle_is_shown_and_all_is_measured():
+    rng = np.random.default_rng(0)
+    large = rng.integers(0, 256, (SHOWN_H + 200, 64), np.uint8)
+    page = Page(report(Picture(large), 2, dark_model()))
+    np.testing.assert_array_equal(page.images["original"], large[100:-100])
+    assert f"the middle 64 x {SHOWN_H} of 64 x {SHOWN_H + 200} pixels" in page.text
+    assert f"{evaluate_picture(large, 2, dark_model())['model']['psnr']:.2f}" in page.text
+    wide = rng.integers(0, 256, (16, SHOWN_W // 2 + 10), np.uint8)
+    page = Page(report(Picture(wide), 2, dark_model(), original=False))
+    assert page.images["model"].shape == (32, SHOWN_W)
+
+
+def test_names_are_shown_as_text():
+    name = """<script>alert("1")</script> & 'x' $width"""
+    page = Page(report(Picture(COLOUR), 2, dark_model(), name=name, model_name=name))
+    assert page.tags.count("script") == 1
+    assert page.text.count(name) == 3
+
+
+def test_16_bits_and_transparency():
+    deep = Picture(COLOUR[..., 0].astype(np.uint16) * 257, np.zeros((40, 61), np.uint8))
+    page = Page(report(deep, 2, dark_model()))
+    np.testing.assert_array_equal(page.images["original"], COLOUR[:, :60, 0])
+
+
+# --- the command ---------------------------------------------------------------------------
+
+
+def test_the_command_takes_the_scale_and_the_log_of_the_model(capsys, folder):
+    code, out, err = run(capsys, "report", "p.png", "--model", "model.npz")
+    assert code == 0, err
+    assert "p.png -> p.html" in out
+    assert "The training" not in (folder / "p.html").read_text()
+    (folder / "model-log.csv").write_text(LOG)
+    assert run(capsys, "report", "p.png", "out.html", "--model", "model.npz")[0] == 0
+    assert "The training" in Page((folder / "out.html").read_text()).images
+    (folder / "other.csv").write_text(LOG)
+    arguments = ("--scale", 2, "--enlarge", "--log", "other.csv", "--force")
+    assert run(capsys, "report", "p.png", "out.html", "--model", "model.npz", *arguments)[0] == 0
+    assert "original" not in Page((folder / "out.html").read_text()).images
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (["p.png"], "give --scale"),
+        (["p.png", "--model", "model.npz", "--scale", "3"], "trained for scale 2"),
+        (["p.png", "p.png", "--model", "model.npz", "--force"], "name ending in .html"),
+        (["p.png", "there.html", "--model", "model.npz"], "exists already"),
+        (["p.png", "no/p.html", "--model", "model.npz"], "no folder"),
+        (["none.png", "--model", "model.npz"], "does not exist"),
+        (["tiny.png", "--model", "model.npz"], "too small to be measured"),
+        (["p.png", "--model", "unnamed.npz"], "does not say its scale"),
+        (["p.png", "--model", "model.npz", "--log", "none.csv"], "cannot be read"),
+        (["p.png", "--model", "model.npz", "--log", "p.png"], "is not a log"),
+        (["p.png", "--model", "model.npz", "--log", "short.csv"], "is not a log"),
+        (["p.png", "--model", "model.npz", "--log", "words.csv"], "is not a log"),
+    ],
+)
+def test_refusals_are_one_sentence_and_write_nothing(capsys, folder, arguments, sentence):
+    save_model("unnamed.npz", dark_model(None))
+    Image.new("L", (9, 9)).save("tiny.png")
+    (folder / "there.html").write_text("mine")
+    (folder / "short.csv").write_text("sub_images,loss\n1,2\n")
+    (folder / "words.csv").write_text(LOG.replace("0.5", "half"))
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    code, out, err = run(capsys, "report", *arguments)
+    assert code == 1
+    assert sentence in err.splitlines()[-1]
+    assert "Traceback" not in err
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+# --- in a browser --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    """A headless Chromium that notes what it requests and what its console says."""
+    browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if browser is None or driver is None:
+        pytest.skip("there is no chromium with its chromedriver (Debian: chromium-driver)")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    for name in (
+        "headless=new",
+        "no-sandbox",
+        "disable-gpu",
+        "disable-quic",
+        "no-first-run",
+        "disable-background-networking",
+        "disable-component-update",
+        "disable-sync",
+        "disable-dev-shm-usage",
+        "window-size=1000,900",
+        f"user-data-dir={tmp_path_factory.mktemp('chromium')}",
+    ):
+        options.add_argument(f"--{name}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    chromium = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield chromium
+    chromium.quit()
+
+
+@pytest.fixture
+def page(chromium, tmp_path):
+    """A report on a light grey picture, of which the model makes a dark one."""
+    path = tmp_path / "report.html"
+    path.write_text(report(Picture(GREY), 2, dark_model(), name='"<script>x'), "utf-8")
+    chromium.get_log("performance")  # what came before is forgotten
+    chromium.get(path.as_uri())
+    yield chromium
+    assert chromium.get_log("browser") == []
+
+
+def find(page, name):
+    return page.find_element("id", name)
+
+
+def choose(page, name, text):
+    from selenium.webdriver.support.select import Select
+
+    Select(find(page, name)).select_by_visible_text(text)
+
+
+def light_share(page):
+    """How much of the picture, from the left, is the light one, as it is seen."""
+    pixels = np.asarray(Image.open(io.BytesIO(find(page, "stage").screenshot_as_png)).convert("L"))
+    row = pixels[len(pixels) // 4]
+    return np.mean(row > 128)
+
+
+def near(share):
+    return pytest.approx(share, abs=0.015)
+
+
+def centre(page):
+    """Middle of the picture on the screen, and its width."""
+    box = page.execute_script("return document.getElementById('stage').getBoundingClientRect()")
+    return box["left"] + box["width"] / 2, box["top"] + box["height"] / 2, box["width"]
+
+
+def touch(page, start, end):
+    """A finger goes down, moves, and is lifted."""
+    page.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    places = [start, ((start[0] + end[0]) / 2, start[1]), end]
+    for kind, place in zip(("touchStart", "touchMove", "touchMove"), places, strict=True):
+        points = [{"x": place[0], "y": place[1]}]
+        page.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    page.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
+def test_the_pictures_load_and_nothing_is_fetched(page):
+    sizes = page.execute_script("return [...document.images].map(i => [i.alt, i.naturalWidth])")
+    assert [name for name, _ in sizes] == ["bicubic", "model", "original", "The filters"]
+    assert all(width > 0 for _, width in sizes)
+    messages = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
+    addresses = {
+        message["params"]["request"]["url"]
+        for message in messages
+        if message["method"] == "Network.requestWillBeSent"
+    }
+    assert {a for a in addresses if not a.startswith("data:")} == {page.current_url}
+
+
+def test_the_page_may_not_fetch_anything(page):
+    page.execute_script("""
+        window.refused = [];
+        document.addEventListener("securitypolicyviolation", e => refused.push(e.blockedURI));
+        new Image().src = "http://127.0.0.1:9/x.png";
+    """)
+    assert "http://127.0.0.1:9/x.png" in page.execute_script("return window.refused")
+    assert any("Content Security Policy" in entry["message"] for entry in page.get_log("browser"))
+
+
+def test_a_name_is_text(page):
+    assert find(page, "stage").is_displayed()
+    assert page.find_element("tag name", "h1").text == '"<script>x, enlarged x2'
+    assert page.title == '"<script>x, enlarged x2'
+
+
+def test_the_keyboard_moves_the_divider(page):
+    from selenium.webdriver.common.keys import Keys
+
+    assert light_share(page) == near(0.5)
+    position = find(page, "position")
+    position.send_keys(Keys.ARROW_RIGHT * 20)
+    assert light_share(page) == near(0.7)
+    position.send_keys(Keys.HOME)
+    assert light_share(page) == near(0)
+    position.send_keys(Keys.END)
+    assert light_share(page) == near(1)
+    assert position.accessible_name.startswith("Divider")
+
+
+def test_the_mouse_moves_the_divider(page):
+    from selenium.webdriver import ActionChains
+
+    width, stage = round(centre(page)[2]), find(page, "stage")
+
+    def press():
+        return ActionChains(page).move_to_element(stage).click_and_hold()
+
+    press().move_by_offset(-round(0.3 * width), 0).perform()
+    assert light_share(page) == near(0.2)
+    assert find(page, "position").get_attribute("value") == "20"
+    ActionChains(page).release().move_to_element(stage).perform()  # let go: it stays
+    assert light_share(page) == near(0.2)
+    press().move_by_offset(-width // 2 - 8, 0).release().perform()  # beyond the picture
+    assert light_share(page) == near(0)
+    ActionChains(page).click(stage).perform()
+    assert light_share(page) == near(0.5)
+
+
+def test_a_finger_moves_the_divider(page):
+    x, y, width = centre(page)
+    touch(page, (x, y), (x + 0.25 * width, y))
+    assert light_share(page) == near(0.75)
+
+
+def test_on_a_zoomed_picture_a_finger_moves_the_divider_only_where_it_is(page):
+    choose(page, "zoom", "4 : 1")
+    assert page.execute_script("return stage.offsetWidth") == 4 * GREY.shape[1]
+    x, y, width = centre(page)
+    touch(page, (x - 0.3 * width, y), (x - 0.2 * width, y))
+    assert light_share(page) == near(0.5)
+    touch(page, (x, y), (x + 0.2 * width, y))
+    assert light_share(page) == near(0.7)
+    choose(page, "zoom", "fit")
+    assert light_share(page) == near(0.7)
+
+
+def test_the_two_pictures_are_chosen(page):
+    choose(page, "left", "model")
+    assert light_share(page) == near(0)
+    choose(page, "right", "original")
+    assert light_share(page) == near(0.5)
+    choose(page, "left", "original")
+    assert light_share(page) == near(1)
+
+
+def test_a_phone_has_no_need_to_scroll_sideways(page):
+    size = {"width": 390, "height": 800, "deviceScaleFactor": 2, "mobile": True}
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        assert page.execute_script("return document.documentElement.scrollWidth") == 390
+    finally:
+        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
