@@ -40,7 +40,7 @@ class Exercise:
     results : dict of str to str
         Name and axes of each array that it returns, such as {"y": "N K OH OW"}.
     axes : dict of str to str
-        The axes of arguments that are arrays.
+        The axes of arguments that are arrays or shapes.
     draw : callable
         Cases from a random number generator, the docstring's example first, then from the
         plainest on.
@@ -238,7 +238,7 @@ EXERCISES = {
     "col2im": Exercise(
         right_col2im,
         {"x": "N C H W"},
-        {"cols": "N T P"},
+        {"x_shape": "N C H W"},
         _over_sizes(
             {"cols": np.ones((1, 4, 4)), "x_shape": (1, 1, 3, 3), "kh": 2, "kw": 2}, _drawn_col2im
         ),
@@ -266,7 +266,7 @@ EXERCISES = {
     "conv_dx": Exercise(
         right_dx,
         {"dx": "N C H W"},
-        {"dy": "N K OH OW", "w": "K C kh kw"},
+        {"dy": "N K OH OW", "w": "K C kh kw", "x_shape": "N C H W"},
         _over_sizes(
             {"dy": _DY, "w": np.array([[[[3.0, 2.0]]]]), "x_shape": (1, 1, 1, 3)}, _drawn_dx
         ),

@@ -83,16 +83,16 @@ def _diagnose_part(
     if words:
         return [words]
     axes = exercise.results[name].split()
-    right_in = [case.what for n, case in enumerate(cases) if n not in wrong]
-    limits = [f"Right for {_listed(right_in)}, but not for {cases[wrong[0]].what}."] * bool(
-        right_in
-    )
+    limits = _limits(cases, wrong)
     for n in wrong:
         if np.shape(given[n]) != np.shape(right[n]):
             return [*limits, *_shape(name, axes, given[n], right[n], cases[n].what)]
     words = _factor(exercise, cases, given, right)
     if words:
         return [f"Right but for a factor: {name} is {words}."]
+    if all(_close(np.sort(given[n], axis=None), np.sort(right[n], axis=None)) for n in wrong):
+        words = "All values are right, but in wrong places: look at the order of axes at a reshape."
+        return [*limits, words]
     place = _place(axes, given[wrong[-1]], right[wrong[-1]])
     if place:
         return [*limits, place]
@@ -168,9 +168,20 @@ def _known(mistakes: list, cases: list[Case], given: list, wrong: list[int]) -> 
     return best
 
 
+def _limits(cases: list[Case], wrong: list[int]) -> list[str]:
+    """For which inputs it is wrong, if not for all."""
+    right = [case.what for n, case in enumerate(cases) if n not in wrong]
+    if not right:
+        return []
+    if len(right) > len(wrong):
+        return [f"Wrong only for {_listed([cases[n].what for n in wrong])}."]
+    return [f"Right only for {_listed(right)}."]
+
+
 def _is_answer(answer, case: Case, given: object) -> bool:
     try:
-        return _close(given, answer(*case.arguments.values()))
+        with np.errstate(all="ignore"):
+            return _close(given, answer(*case.arguments.values()))
     except (ValueError, TypeError, IndexError):
         return False  # the mistake cannot be made here
 
@@ -199,11 +210,13 @@ def _factor(exercise: Exercise, cases: list[Case], given: list, right: list) -> 
     """By which factor all answers differ, in words; in sizes such as N if these explain it."""
     factors, sizes = [], []
     for case, g, r in zip(cases, given, right, strict=True):
-        usable = np.isfinite(r) & np.isfinite(g)
-        g, r = np.where(usable, g, 0.0), np.where(usable, r, 0.0)
-        if not r.any():
+        if not np.isfinite(g).all() or not np.isfinite(r).all():
+            if not _close(g, r):
+                return None
             continue
-        factor = float((g * r).sum() / (r * r).sum())
+        if not np.any(r):
+            continue
+        factor = float(np.sum(g * r) / np.sum(r * r))
         if factor == 0 or not _close(g, factor * r):
             return None
         factors.append(factor)
@@ -212,32 +225,38 @@ def _factor(exercise: Exercise, cases: list[Case], given: list, right: list) -> 
         return "of the wrong sign"
     if np.allclose(factors, factors[0], rtol=1e-9):
         return f"{factors[0]:.6g} times what it should be"
-    for sizes_name, (number, text) in product(_PRODUCTS, _NUMBERS.items()):
-        letters = sizes_name.split("·")
+    for letters, (number, text) in product(_PRODUCTS, _NUMBERS.items()):
         if not set(letters) <= set(sizes[0]):
             continue
         counts = np.array([math.prod(size[letter] for letter in letters) for size in sizes])
+        named = "·".join(letters)
         if np.allclose(factors, number * counts, rtol=1e-9):
-            return f"{text}{sizes_name} times what it should be (is a mean due, not a sum?)"
+            return f"{text}{named} times what it should be (is a mean due, not a sum?)"
         if np.allclose(factors, number / counts, rtol=1e-9):
-            return f"{text}1/({sizes_name}) of what it should be (is a sum due, not a mean?)"
+            below = named if len(letters) == 1 else f"({named})"
+            return f"{text}1/{below} of what it should be (is a sum due, not a mean?)"
     return None
 
 
-_PRODUCTS = (
-    *("N", "C", "K", "H·W", "OH·OW", "kh·kw", "C·H·W", "N·H·W", "C·kh·kw", "K·OH·OW", "N·OH·OW"),
-    *("N·C·H·W", "N·K·OH·OW"),
-)
+# What people divide by, and a number that may come on top.
+_PRODUCTS = [
+    letters.split()
+    for letters in (
+        *("N", "C", "K", "H W", "OH OW", "kh kw", "C H W", "N H W", "C kh kw", "K OH OW"),
+        *("N OH OW", "N C H W", "N K OH OW"),
+    )
+]
 _NUMBERS = {1: "", -1: "-", 2: "2·", 0.5: "1/2·", -2: "-2·"}
 
 
 def _sizes(exercise: Exercise, case: Case) -> dict[str, int]:
-    """Lengths of the axes of a case's arrays."""
-    return {
-        axis: length
-        for name, axes in exercise.axes.items()
-        for axis, length in zip(axes.split(), np.shape(case.arguments[name]), strict=True)
-    }
+    """Lengths of the axes of a case's arrays, and arguments that are such."""
+    sizes = {name: value for name, value in case.arguments.items() if isinstance(value, int)}
+    for name, axes in exercise.axes.items():
+        value = case.arguments[name]
+        shape = value if isinstance(value, tuple) else value.shape
+        sizes.update(zip(axes.split(), shape, strict=True))
+    return sizes
 
 
 def _place(axes: list[str], given: object, right: object) -> str | None:

@@ -33,10 +33,9 @@ _SHORT = "The last row and column of places are missing: there are H - kh + 1 an
 _STEPS = "The filter goes on by its own size. The stride, the step to the next place, is 1."
 
 
-# im2col and col2im: the axes are split as (N, C, kh, kw, OH, OW), changed, and joined again.
-
-
 def _with_axes(change: Callable) -> Callable:
+    """`im2col` with its result's axes changed before they are joined."""
+
     def answer(x, kh, kw):
         cols = right_im2col(x, kh, kw)
         return change(_split(cols, x.shape, kh, kw)).reshape(cols.shape)
@@ -45,13 +44,9 @@ def _with_axes(change: Callable) -> Callable:
 
 
 def _split(cols, x_shape, kh, kw):
+    """Columns with the axes (N, C, kh, kw, OH, OW)."""
     N, C, H, W = x_shape
     return cols.reshape(N, C, kh, kw, H - kh + 1, W - kw + 1)
-
-
-def _im2col_scattered(x, kh, kw):
-    # Moving the filter by its own size, as pooling does.
-    return im2col(x, (kh, kw), stride=(kh, kw))
 
 
 _IM2COL = [
@@ -95,7 +90,7 @@ _IM2COL = [
         lambda x, kh, kw: right_im2col(_padded(x, kh // 2, kw // 2), kh, kw),
     ),
     (_SHORT, lambda x, kh, kw: right_im2col(x[:, :, :-1, :-1], kh, kw)),
-    (_STEPS, _im2col_scattered),
+    (_STEPS, lambda x, kh, kw: im2col(x, (kh, kw), stride=(kh, kw))),
     (
         "The pictures' columns are side by side in one matrix. Keep pictures apart: "
         "(N, C·kh·kw, OH·OW).",
@@ -160,9 +155,6 @@ _COL2IM = [
         _from_columns(np.ndarray.__iadd__, lambda cols: cols[:, :, ::-1, ::-1]),
     ),
 ]
-
-
-# The convolution.
 
 
 def _forward_by(matrix: Callable) -> Callable:
@@ -272,6 +264,8 @@ _DB = [
 
 
 def _dw_reordered(change: Callable) -> Callable:
+    """The right values, changed in order, in the right shape."""
+
     def answer(dy, x, kh, kw):
         dw = right_dw(dy, x, kh, kw)
         return change(dw).reshape(dw.shape)
@@ -388,8 +382,6 @@ _DX = [
     ),
 ]
 
-# The rest.
-
 _RELU = [
     (
         "This is the ReLU itself, forward. Its gradient is dy where x > 0.",
@@ -471,8 +463,8 @@ _VELOCITY = [
         lambda v, p, g, rate, momentum: momentum * v + rate * g,
     ),
     (
-        "The rate is missing, and the sign: v_new = momentum · v - rate · g. (Velocity without rate "
-        "is another convention, for which p_new = p - rate · v_new.)",
+        "The rate is missing, and the sign. (This is another convention, in which p_new = "
+        "p - rate · v_new.)",
         lambda v, p, g, rate, momentum: momentum * v + g,
     ),
     ("The rate is missing: rate · g.", lambda v, p, g, rate, momentum: momentum * v - g),
