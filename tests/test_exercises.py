@@ -362,6 +362,18 @@ def test_the_pieces_together_have_the_loss_s_gradients():
 
 
 def test_the_pieces_together_beat_bicubic(capsys):
-    bicubic, network = train.train(exercise_solutions, updates=400)
-    assert network > bicubic + 0.3
-    assert "400 updates" in capsys.readouterr().out
+    bicubic, network, seen = train.train(exercise_solutions, updates=200)
+    assert network > bicubic + 0.2
+    assert "200 updates" in capsys.readouterr().out
+    left, middle, right = np.split(seen.astype(float), 3, axis=1)
+    assert np.mean((middle - right) ** 2) < np.mean((left - right) ** 2)
+
+
+@pytest.mark.parametrize("name", ["picture.png", "absent/picture.png", "picture.txt"])
+def test_train_overwrites_nothing_and_says_so_before_it_begins(tmp_path, name):
+    (tmp_path / "picture.png").write_text("mine")
+    done = run("train", "--file", SOLUTION, "--picture", tmp_path / name)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert (tmp_path / "picture.png").read_text() == "mine"
