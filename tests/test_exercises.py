@@ -78,6 +78,49 @@ def test_loops_are_good_enough_to_check(tmp_path):
         train.train(module)
 
 
+OTHER_WAYS = [
+    ("im2col", """N, C, H, W = x.shape
+    places = [(i, j) for i in range(H - kh + 1) for j in range(W - kw + 1)]
+    patches = [x[:, :, i : i + kh, j : j + kw].reshape(N, -1) for i, j in places]
+    return np.stack(patches, axis=2)"""),
+    ("col2im", """x = np.zeros(x_shape)
+    places = x_shape[2] - kh + 1, x_shape[3] - kw + 1
+    for p, (i, j) in enumerate(np.ndindex(places)):
+        x[:, :, i : i + kh, j : j + kw] += cols[:, :, p].reshape(*x_shape[:2], kh, kw)
+    return x"""),
+    ("conv_forward", """y = 0
+    for u, v in np.ndindex(w.shape[2:]):
+        OH, OW = x.shape[2] - w.shape[2] + 1, x.shape[3] - w.shape[3] + 1
+        y = y + np.einsum("kc,ncij->nkij", w[:, :, u, v], x[:, :, u : u + OH, v : v + OW])
+    return y + b.reshape(1, -1, 1, 1)"""),
+    ("conv_db", "return np.array([dy[:, k].sum() for k in range(dy.shape[1])])"),
+    ("conv_dw", """windows = np.lib.stride_tricks.sliding_window_view(x, (kh, kw), axis=(2, 3))
+    return np.einsum("nkij,ncijuv->kcuv", dy, windows)"""),
+    ("conv_dx", """K, C, kh, kw = w.shape
+    dy = np.pad(dy, ((0, 0), (0, 0), (kh - 1, kh - 1), (kw - 1, kw - 1)))
+    return conv_forward(dy, w[:, :, ::-1, ::-1].transpose(1, 0, 2, 3), np.zeros(C))"""),
+    ("relu_backward", "return dy * (x > 0)"),
+    ("mse", """M = y.size
+    return sum(float(e) ** 2 for e in (y - target).flat) / M, 2 / M * (y - target)"""),
+    ("sgd_step", """step = -rate * g + v * momentum
+    return step, step + p"""),
+    ("psnr", "return 20 * np.log10(peak / np.sqrt(np.mean((a.astype(int) - b) ** 2)))"
+             " if a.dtype == np.uint8 else 10 * np.log10(peak**2 / np.mean((a - b) ** 2))"),
+    ("bicubic_kernel", """k = np.zeros_like(t)
+    for index, d in np.ndenumerate(abs(t)):
+        if d <= 1:
+            k[index] = (1.5 * d - 2.5) * d * d + 1
+        elif d <= 2:
+            k[index] = ((-0.5 * d + 2.5) * d - 4) * d + 2
+    return k"""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name, body", OTHER_WAYS)
+def test_other_ways_are_right_too(tmp_path, name, body):
+    assert check(name, solution_but(tmp_path, name, None, body)).state == "right"
+
+
 FROM_WINDOWS = """windows = np.lib.stride_tricks.sliding_window_view(x, (kh, kw), axis=(2, 3))
     N, C, OH, OW = windows.shape[:4]
     return windows.reshape(N, C * kh * kw, OH * OW)"""
@@ -149,10 +192,12 @@ WRONG = [
     ("conv_dx", "dy.reshape", "np.ones_like(dy).reshape", "does not depend on dy"),
     ("conv_dx", "col2im(dcols, x_shape, kh, kw)",
      "conv_forward(dy, w.transpose(1, 0, 2, 3), 0 * w[0, :, 0, 0])", "shrinks once more"),
+    ("conv_dx", "x_shape, kh, kw)", "x_shape, kh, kw)[:, :, 1:]", "H is 1 too small"),
     ("conv_dx", "return ", "return 1 / len(dy) * ", "1/N of what it should be"),
     ("conv_dx", "K, _", "dy *= 2\n    K, _", "overwrites its input dy"),
     ("relu_backward", "np.where(x > 0, dy, 0)", "np.maximum(x, 0)", "the ReLU itself, forward"),
     ("relu_backward", "x > 0", "dy > 0", "The sign of dy decides"),
+    ("relu_backward", "dy, 0", "dy, 0.1 * dy", "dx[2] is 0.7 (dy 7, x -3), but 0 is right"),
     ("relu_backward", "x > 0", "x >= 0", "at x = 0 as well"),
     ("relu_backward", "np.where(x > 0, dy, 0)", "x > 0", "∂y/∂x alone"),
     ("relu_backward", "x > 0, dy, 0", "x > 0, 0, dy", "wrong half"),
@@ -164,6 +209,7 @@ WRONG = [
     ("mse", "np.mean(error**2)", "np.sqrt(np.mean(error**2))", "L: It is the root"),
     ("mse", "error * (2", "error * (1", "dy is 0.5 times what it should be"),
     ("mse", " / error.size", "", "dy is N·C·H·W times"),
+    ("mse", "error * (2 / error.size)", "error", "dy is 1/2·N·C·H·W times"),
     ("mse", "error.size", "len(error)", "dy is C·H·W times"),
     ("mse", "error * (2", "error * (-2", "gradient with respect to target"),
     ("mse", "error * (2 / error.size)", "error**2 / error.size", "not its derivative"),

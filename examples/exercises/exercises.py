@@ -12,7 +12,7 @@ A picture is an array of numbers, its pixels: C channels (1 for grey, 3 for colo
 and W columns. A network is given a batch, N pictures at once:
 
     x  (N, C, H, W)      the pictures
-    w  (K, C, kh, kw)    K filters: small arrays of numbers called weights
+    w  (K, C, kh, kw)    K filters, or kernels: small arrays of numbers called weights
     b  (K,)              one number more for each filter, its bias
     y  (N, K, OH, OW)    the output: for each picture K channels, one from each filter
 
@@ -28,7 +28,7 @@ that lie under them, and all products and the bias are added up:
 - the stride, the step from one place to the next, is 1.
 
 Networks call (1) a convolution. Mathematics calls it a cross-correlation; in its convolution
-the filter is turned by 180 degrees first, w[:, :, ::-1, ::-1]. Here it is not.
+the filter is flipped, turned by 180 degrees: w[:, :, ::-1, ::-1]. Here it is not.
 
 The gradients
 -------------
