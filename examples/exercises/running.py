@@ -47,10 +47,12 @@ def load(path: str | Path) -> ModuleType:
     module = ModuleType("exercises")
     module.__file__ = str(path)
     try:
-        # Compiled anew each time: Python's own cache may miss a change within a second.
-        exec(compile(Path(path).read_bytes(), str(path), "exec"), vars(module))
+        source = Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    try:
+        # Compiled anew each time: Python's own cache may miss a change within a second.
+        exec(compile(source, str(path), "exec"), vars(module))
     except SyntaxError as error:
         where = f"{path}, line {error.lineno}" if error.lineno else path
         raise InputError(f"{where}: this is no Python: {error.msg}") from error
