@@ -1,0 +1,1 @@
+"""Write the pieces of a convolutional network, and have them checked: see README.md here."""

@@ -1,0 +1,109 @@
+"""Check the pieces of a network that you wrote, and train one with them.
+
+python -m examples.exercises check         # how far you are
+python -m examples.exercises check im2col  # one of them
+python -m examples.exercises train         # when all eleven are right
+"""
+
+import argparse
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+from srcnn_np import InputError
+from srcnn_np.imaging import Picture, write_picture
+from srcnn_np.imaging.files import picture_format
+from srcnn_np.output import check_output
+
+from .checks import EXERCISES
+from .running import check, load
+from .train import train
+
+FILE = Path(__file__).with_name("exercises.py")
+PROGRAM = "python -m examples.exercises"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code: 0 if all that was asked for is right, else 1."""
+    options = _parse(arguments)
+    for stream in (sys.stdout, sys.stderr):  # a terminal may not have the mathematics' signs
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    names = (options.command == "check" and options.names) or list(EXERCISES)
+    for name in names:
+        if name not in EXERCISES:
+            raise InputError(f"there is no exercise {name!r}: choose from {', '.join(EXERCISES)}")
+    if options.command == "train" and options.picture is not None:
+        picture_format(options.picture)
+        check_output(options.picture, force=options.force)
+    path = _relative(FILE) if options.file is None else Path(options.file)
+    module = load(path)
+    findings = {name: check(name, module) for name in names}
+    left = [name for name in names if findings[name].state != "right"]
+    if options.command == "check" or left:
+        _report(findings, left, path)
+    if left:
+        return 1
+    if options.command == "check":
+        if len(names) == len(EXERCISES):
+            print(f"Now train a network with them: {PROGRAM} train")
+        return 0
+    bicubic, network, seen = train(module)
+    print(f"your network: {network:.2f} dB, {network - bicubic:+.2f} dB against bicubic")
+    if options.picture is not None:
+        write_picture(options.picture, Picture(seen), force=options.force)
+        print(f"{options.picture} shows bicubic, your network and the original")
+    return 0 if network > bicubic else 1
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", metavar="check | train", required=True)
+    checking = commands.add_parser("check", help="say which are right, and how others are wrong")
+    checking.add_argument("names", metavar="NAME", nargs="*", help="which ones (all)")
+    training = commands.add_parser("train", help="train a small SRCNN with them")
+    training.add_argument(
+        "--picture", metavar="FILE.png", help="write bicubic, your network's and the original"
+    )
+    training.add_argument("--force", action="store_true", help="replace a file that is there")
+    for command in (checking, training):
+        command.add_argument(
+            "--file", metavar="FILE", help=f"your copy of exercises.py ({_relative(FILE)})"
+        )
+    return parser.parse_args(arguments)
+
+
+def _relative(path: Path) -> Path:
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _report(findings: dict, left: list[str], path: Path) -> None:
+    width = max(map(len, EXERCISES)) + 2
+    for name, finding in findings.items():
+        print(f"{name:{width}}{finding.state}")
+        if finding.words:
+            indent = " " * width
+            lines = textwrap.wrap(
+                finding.words, 88 - width, break_long_words=False, break_on_hyphens=False
+            )
+            print(textwrap.indent("\n".join(lines), indent))
+    print(f"\n{len(findings) - len(left)} of {len(findings)} right.", end=" " if left else "\n")
+    if left and findings[left[0]].state == "wrong":
+        print(f"Next: mend {left[0]} in {path}.")
+    elif left:
+        print(f"Next: write {left[0]} in {path}; what it does is said there.")
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except InputError as error:
+        sys.exit(f"{PROGRAM}: error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"{PROGRAM}: interrupted")

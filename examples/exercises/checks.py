@@ -1,0 +1,284 @@
+"""What each exercise is checked with: the library's answer, and inputs to compare on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from srcnn_np.conv import col2im, conv2d_backward, conv2d_forward, im2col
+from srcnn_np.imaging import psnr
+from srcnn_np.imaging.resize import _keys
+from srcnn_np.layers import relu_backward
+from srcnn_np.loss import mse_backward, mse_forward
+from srcnn_np.optim import SGD
+
+
+@dataclass(frozen=True)
+class Case:
+    """Arguments to call a function with.
+
+    Attributes
+    ----------
+    what : str
+        What is special about them; reads well after "for".
+    arguments : dict of str to array, number or tuple
+        In the function's order.
+    """
+
+    what: str
+    arguments: dict[str, object]
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One function to be written.
+
+    Attributes
+    ----------
+    right : callable
+        What it should do, by the library.
+    results : dict of str to str
+        Name and axes of each array that it returns, such as {"y": "N K OH OW"}.
+    axes : dict of str to str
+        The axes of arguments that are arrays or shapes.
+    draw : callable
+        Cases from a random number generator, the docstring's example first, then from the
+        plainest on.
+    """
+
+    right: Callable
+    results: dict[str, str]
+    axes: dict[str, str]
+    draw: Callable[[np.random.Generator], list[Case]]
+
+
+def right_im2col(x, kh, kw):
+    """Columns (N, C·kh·kw, OH·OW)."""
+    return im2col(x, (kh, kw))
+
+
+def right_col2im(cols, x_shape, kh, kw):
+    """Picture (N, C, H, W)."""
+    return col2im(cols, x_shape, (kh, kw))
+
+
+def right_forward(x, w, b):
+    """Output y (N, K, OH, OW)."""
+    return conv2d_forward(x, w, b, backend="im2col")
+
+
+def right_db(dy):
+    """Gradient (K,)."""
+    return dy.sum(axis=(0, 2, 3))
+
+
+def right_dw(dy, x, kh, kw):
+    """Gradient (K, C, kh, kw)."""
+    w = np.zeros((dy.shape[1], x.shape[1], kh, kw), x.dtype)
+    return conv2d_backward(dy, x, w, backend="im2col", need_dx=False)[1]
+
+
+def right_dx(dy, w, x_shape):
+    """Gradient (N, C, H, W)."""
+    return conv2d_backward(dy, np.zeros(x_shape, dy.dtype), w, backend="im2col")[0]
+
+
+def right_mse(y, target):
+    """Loss and its gradient."""
+    return mse_forward(y, target), mse_backward(y, target)
+
+
+def right_sgd_step(v, p, g, rate, momentum):
+    """Velocity and parameters, by an optimiser that changes both in place."""
+    sgd, p = SGD(rate, momentum), p.copy()
+    sgd.memory["v.p"] = v.copy()
+    sgd.step({"p": p}, {"p": g})
+    return sgd.memory["v.p"], p
+
+
+def right_psnr(a, b, peak):
+    """In dB."""
+    return psnr(a, b, peak=peak)
+
+
+# N, C, K, H, W, kh, kw. A filter fits at least as often as it is high and wide, and in the last
+# no two sizes that may be confused are equal.
+_SIZES = {
+    "one square picture": (1, 1, 1, 5, 5, 3, 3),
+    "a picture and a filter that are not square": (1, 1, 1, 5, 8, 3, 2),
+    "several channels": (1, 3, 1, 5, 8, 2, 3),
+    "several filters": (1, 3, 2, 6, 5, 3, 2),
+    "several pictures": (4, 3, 2, 8, 11, 3, 5),
+}
+
+
+def _over_sizes(example: dict, drawn: Callable) -> Callable:
+    """Cases of a convolution; `drawn` makes the arguments from a generator and sizes."""
+
+    def draw(rng: np.random.Generator) -> list[Case]:
+        cases = [Case("the docstring's example", example)]
+        for what, sizes in _SIZES.items():
+            cases.append(Case(what, drawn(rng.standard_normal, *sizes)))
+        return cases
+
+    return draw
+
+
+def _drawn_im2col(normal, N, C, K, H, W, kh, kw):
+    return {"x": normal((N, C, H, W)), "kh": kh, "kw": kw}
+
+
+def _drawn_col2im(normal, N, C, K, H, W, kh, kw):
+    cols = normal((N, C * kh * kw, (H - kh + 1) * (W - kw + 1)))
+    return {"cols": cols, "x_shape": (N, C, H, W), "kh": kh, "kw": kw}
+
+
+def _drawn_forward(normal, N, C, K, H, W, kh, kw):
+    return {"x": normal((N, C, H, W)), "w": normal((K, C, kh, kw)), "b": normal(K)}
+
+
+def _drawn_db(normal, N, C, K, H, W, kh, kw):
+    return {"dy": normal((N, K, H - kh + 1, W - kw + 1))}
+
+
+def _drawn_dw(normal, N, C, K, H, W, kh, kw):
+    return {
+        **_drawn_db(normal, N, C, K, H, W, kh, kw),
+        **_drawn_im2col(normal, N, C, K, H, W, kh, kw),
+    }
+
+
+def _drawn_dx(normal, N, C, K, H, W, kh, kw):
+    dy = normal((N, K, H - kh + 1, W - kw + 1))
+    return {"dy": dy, "w": normal((K, C, kh, kw)), "x_shape": (N, C, H, W)}
+
+
+def _draw_relu(rng: np.random.Generator) -> list[Case]:
+    return [
+        Case(
+            "the docstring's example",
+            {"dy": np.array([5.0, -6.0, 7.0, 8.0]), "x": np.array([1.0, 2.0, -3.0, 0.0])},
+        ),
+        # Numbers rounded to halves, so that some are 0.
+        *(
+            Case(
+                what,
+                {
+                    "dy": rng.standard_normal(shape),
+                    "x": np.rint(2 * rng.standard_normal(shape)) / 2,
+                },
+            )
+            for what, shape in (("one row", (20,)), ("a batch", (3, 2, 4, 5)))
+        ),
+    ]
+
+
+def _draw_mse(rng: np.random.Generator) -> list[Case]:
+    example = {"y": np.array([[[[3.0, 1.0]]]]), "target": np.array([[[[1.0, 1.0]]]])}
+    return [
+        Case("the docstring's example", example),
+        *(
+            Case(what, {"y": rng.standard_normal(shape), "target": rng.standard_normal(shape)})
+            for what, shape in (
+                ("one picture", (1, 1, 5, 6)),
+                ("several channels", (1, 3, 4, 6)),
+                ("several pictures", (5, 3, 4, 7)),
+            )
+        ),
+    ]
+
+
+def _draw_sgd_step(rng: np.random.Generator) -> list[Case]:
+    def drawn(shape: tuple[int, ...], still: bool = False) -> dict:
+        v, p, g = rng.standard_normal((3, *shape))
+        return {"v": 0 * v if still else v, "p": p, "g": g, "rate": 0.3, "momentum": 0.9}
+
+    v, p, g = np.array([1.0]), np.array([10.0]), np.array([4.0])
+    return [
+        Case("the docstring's example", {"v": v, "p": p, "g": g, "rate": 0.5, "momentum": 0.25}),
+        Case("a first step, from velocity 0", drawn((4,), still=True)),
+        Case("a step in motion", drawn((4,))),
+        Case("weights", drawn((2, 3, 2, 3))),
+    ]
+
+
+def _draw_psnr(rng: np.random.Generator) -> list[Case]:
+    a, b = rng.random((2, 4, 5))
+    bytes_a, bytes_b = rng.integers(0, 256, (2, 4, 5)).astype(np.uint8)
+    example = {"a": np.array([[0.0, 0.0]]), "b": np.array([[0.1, 0.1]]), "peak": 1.0}
+    return [
+        Case("the docstring's example", example),
+        Case("pictures in [0, 1]", {"a": a, "b": b, "peak": 1.0}),
+        Case("pictures in [0, 255]", {"a": 255 * a, "b": 255 * b, "peak": 255.0}),
+        Case("uint8 pictures", {"a": bytes_a, "b": bytes_b, "peak": 255.0}),
+        Case("equal pictures", {"a": a, "b": a.copy(), "peak": 1.0}),
+    ]
+
+
+def _draw_bicubic_kernel(rng: np.random.Generator) -> list[Case]:
+    return [
+        Case("the docstring's example", {"t": np.array([-0.5, 0.0, 0.5, 1.0, 1.5, 2.5])}),
+        Case("distances of 0 and more", {"t": np.arange(0, 3.5, 0.25)}),
+        Case("distances of both signs", {"t": rng.uniform(-3, 3, 30)}),
+        Case("a table of distances", {"t": rng.uniform(-3, 3, (4, 6))}),
+    ]
+
+
+_X = np.array([[[[1.0, 2.0, 4.0], [3.0, 3.0, 1.0]]]])
+_DY = np.array([[[[10.0, 1.0]]]])
+
+# In the order in which they are to be written.
+EXERCISES = {
+    "im2col": Exercise(
+        right_im2col,
+        {"cols": "N T P"},
+        {"x": "N C H W"},
+        _over_sizes({"x": np.arange(9.0).reshape(1, 1, 3, 3), "kh": 2, "kw": 2}, _drawn_im2col),
+    ),
+    "col2im": Exercise(
+        right_col2im,
+        {"x": "N C H W"},
+        {"x_shape": "N C H W"},
+        _over_sizes(
+            {"cols": np.ones((1, 4, 4)), "x_shape": (1, 1, 3, 3), "kh": 2, "kw": 2}, _drawn_col2im
+        ),
+    ),
+    "conv_forward": Exercise(
+        right_forward,
+        {"y": "N K OH OW"},
+        {"x": "N C H W", "w": "K C kh kw"},
+        _over_sizes(
+            {"x": _X, "w": np.array([[[[-1.0, 1.0]]]]), "b": np.array([10.0])}, _drawn_forward
+        ),
+    ),
+    "conv_db": Exercise(
+        right_db,
+        {"db": "K"},
+        {"dy": "N K OH OW"},
+        _over_sizes({"dy": np.array([[[[1.0, 2.0, 3.0]]], [[[10.0, 20.0, 30.0]]]])}, _drawn_db),
+    ),
+    "conv_dw": Exercise(
+        right_dw,
+        {"dw": "K C kh kw"},
+        {"dy": "N K OH OW", "x": "N C H W"},
+        _over_sizes({"dy": _DY, "x": _X[:, :, :1], "kh": 1, "kw": 2}, _drawn_dw),
+    ),
+    "conv_dx": Exercise(
+        right_dx,
+        {"dx": "N C H W"},
+        {"dy": "N K OH OW", "w": "K C kh kw", "x_shape": "N C H W"},
+        _over_sizes(
+            {"dy": _DY, "w": np.array([[[[3.0, 2.0]]]]), "x_shape": (1, 1, 1, 3)}, _drawn_dx
+        ),
+    ),
+    "relu_backward": Exercise(relu_backward, {"dx": ""}, {}, _draw_relu),
+    "mse": Exercise(
+        right_mse,
+        {"L": "", "dy": "N C H W"},
+        {"y": "N C H W"},
+        _draw_mse,
+    ),
+    "sgd_step": Exercise(right_sgd_step, {"v_new": "", "p_new": ""}, {}, _draw_sgd_step),
+    "psnr": Exercise(right_psnr, {"psnr": ""}, {}, _draw_psnr),
+    "bicubic_kernel": Exercise(_keys, {"k": ""}, {}, _draw_bicubic_kernel),
+}

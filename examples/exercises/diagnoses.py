@@ -1,0 +1,298 @@
+"""How a wrong answer is wrong: a mistake that is known, or what can be seen of the arrays."""
+
+import math
+from itertools import permutations, product
+
+import numpy as np
+
+from .checks import Case, Exercise
+
+# What an index along an axis counts.
+_COUNTED = {
+    "N": "picture",
+    "C": "channel",
+    "K": "filter",
+    "H": "row",
+    "OH": "row",
+    "kh": "row",
+    "W": "column",
+    "OW": "column",
+    "kw": "column",
+    "T": "tap",
+    "P": "place",
+}
+
+
+def diagnose(
+    exercise: Exercise, mistakes: list[list], cases: list[Case], answers: list
+) -> list[str]:
+    """Compare answers with the library's.
+
+    Of several arrays returned, only the first that is wrong is spoken of: the others may follow
+    from it.
+
+    Parameters
+    ----------
+    exercise : Exercise
+    mistakes : list of lists of (words, answer)
+        See `mistakes.MISTAKES`.
+    cases : list of Case
+    answers : list
+        What the reader's function returned for each.
+
+    Returns
+    -------
+    sentences : list of str
+        Empty if all is right.
+    """
+    names = list(exercise.results)
+    rights = [exercise.right(*case.arguments.values()) for case in cases]
+    if len(names) == 1:
+        answers, rights = [(answer,) for answer in answers], [(right,) for right in rights]
+    else:
+        for answer in answers:
+            if not isinstance(answer, tuple) or len(answer) != len(names):
+                return [f"It returns {_kind(answer)}. End with: return {', '.join(names)}."]
+        swapped = [tuple(reversed(right)) for right in rights]
+        if all(map(_all_close, answers, swapped)) and not all(map(_all_close, answers, rights)):
+            return [f"The results are in the wrong order. End with: return {', '.join(names)}."]
+    for part, name in enumerate(names):
+        given, right = [answer[part] for answer in answers], [right[part] for right in rights]
+        sentences = _diagnose_part(exercise, name, mistakes[part], cases, given, right)
+        if sentences:
+            return sentences if len(names) == 1 else [f"{name}:", *sentences]
+    return []
+
+
+def same(a: object, b: object) -> bool:
+    """Whether two arguments are equal to the last bit."""
+    return np.array_equal(a, b, equal_nan=True) if isinstance(a, np.ndarray) else a == b
+
+
+def _diagnose_part(
+    exercise: Exercise, name: str, mistakes: list, cases: list[Case], given: list, right: list
+) -> list[str]:
+    wrong = [n for n in range(len(cases)) if not _close(given[n], right[n])]
+    if not wrong:
+        return []
+    for n in wrong:
+        strange = _strange(given[n], right[n])
+        if strange:
+            return [strange]
+    words = _known(mistakes, cases, given, wrong)
+    if words:
+        return [words]
+    axes = exercise.results[name].split()
+    limits = _limits(cases, wrong)
+    for n in wrong:
+        if np.shape(given[n]) != np.shape(right[n]):
+            return [*limits, *_shape(name, axes, given[n], right[n], cases[n].what)]
+    words = _factor(exercise, cases, given, right)
+    if words:
+        return [f"Right but for a factor: {name} is {words}."]
+    if all(_close(np.sort(given[n], axis=None), np.sort(right[n], axis=None)) for n in wrong):
+        words = "All values are right, but in wrong places: look at the order of axes at a reshape."
+        return [*limits, words]
+    place = _place(axes, given[wrong[-1]], right[wrong[-1]])
+    if place:
+        return [*limits, place]
+    n = wrong[0]
+    return [*limits, _example(name, cases[n], given[n], right[n])]
+
+
+def _close(given: object, right: object) -> bool:
+    return (
+        _is_numeric(given)
+        and np.shape(given) == np.shape(right)
+        and bool(np.all(_agree(given, right)))
+    )
+
+
+def _all_close(given: tuple, right: tuple) -> bool:
+    return all(map(_close, given, right))
+
+
+def _agree(given: object, right: object) -> np.ndarray:
+    """Where two arrays are equal but for rounding."""
+    finite = np.abs(right)[np.isfinite(right)]
+    size = finite.max(initial=0)  # what cancels is as exact as what it was made of
+    return np.isclose(given, right, rtol=1e-9, atol=1e-12 * size, equal_nan=True)
+
+
+def _is_numeric(given: object) -> bool:
+    is_array = isinstance(given, np.ndarray | np.generic | float | int)
+    return is_array and np.asarray(given).dtype.kind in "fiub"
+
+
+def _kind(answer: object) -> str:
+    if answer is None:
+        return "None"
+    if isinstance(answer, tuple | list):
+        return f"a {type(answer).__name__} of {len(answer)}"
+    if isinstance(answer, np.ndarray):
+        return f"one array of shape {answer.shape} and dtype {answer.dtype}"
+    return f"one {type(answer).__name__}"
+
+
+def _strange(given: object, right: object) -> str | None:
+    """What is no array of floating-point numbers, or has lost digits."""
+    if given is None:
+        return "It returns None: a `return` is missing."
+    if not _is_numeric(given):
+        due = "an array" if np.ndim(right) else "a number"
+        return f"It returns {_kind(given)}, where {due} of dtype float64 is due."
+    if np.shape(given) != np.shape(right):
+        return None
+    dtype = np.asarray(given).dtype
+    if dtype.kind in "iu" and np.array_equal(given, np.trunc(right)):
+        return (
+            f"It returns whole numbers, dtype {dtype}: what is behind the point is lost. Make the "
+            "array with the dtype of what you are given."
+        )
+    if dtype.kind == "f" and dtype.itemsize < 8 and np.allclose(given, right, rtol=0.01, atol=0.01):
+        return f"It returns dtype {dtype}, where float64 is given: half of the digits are lost."
+    return None
+
+
+def _known(mistakes: list, cases: list[Case], given: list, wrong: list[int]) -> str | None:
+    """The words for the mistake that explains the most of the wrong answers.
+
+    The first wrong one must be among them, and half of all: small inputs cannot tell
+    mistakes apart, and there may be a second mistake in the others.
+    """
+    best, most = None, (len(wrong) - 1) / 2
+    for words, answer in mistakes:
+        explained = [_is_answer(answer, cases[n], given[n]) for n in wrong]
+        if explained[0] and sum(explained) > most:
+            best, most = words, sum(explained)
+    return best
+
+
+def _limits(cases: list[Case], wrong: list[int]) -> list[str]:
+    """For which inputs it is wrong, if not for all."""
+    right = [case.what for n, case in enumerate(cases) if n not in wrong]
+    if not right:
+        return []
+    if len(right) > len(wrong):
+        return [f"Wrong only for {_listed([cases[n].what for n in wrong])}."]
+    return [f"Right only for {_listed(right)}."]
+
+
+def _is_answer(answer, case: Case, given: object) -> bool:
+    try:
+        with np.errstate(all="ignore"):
+            return _close(given, answer(*case.arguments.values()))
+    except (ValueError, TypeError, IndexError):
+        return False  # the mistake cannot be made here
+
+
+def _shape(name: str, axes: list[str], given: object, right: object, what: str) -> list[str]:
+    """The wrong shape and the right one, and what makes the one of the other."""
+    given, right = np.asarray(given), np.asarray(right)
+    letters = f" ({', '.join(axes)})" if axes else ""
+    sentence = f"For {what}, {name} has shape {given.shape}; right is {right.shape}{letters}."
+    for order in permutations(range(given.ndim)):
+        if _close(given.transpose(order), right):
+            return [sentence, f"Its axes are transposed: .transpose{order} makes it right."]
+    if given.size == right.size and _close(given.reshape(right.shape), right):
+        return [sentence, "The values are right and in order: reshape them."]
+    if given.ndim != right.ndim:
+        return [sentence]
+    differ = [
+        f"{axis} is {abs(g - r)} too {'large' if g > r else 'small'}"
+        for axis, g, r in zip(axes, given.shape, right.shape, strict=False)
+        if g != r
+    ]
+    return [sentence, f"{' and '.join(differ)}."] if differ else [sentence]
+
+
+def _factor(exercise: Exercise, cases: list[Case], given: list, right: list) -> str | None:
+    """By which factor all answers differ, in words; in sizes such as N if these explain it."""
+    factors, sizes = [], []
+    for case, g, r in zip(cases, given, right, strict=True):
+        if not np.isfinite(g).all() or not np.isfinite(r).all():
+            if not _close(g, r):
+                return None
+            continue
+        if not np.any(r):
+            continue
+        factor = float(np.sum(g * r) / np.sum(r * r))
+        if factor == 0 or not _close(g, factor * r):
+            return None
+        factors.append(factor)
+        sizes.append(_sizes(exercise, case))
+    if np.allclose(factors, -1, rtol=1e-9):
+        return "of the wrong sign"
+    if np.allclose(factors, factors[0], rtol=1e-9):
+        return f"{factors[0]:.6g} times what it should be"
+    for letters, (number, text) in product(_PRODUCTS, _NUMBERS.items()):
+        if not set(letters) <= set(sizes[0]):
+            continue
+        counts = np.array([math.prod(size[letter] for letter in letters) for size in sizes])
+        named = "·".join(letters)
+        if np.allclose(factors, number * counts, rtol=1e-9):
+            return f"{text}{named} times what it should be (is a mean due, not a sum?)"
+        if np.allclose(factors, number / counts, rtol=1e-9):
+            below = named if len(letters) == 1 else f"({named})"
+            return f"{text}1/{below} of what it should be (is a sum due, not a mean?)"
+    return None
+
+
+# What people divide by, and a number that may come on top.
+_PRODUCTS = [
+    letters.split()
+    for letters in (
+        *("N", "C", "K", "H W", "OH OW", "kh kw", "C H W", "N H W", "C kh kw", "K OH OW"),
+        *("N OH OW", "N C H W", "N K OH OW"),
+    )
+]
+_NUMBERS = {1: "", -1: "-", 2: "2·", 0.5: "1/2·", -2: "-2·"}
+
+
+def _sizes(exercise: Exercise, case: Case) -> dict[str, int]:
+    """Lengths of the axes of a case's arrays, and arguments that are such."""
+    sizes = {name: value for name, value in case.arguments.items() if isinstance(value, int)}
+    for name, axes in exercise.axes.items():
+        value = case.arguments[name]
+        shape = value if isinstance(value, tuple) else value.shape
+        sizes.update(zip(axes.split(), shape, strict=True))
+    return sizes
+
+
+def _place(axes: list[str], given: object, right: object) -> str | None:
+    """Where the wrong values are, if they are together."""
+    bad = ~_agree(given, right)
+    share = f"{bad.size - bad.sum()} of {bad.size} values are right:"
+    for axis, letter in enumerate(axes):
+        lines = np.unique(np.nonzero(bad)[axis]).tolist()
+        length, counted = bad.shape[axis], _COUNTED[letter]
+        if length == 1:
+            continue
+        if lines in ([0], [length - 1]):
+            return f"{share} only the {'last' if lines[0] else 'first'} {counted} is wrong."
+        if lines in ([*range(1, length)], [*range(length - 1)]):
+            return f"{share} only the {'first' if lines[0] else 'last'} {counted} is right."
+    if axes[-1:] in (["W"], ["OW"]):
+        if not bad[..., :-1, :-1].any():
+            return f"{share} only the last row and the last column are wrong."
+        if not bad[..., 1:-1, 1:-1].any():
+            return f"{share} only the border is wrong."
+    return None
+
+
+def _example(name: str, case: Case, given: object, right: object) -> str:
+    """The first wrong value, the right one, and what it belongs to."""
+    index = tuple(map(int, np.argwhere(~_agree(given, right))[0]))
+    shown = f"{name}[{', '.join(map(str, index))}]" if index else name
+    got, due = np.asarray(given)[index], np.asarray(right)[index]
+    belongs = [
+        f"{argument} {value[index]:.4g}"
+        for argument, value in case.arguments.items()
+        if index and np.shape(value) == np.shape(right)
+    ]
+    there = f" ({', '.join(belongs)})" if belongs else ""
+    return f"For {case.what}, {shown} is {got:.6g}{there}, but {due:.6g} is right."
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -1,0 +1,426 @@
+"""Eleven pieces of a convolutional network, for you to write, in this order.
+
+Replace a line `raise NotImplementedError("write me")`, save, and in the checkout's top folder
+
+    python -m examples.exercises check im2col
+
+says whether im2col is right, and if not, how it is wrong.
+
+The words
+---------
+A picture is an array of numbers, its pixels: C channels (1 for grey, 3 for colour) of H rows
+and W columns. A network is given a batch, N pictures at once:
+
+    x  (N, C, H, W)      the pictures
+    w  (K, C, kh, kw)    K filters, or kernels: small arrays of numbers called weights
+    b  (K,)              one number more for each filter, its bias
+    y  (N, K, OH, OW)    the output: for each picture K channels, one from each filter
+
+Filter k slides over picture n. At each place (i, j) its weights are multiplied by the pixels
+that lie under them, and all products and the bias are added up:
+
+    y[n,k,i,j] = b[k] + Σ_{c,u,v} w[k,c,u,v] · x[n, c, i+u, j+v]                  (1)
+
+(c, u, v) is called a tap: one weight's channel, row and column in its filter. Everywhere here
+
+- the convolution is "valid": a filter lies only where all of it is on the picture. It fits
+  into OH = H - kh + 1 rows and OW = W - kw + 1 columns of places;
+- the stride, the step from one place to the next, is 1.
+
+Networks call (1) a convolution. Mathematics calls it a cross-correlation; in its convolution
+the filter is flipped, turned by 180 degrees: w[:, :, ::-1, ::-1]. Here it is not.
+
+The gradients
+-------------
+The loss L is one number that says how wrong the whole output is. Learning changes the weights
+so that L falls, and for this takes the derivative of L by each number. The array of these
+derivatives is called the gradient, and has the shape of what L is derived by:
+
+    dy = ∂L/∂y,  dx = ∂L/∂x,  dw = ∂L/∂w,  db = ∂L/∂b
+
+They are found backwards, dy first. As L depends on w, b and x only through y, the chain rule
+gives the derivative by any number q among them:
+
+    ∂L/∂q = Σ_{n,k,i,j} dy[n,k,i,j] · ∂y[n,k,i,j]/∂q                             (2)
+
+and ∂y/∂q can be read off (1): for q = w[k,c,u,v], for instance, it is x[n, c, i+u, j+v].
+
+The rules
+---------
+Leave the arrays you are given as they are, and return new ones. Loops are good enough for
+`check`; `train` needs most of the pieces to be quick, and says which are not.
+"""
+
+import numpy as np
+
+
+def im2col(x: np.ndarray, kh: int, kw: int) -> np.ndarray:
+    """Write out, for every place of a filter, the pixels under it ("image to columns").
+
+    cols[n, t, p] = x[n, c, i+u, j+v]
+
+    Row t is a tap and column p a place, each numbered in order, as NumPy's reshape does:
+    t = (c·kh + u)·kw + v and p = i·OW + j.
+
+    Parameters
+    ----------
+    x : (N, C, H, W) array
+    kh, kw : int
+        Rows and columns of a filter.
+
+    Returns
+    -------
+    cols : (N, C·kh·kw, OH·OW) array
+
+    Examples
+    --------
+    The first column holds the pixels under a 2 x 2 filter at its first place, top left:
+
+    >>> x = np.array([[[[0.0, 1.0, 2.0], [3.0, 4.0, 5.0], [6.0, 7.0, 8.0]]]])
+    >>> im2col(x, 2, 2)[0]
+    array([[0., 1., 3., 4.],
+           [1., 2., 4., 5.],
+           [3., 4., 6., 7.],
+           [4., 5., 7., 8.]])
+
+    Hint
+    ----
+    Make an empty array of six axes, (N, C, kh, kw, OH, OW), and reshape it at the end. For one
+    (u, v), the pixels under all places are a rectangle of x: x[:, :, u : u + OH, v : v + OW].
+    """
+    raise NotImplementedError("write me")
+
+
+def col2im(cols: np.ndarray, x_shape: tuple[int, int, int, int], kh: int, kw: int) -> np.ndarray:
+    """Add every value back to the pixel that `im2col` took it from ("columns to image").
+
+    x[n, c, p, r] = Σ cols[n, (c,u,v), (i,j)]    over all u, v, i, j with i+u = p and j+v = r
+
+    `im2col` copies a pixel to several columns. By the chain rule, the derivative by the pixel
+    is the sum of the derivatives by its copies; that sum is this function.
+
+    Parameters
+    ----------
+    cols : (N, C·kh·kw, OH·OW) array
+        Rows and columns are numbered as in `im2col`.
+    x_shape : (N, C, H, W)
+        Shape of the result.
+    kh, kw : int
+        Rows and columns of a filter.
+
+    Returns
+    -------
+    x : (N, C, H, W) array
+
+    Examples
+    --------
+    The corner of a 3 x 3 picture lies under a 2 x 2 filter at one place, its middle at four:
+
+    >>> col2im(np.ones((1, 4, 4)), (1, 1, 3, 3), 2, 2)[0, 0]
+    array([[1., 2., 1.],
+           [2., 4., 2.],
+           [1., 2., 1.]])
+
+    Hint
+    ----
+    The same loops over u and v as in `im2col`, with the assignment turned around. Rectangles
+    overlap: add with +=, to zeros.
+    """
+    raise NotImplementedError("write me")
+
+
+def conv_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The convolution, equation (1) above.
+
+    y[n,k,i,j] = b[k] + Σ_{c,u,v} w[k,c,u,v] · x[n, c, i+u, j+v]
+
+    Parameters
+    ----------
+    x : (N, C, H, W) array
+    w : (K, C, kh, kw) array
+    b : (K,) array
+
+    Returns
+    -------
+    y : (N, K, OH, OW) array
+
+    Examples
+    --------
+    A filter of one row and two columns that takes each pixel from its right neighbour:
+
+    >>> x = np.array([[[[1.0, 2.0, 4.0], [3.0, 3.0, 1.0]]]])
+    >>> w = np.array([[[[-1.0, 1.0]]]])
+    >>> conv_forward(x, w, np.array([10.0]))[0, 0]
+    array([[11., 12.],
+           [10.,  8.]])
+
+    Hint
+    ----
+    Number the taps (c, u, v) by t, and the places by p, as `im2col` does. Then (1) is
+    y[n,k,p] = b[k] + Σ_t w[k,t] · cols[n,t,p]: for each picture a matrix product, (K, T) by
+    (T, P). `w.reshape(K, -1) @ cols` computes it for all pictures at once; b[:, None] is b as
+    a column.
+    """
+    raise NotImplementedError("write me")
+
+
+def conv_db(dy: np.ndarray) -> np.ndarray:
+    """The convolution's gradient with respect to the biases.
+
+    db[k] = Σ_{n,i,j} dy[n,k,i,j]
+
+    In (1), b[k] is added to y at every place of channel k in every picture, and nowhere else:
+    there ∂y/∂b[k] is 1, elsewhere 0. Put that into (2).
+
+    Parameters
+    ----------
+    dy : (N, K, OH, OW) array
+
+    Returns
+    -------
+    db : (K,) array
+
+    Examples
+    --------
+    Two pictures, one filter, three places:
+
+    >>> conv_db(np.array([[[[1.0, 2.0, 3.0]]], [[[10.0, 20.0, 30.0]]]]))
+    array([66.])
+
+    Hint
+    ----
+    `sum` takes a tuple of axes. Which axes are not in the result?
+    """
+    raise NotImplementedError("write me")
+
+
+def conv_dw(dy: np.ndarray, x: np.ndarray, kh: int, kw: int) -> np.ndarray:
+    """The convolution's gradient with respect to the weights.
+
+    dw[k,c,u,v] = Σ_{n,i,j} dy[n,k,i,j] · x[n, c, i+u, j+v]
+
+    Parameters
+    ----------
+    dy : (N, K, OH, OW) array
+    x : (N, C, H, W) array
+    kh, kw : int
+        Rows and columns of a filter.
+
+    Returns
+    -------
+    dw : (K, C, kh, kw) array
+
+    Examples
+    --------
+    The left weight was over the pixels 1, 2, the right one over 2, 4:
+
+    >>> x = np.array([[[[1.0, 2.0, 4.0]]]])
+    >>> conv_dw(np.array([[[[10.0, 1.0]]]]), x, 1, 2)
+    array([[[[12., 24.]]]])
+
+    Hint
+    ----
+    With taps and places numbered, dw[k,t] = Σ_n Σ_p dy[n,k,p] · cols[n,t,p]: a matrix product
+    of dy, as (K, P), and the columns transposed, (P, T), then summed over the pictures.
+    """
+    raise NotImplementedError("write me")
+
+
+def conv_dx(dy: np.ndarray, w: np.ndarray, x_shape: tuple[int, int, int, int]) -> np.ndarray:
+    """The convolution's gradient with respect to its input.
+
+    dx[n,c,p,r] = Σ dy[n,k,i,j] · w[k,c,u,v]    over all k, i, j, u, v with i+u = p and j+v = r
+
+    In (1), a pixel counts for every place at which the filter covers it.
+
+    Parameters
+    ----------
+    dy : (N, K, OH, OW) array
+    w : (K, C, kh, kw) array
+    x_shape : (N, C, H, W)
+        Shape of the result.
+
+    Returns
+    -------
+    dx : (N, C, H, W) array
+
+    Examples
+    --------
+    The middle pixel lay under the right weight, 2, at the first place, and under the left one,
+    3, at the second: 2 · 10 + 3 · 1.
+
+    >>> conv_dx(np.array([[[[10.0, 1.0]]]]), np.array([[[[3.0, 2.0]]]]), (1, 1, 1, 3))
+    array([[[[30., 23.,  2.]]]])
+
+    Hint
+    ----
+    First the gradient with respect to the columns, dcols[n,t,p] = Σ_k w[k,t] · dy[n,k,p]: a
+    matrix product of w transposed, (T, K), and dy as (K, P). Then `col2im`.
+    """
+    raise NotImplementedError("write me")
+
+
+def relu_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """The ReLU's gradient with respect to its input.
+
+    dx = dy where x > 0, and 0 where x <= 0
+
+    The ReLU ("rectified linear unit") stands between two convolutions, and makes each negative
+    number 0: y = max(0, x). So ∂y/∂x is 1 where x > 0, and 0 where x < 0. At x = 0 there is no
+    derivative, and 0 is taken.
+
+    Parameters
+    ----------
+    dy, x : arrays of one shape
+
+    Returns
+    -------
+    dx : array of that shape
+
+    Examples
+    --------
+    >>> relu_backward(np.array([5.0, -6.0, 7.0, 8.0]), np.array([1.0, 2.0, -3.0, 0.0]))
+    array([ 5., -6.,  0.,  0.])
+
+    Hint
+    ----
+    `np.where`, or a product with x > 0. Do not look at the sign of dy.
+    """
+    raise NotImplementedError("write me")
+
+
+def mse(y: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
+    """The loss, and its gradient with respect to y.
+
+    L  = 1/M Σ (y - target)²        the mean squared error, over all M = N·C·H·W values
+    dy = ∂L/∂y                      derive it yourself: each value of y is in one term of the sum
+
+    Parameters
+    ----------
+    y : (N, C, H, W) array
+        What the network answered.
+    target : (N, C, H, W) array
+        What it should have answered.
+
+    Returns
+    -------
+    L : float
+    dy : (N, C, H, W) array
+
+    Examples
+    --------
+    >>> L, dy = mse(np.array([[[[3.0, 1.0]]]]), np.array([[[[1.0, 1.0]]]]))
+    >>> print(L, dy)
+    2.0 [[[[2. 0.]]]]
+
+    Hint
+    ----
+    The derivative of (y - target)² by y is 2 (y - target). The factor 1/M stays.
+    """
+    raise NotImplementedError("write me")
+
+
+def sgd_step(
+    v: np.ndarray, p: np.ndarray, g: np.ndarray, rate: float, momentum: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """One step of learning: change parameters so that the loss falls.
+
+    v_new = momentum · v - rate · g
+    p_new = p + v_new
+
+    A network's parameters are its weights and biases. L grows fastest in the direction of the
+    gradient, so a step goes the other way, and the learning rate says how far. As each gradient
+    is that of some pictures only, drawn at random, this is called stochastic gradient descent,
+    SGD. With momentum, part of the last step, the velocity v, is taken again: steps that go on
+    in one direction grow, those that go to and fro cancel.
+
+    Parameters
+    ----------
+    v : array
+        Velocity: the last step, at first 0.
+    p, g : arrays of that shape
+        Some parameters, and the loss's gradient with respect to them.
+    rate : float
+        Learning rate, positive.
+    momentum : float in [0, 1)
+
+    Returns
+    -------
+    v_new, p_new : arrays of that shape
+
+    Examples
+    --------
+    >>> v, p, g = np.array([1.0]), np.array([10.0]), np.array([4.0])
+    >>> sgd_step(v, p, g, rate=0.5, momentum=0.25)
+    (array([-1.75]), array([8.25]))
+
+    Hint
+    ----
+    Two lines. `v *= momentum` would change the array you were given.
+    """
+    raise NotImplementedError("write me")
+
+
+def psnr(a: np.ndarray, b: np.ndarray, peak: float) -> float:
+    """How alike two pictures are: their peak signal-to-noise ratio.
+
+    psnr = 10 · log10(peak² / mean((a - b)²))
+
+    In decibels, dB: 10 more means that the mean squared error is a tenth.
+
+    Parameters
+    ----------
+    a, b : arrays of one shape
+        Two pictures; of floating-point numbers, or of whole ones from 0 to 255 (dtype uint8),
+        as files hold them.
+    peak : float
+        The value of white: 1 or 255.
+
+    Returns
+    -------
+    psnr : float
+        Infinite, `np.inf`, if the pictures are equal.
+
+    Examples
+    --------
+    >>> print(psnr(np.array([[0.0, 0.0]]), np.array([[0.1, 0.1]]), peak=1.0))
+    20.0
+
+    Hint
+    ----
+    In uint8, 3 - 5 is 254: what is below 0 begins again at 255. `a.astype(float)`.
+    """
+    raise NotImplementedError("write me")
+
+
+def bicubic_kernel(t: np.ndarray) -> np.ndarray:
+    """How much a pixel counts, at a distance t from it, in bicubic interpolation.
+
+    k(t) =  3/2 |t|³ - 5/2 |t|² + 1              where      |t| <= 1
+    k(t) = -1/2 |t|³ + 5/2 |t|² - 4 |t| + 2      where 1 <  |t| <= 2
+    k(t) =  0                                    where 2 <  |t|
+
+    To enlarge a row of pixels, new ones are put between the old. Each new pixel is a sum of the
+    old ones near it, weighted by k of their distance; a picture is enlarged along its rows, then
+    along its columns. It looks smooth, but blurred: what is to be sharpened by the network, and
+    to be beaten by it.
+
+    Parameters
+    ----------
+    t : array of any shape
+        Distances in pixels of the small picture, of either sign.
+
+    Returns
+    -------
+    k : array of that shape
+
+    Examples
+    --------
+    >>> bicubic_kernel(np.array([-0.5, 0.0, 0.5, 1.0, 1.5, 2.5]))
+    array([ 0.5625,  1.    ,  0.5625,  0.    , -0.0625,  0.    ])
+
+    Hint
+    ----
+    `if` asks one number; for all of an array at once there is `np.where(condition, a, b)`.
+    """
+    raise NotImplementedError("write me")

@@ -1,0 +1,173 @@
+"""Run the reader's functions: on drawn inputs, with a time limit, whatever they do."""
+
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from srcnn_np.errors import InputError
+
+from .checks import EXERCISES
+from .diagnoses import diagnose, same
+from .mistakes import MISTAKES
+
+LIMIT = 10.0  # seconds for all cases of an exercise, which even plain loops take far less than
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What there is to say of one function.
+
+    Attributes
+    ----------
+    state : "right", "wrong" or "not written yet"
+    words : str
+        How it is wrong; else empty.
+    """
+
+    state: str
+    words: str = ""
+
+
+def load(path: str | Path) -> ModuleType:
+    """Run the reader's file.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read or run.
+    """
+    module = ModuleType("exercises")
+    module.__file__ = str(path)
+    try:
+        source = Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    try:
+        # Compiled anew each time: Python's own cache may miss a change within a second.
+        exec(compile(source, str(path), "exec"), vars(module))
+    except SyntaxError as error:
+        where = f"{path}, line {error.lineno}" if error.lineno else path
+        raise InputError(f"{where}: this is no Python: {error.msg}") from error
+    except (Exception, SystemExit) as error:
+        raise InputError(f"{path} cannot be run: {_told(error, str(path))}") from error
+    return module
+
+
+def check(name: str, module: ModuleType, *, limit: float = LIMIT, seed: int = 0) -> Finding:
+    """Call one of the module's functions on drawn inputs, and judge its answers.
+
+    Parameters
+    ----------
+    name : str
+        One of `EXERCISES`.
+    module : module
+        From `load`.
+    limit : float
+        Seconds the function may take.
+    seed : int
+        Of the inputs.
+
+    Returns
+    -------
+    finding : Finding
+    """
+    finding = _check(name, module, limit, seed)
+    if finding.state != "wrong":
+        return finding
+    # If it is right with the library's functions in place of the others that it calls, it is
+    # these that are wrong.
+    called = getattr(getattr(module, name, None), "__code__", None)
+    others = [other for other in EXERCISES if called and other in called.co_names and other != name]
+    own = {other: getattr(module, other) for other in others if hasattr(module, other)}
+    try:
+        for other in own:
+            setattr(module, other, EXERCISES[other].right)
+        if own and _check(name, module, limit, seed).state == "right":
+            return Finding("wrong", f"Right but for {' and '.join(own)}, which it calls.")
+    finally:
+        for other, function in own.items():
+            setattr(module, other, function)
+    return finding
+
+
+def _check(name: str, module: ModuleType, limit: float, seed: int) -> Finding:
+    exercise, file = EXERCISES[name], module.__file__
+    function = getattr(module, name, None)
+    if not callable(function):
+        return Finding("wrong", f"There is no function of this name in {file}.")
+    cases = exercise.draw(np.random.default_rng(seed))
+    answers, changed = [], []
+
+    def answer() -> None:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for case in cases:
+                given = deepcopy(case.arguments)
+                answers.append(function(*given.values()))
+                changed.extend(k for k, a in given.items() if not same(a, case.arguments[k]))
+
+    error, line = _within(limit, answer, file)
+    case = cases[min(len(answers), len(cases) - 1)]
+    if isinstance(error, NotImplementedError) and error.args == ("write me",):
+        unwritten = traceback.extract_tb(error.__traceback__)[-1].name
+        if unwritten == name:
+            return Finding("not written yet")
+        return Finding("wrong", f"It calls {unwritten}, which is not written yet.")
+    if isinstance(error, TimeoutError):
+        return Finding(
+            "wrong",
+            f"It was not done after {limit:g} seconds, and in line {line} of {file} for "
+            f"{case.what}. Is there a loop that does not end?",
+        )
+    if error is not None:
+        return Finding("wrong", f"For {case.what}: {_told(error, file)}.")
+    words = diagnose(exercise, MISTAKES[name], cases, answers)
+    if changed:
+        words.append(
+            f"It overwrites its input {changed[0]}. Make a new array, or begin with a copy: "
+            f"{changed[0]}.copy()."
+        )
+    return Finding("wrong", " ".join(words)) if words else Finding("right")
+
+
+def _within(
+    limit: float, work: Callable[[], None], file: str
+) -> tuple[BaseException | None, int | None]:
+    """Do some work; the error it ended with, and after `limit` seconds the line it is in.
+
+    It is done in a thread of its own, which Python cannot end: one that goes on for ever ends
+    with the process.
+    """
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # sys.exit() as well must not end the checks
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(limit)
+    if not thread.is_alive():
+        return (errors[0] if errors else None), None
+    frame = sys._current_frames().get(thread.ident)
+    while frame is not None and frame.f_code.co_filename != file:
+        frame = frame.f_back
+    return TimeoutError(), frame.f_lineno if frame else None
+
+
+def _told(error: BaseException, file: str) -> str:
+    """An exception in one line, with the line of the reader's file that led to it."""
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
+    where = f"line {lines[-1]} of {file}: " if lines else ""
+    text = " ".join(str(error).split()).rstrip(".")
+    return f"{where}{type(error).__name__}: {text}" if text else f"{where}{type(error).__name__}"

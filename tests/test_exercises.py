@@ -1,0 +1,425 @@
+"""The exercises can be solved, and typical wrong answers are told apart."""
+
+import ast
+import doctest
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import exercise_solutions
+import numpy as np
+import pytest
+
+from examples.exercises import exercises, mistakes, train
+from examples.exercises.checks import EXERCISES
+from examples.exercises.running import check, load
+from srcnn_np import InputError
+from srcnn_np.imaging import enlarge
+
+ROOT = Path(__file__).parents[1]
+SOLUTION = Path(exercise_solutions.__file__)
+
+
+def solution_but(tmp_path, name, old, new):
+    """The solution, with something in one function replaced; or all that follows its head."""
+    source = SOLUTION.read_text()
+    node = next(n for n in ast.parse(source).body if getattr(n, "name", None) == name)
+    function = ast.get_source_segment(source, node)
+    if old is None:
+        head = function.partition("\n")[0]
+        wrong = f"{head}\n    {new}"
+    else:
+        assert old in function
+        wrong = function.replace(old, new)
+    path = tmp_path / "mine.py"
+    path.write_text(source.replace(function, wrong))
+    return load(path)
+
+
+def test_the_solution_passes():
+    module = load(SOLUTION)
+    for name in EXERCISES:
+        for seed in range(5):
+            assert check(name, module, seed=seed).state == "right", name
+
+
+def test_every_exercise_has_a_docstring_whose_example_the_solution_fulfils():
+    assert list(EXERCISES) == [
+        n for n in vars(exercises) if hasattr(vars(exercises)[n], "__code__")
+    ]
+    for name in EXERCISES:
+        function = getattr(exercises, name)
+        assert "\n    Hint\n    ----\n" in function.__doc__
+        (example,) = doctest.DocTestFinder().find(function, name, globs=vars(exercise_solutions))
+        result = doctest.DocTestRunner().run(example)
+        assert result.attempted > 0, name
+        assert result.failed == 0, name
+
+
+def test_loops_are_good_enough_to_check(tmp_path):
+    body = """N, C, H, W = x.shape
+    K, C, kh, kw = w.shape
+    y = np.zeros((N, K, H - kh + 1, W - kw + 1))
+    for n in range(N):
+        for k in range(K):
+            for i in range(H - kh + 1):
+                for j in range(W - kw + 1):
+                    y[n, k, i, j] = b[k]
+                    for c in range(C):
+                        for u in range(kh):
+                            for v in range(kw):
+                                y[n, k, i, j] += w[k, c, u, v] * x[n, c, i + u, j + v]
+    return y"""
+    module = solution_but(tmp_path, "conv_forward", None, body)
+    assert check("conv_forward", module).state == "right"
+    with pytest.raises(InputError, match=r"would take about \d+ minutes.* in conv_forward; write"):
+        train.train(module)
+
+
+OTHER_WAYS = [
+    ("im2col", """N, C, H, W = x.shape
+    places = [(i, j) for i in range(H - kh + 1) for j in range(W - kw + 1)]
+    patches = [x[:, :, i : i + kh, j : j + kw].reshape(N, -1) for i, j in places]
+    return np.stack(patches, axis=2)"""),
+    ("col2im", """x = np.zeros(x_shape)
+    places = x_shape[2] - kh + 1, x_shape[3] - kw + 1
+    for p, (i, j) in enumerate(np.ndindex(places)):
+        x[:, :, i : i + kh, j : j + kw] += cols[:, :, p].reshape(*x_shape[:2], kh, kw)
+    return x"""),
+    ("conv_forward", """y = 0
+    for u, v in np.ndindex(w.shape[2:]):
+        OH, OW = x.shape[2] - w.shape[2] + 1, x.shape[3] - w.shape[3] + 1
+        y = y + np.einsum("kc,ncij->nkij", w[:, :, u, v], x[:, :, u : u + OH, v : v + OW])
+    return y + b.reshape(1, -1, 1, 1)"""),
+    ("conv_db", "return np.array([dy[:, k].sum() for k in range(dy.shape[1])])"),
+    ("conv_dw", """windows = np.lib.stride_tricks.sliding_window_view(x, (kh, kw), axis=(2, 3))
+    return np.einsum("nkij,ncijuv->kcuv", dy, windows)"""),
+    ("conv_dx", """K, C, kh, kw = w.shape
+    dy = np.pad(dy, ((0, 0), (0, 0), (kh - 1, kh - 1), (kw - 1, kw - 1)))
+    return conv_forward(dy, w[:, :, ::-1, ::-1].transpose(1, 0, 2, 3), np.zeros(C))"""),
+    ("relu_backward", "return dy * (x > 0)"),
+    ("mse", """M = y.size
+    return sum(float(e) ** 2 for e in (y - target).flat) / M, 2 / M * (y - target)"""),
+    ("sgd_step", """step = -rate * g + v * momentum
+    return step, step + p"""),
+    ("psnr", "return 20 * np.log10(peak / np.sqrt(np.mean((a.astype(int) - b) ** 2)))"
+             " if a.dtype == np.uint8 else 10 * np.log10(peak**2 / np.mean((a - b) ** 2))"),
+    ("bicubic_kernel", """k = np.zeros_like(t)
+    for index, d in np.ndenumerate(abs(t)):
+        if d <= 1:
+            k[index] = (1.5 * d - 2.5) * d * d + 1
+        elif d <= 2:
+            k[index] = ((-0.5 * d + 2.5) * d - 4) * d + 2
+    return k"""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name, body", OTHER_WAYS)
+def test_other_ways_are_right_too(tmp_path, name, body):
+    assert check(name, solution_but(tmp_path, name, None, body)).state == "right"
+
+
+FROM_WINDOWS = """windows = np.lib.stride_tricks.sliding_window_view(x, (kh, kw), axis=(2, 3))
+    N, C, OH, OW = windows.shape[:4]
+    return windows.reshape(N, C * kh * kw, OH * OW)"""
+PAD = "np.pad(x, ((0, 0), (0, 0), ({0}, {0}), ({0}, {0})))"
+BY_PYTORCH = """v = momentum * v + g
+    return v, p - rate * v"""
+FULL_CORRELATION = """K, C, kh, kw = w.shape
+    dy = np.pad(dy, ((0, 0), (0, 0), (kh - 1, kh - 1), (kw - 1, kw - 1)))
+    return conv_forward(dy, w{}.transpose(1, 0, 2, 3), np.zeros(C))"""
+WRONG = [
+    ("im2col", "OH * OW)", "OH * OW).transpose(0, 2, 1)", "Transposed: each row is a tap"),
+    ("im2col", "cols.reshape", "cols.transpose(0, 2, 3, 1, 4, 5).reshape", "order (u, v, c)"),
+    ("im2col", "cols.reshape", "cols.transpose(0, 1, 3, 2, 4, 5).reshape", "order (c, v, u)"),
+    ("im2col", "cols.reshape", "cols.transpose(0, 1, 2, 3, 5, 4).reshape", "down the columns"),
+    ("im2col", "cols[:, :, u, v]", "cols[:, :, kh - 1 - u, kw - 1 - v]", "kernel is flipped"),
+    ("im2col", None, FROM_WINDOWS, "reshape was given the axes (N, C, OH, OW, kh, kw)"),
+    ("im2col", "N, C, H", f"x = {PAD.format(1)}\n    N, C, H", "padded with a border of one zero"),
+    ("im2col", "H - kh + 1, W - kw + 1", "H - kh, W - kw", "last row and column of places"),
+    ("im2col", "x.dtype", "int", "whole numbers, dtype int64"),
+    ("im2col", "x.dtype", "np.float32", "dtype float32"),
+    ("im2col", "return ", "", "None: a `return` is missing"),
+    ("im2col", "return cols.reshape(N, C * kh * kw, OH * OW)", "return cols", "reshape them"),
+    ("col2im", "+=", "=", "the last one wins: write +="),
+    ("col2im", "(N, C, kh, kw, OH, OW)", "(N, kh, kw, C, OH, OW).transpose(0, 3, 1, 2, 4, 5)",
+     "in the order (u, v, c)"),
+    ("col2im", "(N, C, kh, kw, OH, OW)", "(N, C, kh, kw, OW, OH).transpose(0, 1, 2, 3, 5, 4)",
+     "read down the columns"),
+    ("col2im", "(N, C, kh, kw, OH, OW)", "(N, C, OH, OW, kh, kw).transpose(0, 1, 4, 5, 2, 3)",
+     "Places are read before taps"),
+    ("col2im", "cols[:, :, u, v]", "cols[:, :, kh - 1 - u, kw - 1 - v]", "kernel is flipped"),
+    ("col2im", "return x", "return x / (kh * kw)", "1/(kh·kw) of what it should be"),
+    ("conv_forward", "w.reshape", "w[:, :, ::-1, ::-1].reshape", "kernel is flipped"),
+    ("conv_forward", " + b[:, None]", "", "bias is missing"),
+    ("conv_forward", "b[:, None]", "x.shape[1] * b[:, None]", "added once for each channel"),
+    ("conv_forward", "b[:, None]", "b", "operands could not be broadcast"),
+    ("conv_forward", "w.reshape(K, -1)", "w.reshape(-1, K).T", "reshaped to (T, K)"),
+    ("conv_forward", "w.reshape(K, -1)", "w.transpose(0, 2, 3, 1).reshape(K, -1)", "(u, v, c)"),
+    ("conv_forward", "N, _, H", f"x = {PAD.format(1)}\n    N, _, H", "border of one zero"),
+    ("conv_forward", "return y", "return y.transpose(0, 2, 1)",
+     "several pictures. All values are right, but in wrong places"),
+    ("conv_forward", "H - kh + 1, W - kw + 1)", "H - kh + 1, W - kw + 1).transpose(0, 2, 3, 1)",
+     ".transpose(0, 3, 1, 2) makes it right"),
+    ("conv_forward", "x.shape\n", "x.shape\n    b += 1\n", "overwrites its input b"),
+    ("conv_forward", "return y", "y[:, :, 0] = 0\n    return y", "only the first row is wrong"),
+    ("conv_db", ".sum(", ".mean(", "1/(N·OH·OW) of what it should be"),
+    ("conv_db", "return ", "return 1 / len(dy) * ", "1/N of what it should be"),
+    ("conv_db", "(0, 2, 3)", "(1, 2, 3)", "one number for each picture"),
+    ("conv_db", "(0, 2, 3)", "(2, 3)", "not yet summed over the pictures"),
+    ("conv_db", "axis=(0, 2, 3)", "", "summed to one number"),
+    ("conv_db", "(0, 2, 3)", "(0, 2, 3), keepdims=True", "reshape them"),
+    ("conv_db", "dy.sum", "np.ones_like(dy).sum", "counts the values"),
+    ("conv_dw", "products.sum(axis=0)", "products[-1]", "Only the last picture counts"),
+    ("conv_dw", "products.sum", "products.mean", "1/N of what it should be"),
+    ("conv_dw", "(K, x.shape[1], kh, kw)", "(K, x.shape[1], kh, kw)[:, :, ::-1, ::-1]",
+     "kernel is flipped"),
+    ("conv_dw", "x.shape[1], kh, kw)", "x.shape[1], kh, kw).transpose(1, 0, 2, 3)",
+     ".transpose(1, 0, 2, 3) makes it right"),
+    ("conv_dw", ".reshape(K, x.shape[1], kh, kw)", ".T.reshape(K, x.shape[1], kh, kw)",
+     "Transpose it to (K, T)"),
+    ("conv_dw", ".reshape(K, x.shape[1], kh, kw)", "", "reshape them"),
+    ("conv_dw", "dy.reshape", "np.ones_like(dy).reshape", "does not depend on dy"),
+    ("conv_dw", "im2col(x, kh, kw)", "np.ones_like(im2col(x, kh, kw))",
+     "gradient with respect to the biases"),
+    ("conv_dx", "return col2im(dcols, x_shape, kh, kw)", "return dcols",
+     "gradient with respect to the columns"),
+    ("conv_dx", None, FULL_CORRELATION.format(""), "kernel is flipped"),
+    ("conv_dx", "w.reshape(K, -1).T", "w.reshape(-1, K)", "reshaped to (T, K)"),
+    ("conv_dx", "w.reshape", "np.ones_like(w).reshape", "does not depend on w"),
+    ("conv_dx", "dy.reshape", "np.ones_like(dy).reshape", "does not depend on dy"),
+    ("conv_dx", "col2im(dcols, x_shape, kh, kw)",
+     "conv_forward(dy, w.transpose(1, 0, 2, 3), 0 * w[0, :, 0, 0])", "shrinks once more"),
+    ("conv_dx", "x_shape, kh, kw)", "x_shape, kh, kw)[:, :, 1:]", "H is 1 too small"),
+    ("conv_dx", "return ", "return 1 / len(dy) * ", "1/N of what it should be"),
+    ("conv_dx", "K, _", "dy *= 2\n    K, _", "overwrites its input dy"),
+    ("relu_backward", "np.where(x > 0, dy, 0)", "np.maximum(x, 0)", "the ReLU itself, forward"),
+    ("relu_backward", "x > 0", "dy > 0", "The sign of dy decides"),
+    ("relu_backward", "dy, 0", "dy, 0.1 * dy", "dx[2] is 0.7 (dy 7, x -3), but 0 is right"),
+    ("relu_backward", "x > 0", "x >= 0", "at x = 0 as well"),
+    ("relu_backward", "np.where(x > 0, dy, 0)", "x > 0", "∂y/∂x alone"),
+    ("relu_backward", "x > 0, dy, 0", "x > 0, 0, dy", "wrong half"),
+    ("relu_backward", "return np.where(x > 0, dy, 0)", "dy[x <= 0] = 0\n    return dy",
+     "overwrites its input dy"),
+    ("mse", "np.mean", "np.sum", "L: Right but for a factor: L is N·C·H·W times"),
+    ("mse", "np.mean(error**2)", "np.sum(error**2) / len(y)", "L is C·H·W times"),
+    ("mse", "np.mean(error**2)", "np.mean(abs(error))", "L: It is the mean of |y - target|"),
+    ("mse", "np.mean(error**2)", "np.sqrt(np.mean(error**2))", "L: It is the root"),
+    ("mse", "error * (2", "error * (1", "dy is 0.5 times what it should be"),
+    ("mse", " / error.size", "", "dy is N·C·H·W times"),
+    ("mse", "error * (2 / error.size)", "error", "dy is 1/2·N·C·H·W times"),
+    ("mse", "error.size", "len(error)", "dy is C·H·W times"),
+    ("mse", "error * (2", "error * (-2", "gradient with respect to target"),
+    ("mse", "error * (2 / error.size)", "error**2 / error.size", "not its derivative"),
+    ("mse", "np.mean(error**2), ", "", "It returns one array of shape"),
+    ("mse", "error = y - target", "y -= target\n    error = y", "overwrites its input y"),
+    ("mse", None, "return 2 / y.size * (y - target), np.mean((y - target) ** 2)", "wrong order"),
+    ("sgd_step", "- rate", "+ rate", "v_new: The step goes up the slope"),
+    ("sgd_step", "rate * g", "g", "v_new: The rate is missing"),
+    ("sgd_step", None, BY_PYTORCH, "another convention"),
+    ("sgd_step", "momentum * v - rate * g", "momentum * (v - rate * g)", "to the gradient too"),
+    ("sgd_step", "momentum * v", "v", "v_new: The momentum is missing"),
+    ("sgd_step", "p + v", "p - v", "p_new: The velocity is subtracted"),
+    ("sgd_step", None, "return momentum * v - rate * g, p + v", "p_new: The old velocity is used"),
+    ("sgd_step", "p + v", "p + momentum * v - rate * g", "Nesterov"),
+    ("sgd_step", "return v, p + v", "p += v\n    return v, p", "overwrites its input p"),
+    ("psnr", "np.log10", "np.log", "natural one"),
+    ("psnr", "10 * np", "20 * np", "20 goes with"),
+    ("psnr", "peak**2 / mean", "peak / mean", "not squared"),
+    ("psnr", "peak**2 / mean", "1 / mean", "peak is missing"),
+    ("psnr", "np.mean(", "np.sum(", "Take their mean"),
+    ("psnr", "a.astype(float) - b.astype(float)", "a - b", "3 - 5 is 254"),
+    ("psnr", "np.inf if", "100.0 if", "only for equal pictures. For equal pictures, psnr is 100"),
+    ("psnr", "10 * np.log10(peak**2 / mean)", "10 * np.log10(mean / peak**2)", "wrong sign"),
+    ("bicubic_kernel", "t = np.abs(t)", "", "begin with |t|"),
+    ("bicubic_kernel", "far, 0", "far, far", "Beyond a distance of 2 it must be 0"),
+    ("bicubic_kernel", None, "return np.maximum(0, 1 - np.abs(t))", "linear interpolation"),
+    ("bicubic_kernel", "t <= 1, near, np.where(t < 2, far, 0)", "t <= 1, near, 0",
+     "there is another piece"),
+    ("bicubic_kernel", "far = -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2",
+     "near, far = 1.25 * t**3 - 2.25 * t**2 + 1, -0.75 * (t**3 - 5 * t**2 + 8 * t - 4)",
+     "a = -0.75"),
+    ("bicubic_kernel", "return", "if t > 2:\n        return 0\n    return", "is ambiguous"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name, old, new, words", WRONG)
+def test_a_wrong_answer_is_diagnosed(tmp_path, name, old, new, words):
+    finding = check(name, solution_but(tmp_path, name, old, new))
+    assert finding.state == "wrong"
+    assert words in finding.words
+
+
+def test_every_exercise_has_at_least_three_wrong_answers():
+    for name in EXERCISES:
+        assert sum(wrong[0] == name for wrong in WRONG) >= 3, name
+
+
+KNOWN = [
+    pytest.param(name, part, words, answer, id=f"{name}: {words[:50]}")
+    for name, parts in mistakes.MISTAKES.items()
+    for part, known in enumerate(parts)
+    for words, answer in known
+]
+
+
+@pytest.mark.parametrize("name, part, words, answer", KNOWN)
+def test_a_known_mistake_is_known_again(name, part, words, answer):
+    exercise = EXERCISES[name]
+
+    def function(*arguments):
+        right = exercise.right(*arguments)
+        try:
+            wrong = answer(*arguments)
+        except (ValueError, TypeError, IndexError):
+            return right  # it cannot be made with these
+        if len(exercise.results) == 1:
+            return wrong
+        return tuple(wrong if n == part else r for n, r in enumerate(right))
+
+    module = ModuleType("exercises")
+    module.__file__ = "exercises.py"
+    setattr(module, name, function)
+    assert words in check(name, module).words
+
+
+def test_a_function_that_is_right_but_for_another_that_it_calls(tmp_path):
+    module = solution_but(tmp_path, "im2col", "cols.reshape", "-cols.reshape")
+    assert "of the wrong sign" in check("im2col", module).words
+    for name in ("conv_forward", "conv_dw"):
+        assert check(name, module).words == "Right but for im2col, which it calls."
+    assert check("conv_dx", module).state == "right"
+    module = solution_but(tmp_path, "col2im", None, 'raise NotImplementedError("write me")')
+    assert check("col2im", module).state == "not written yet"
+    assert check("conv_dx", module).words == "Right but for col2im, which it calls."
+
+
+def test_an_answer_that_takes_for_ever_is_cut_off(tmp_path):
+    body = "import time\n    time.sleep(1)\n    return 0"
+    finding = check("psnr", solution_but(tmp_path, "psnr", None, body), limit=0.1)
+    assert finding.state == "wrong"
+    assert re.match(r"It was not done after 0.1 seconds, and in line 6\d of", finding.words)
+
+
+@pytest.mark.parametrize(
+    "body, words",
+    [
+        ("import sys\n    sys.exit(3)", "SystemExit: 3"),
+        ('return "much"', "one str, where an array of dtype float64 is due"),
+        ("return list(dy)", "a list of 2, where an array"),
+        ("return dy.sum(axis=(0, 2, 3)) + 0j", "dtype complex128"),
+        ("return dy.sum(axis=(0, 2, 3)) / 0", "is inf, but 66 is right"),
+        ("raise NotImplementedError", "NotImplementedError"),
+    ],
+)
+def test_an_answer_that_is_no_array_or_ends_in_an_error(tmp_path, body, words):
+    finding = check("conv_db", solution_but(tmp_path, "conv_db", None, body))
+    assert finding.state == "wrong"
+    assert words in finding.words
+
+
+def test_an_error_is_shown_with_its_line(tmp_path):
+    module = solution_but(tmp_path, "conv_db", None, "return unknown")
+    lines = Path(module.__file__).read_text().splitlines()
+    words = f"line {lines.index('    return unknown') + 1} of {module.__file__}: NameError: name"
+    assert words in check("conv_db", module).words
+
+
+def run(*arguments):
+    command = [sys.executable, "-m", "examples.exercises", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+
+
+def test_nothing_is_written_at_first():
+    done = run("check")
+    assert done.returncode == 1
+    assert done.stdout.count("not written yet") == 11
+    assert "0 of 11 right. Next: write im2col in examples/exercises/exercises.py" in done.stdout
+    assert run("train").returncode == 1
+
+
+def test_the_command_counts_what_is_right_and_says_what_is_next(tmp_path):
+    module = solution_but(tmp_path, "conv_db", "(0, 2, 3)", "(2, 3)")
+    done = run("check", "--file", module.__file__)
+    assert done.returncode == 1
+    assert f"10 of 11 right. Next: mend conv_db in {module.__file__}" in done.stdout
+    assert "axis 0 is missing" in done.stdout
+    done = run("check", "psnr", "mse", "--file", module.__file__)
+    assert done.returncode == 0
+    assert "2 of 2 right." in done.stdout
+    done = run("check", "--file", SOLUTION)
+    assert done.returncode == 0
+    assert "11 of 11 right." in done.stdout
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        (None, "mine.py cannot be read: No such file"),
+        ("import numpy\ndef im2col(x:\n", "mine.py, line 2: this is no Python"),
+        ("import numpy\nnumpy.nothing\n", "mine.py: AttributeError"),
+        ("raise SystemExit(0)", "line 1 of"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_one_sentence(tmp_path, text, words):
+    if text is not None:
+        (tmp_path / "mine.py").write_text(text)
+    done = run("check", "--file", tmp_path / "mine.py")
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_unknown_exercise_is_one_sentence(tmp_path):
+    done = run("check", "convolution")
+    assert done.returncode == 1
+    assert "there is no exercise 'convolution': choose from im2col" in done.stderr
+    assert done.stderr.count("\n") == 1
+    (tmp_path / "mine.py").write_text("")
+    done = run("check", "mse", "--file", tmp_path / "mine.py")
+    assert done.returncode == 1
+    assert "There is no function of this name" in done.stdout
+
+
+def test_the_pieces_enlarge_as_the_library_does():
+    picture = np.random.default_rng(0).random((5, 9))
+    for scale in (2, 3, 4):
+        mine = train.enlarge(picture, scale, exercise_solutions.bicubic_kernel)
+        np.testing.assert_allclose(mine, enlarge(picture, scale), atol=1e-14)
+
+
+def test_the_pieces_together_have_the_loss_s_gradients():
+    rng = np.random.default_rng(0)
+    params = {name: p.astype(float) for name, p in train.initial_parameters(rng).items()}
+    x, target = rng.random((2, 1, 9, 10)), rng.random((2, 1, 3, 4))
+    _, grads = train.loss_and_gradients(exercise_solutions, params, x, target)
+    for name, p in params.items():
+        direction = rng.standard_normal(p.shape)
+        losses = [
+            train.loss_and_gradients(
+                exercise_solutions, {**params, name: p + h * direction}, x, target
+            )[0]
+            for h in (1e-6, -1e-6)
+        ]
+        slope = (losses[0] - losses[1]) / 2e-6
+        assert np.sum(grads[name] * direction) == pytest.approx(slope, rel=1e-6), name
+
+
+def test_the_pieces_together_beat_bicubic(capsys):
+    bicubic, network, seen = train.train(exercise_solutions, updates=200)
+    assert network > bicubic + 0.2
+    assert "200 updates" in capsys.readouterr().out
+    left, middle, right = np.split(seen.astype(float), 3, axis=1)
+    assert np.mean((middle - right) ** 2) < np.mean((left - right) ** 2)
+
+
+@pytest.mark.parametrize("name", ["picture.png", "absent/picture.png", "picture.txt"])
+def test_train_overwrites_nothing_and_says_so_before_it_begins(tmp_path, name):
+    (tmp_path / "picture.png").write_text("mine")
+    done = run("train", "--file", SOLUTION, "--picture", tmp_path / name)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert (tmp_path / "picture.png").read_text() == "mine"
