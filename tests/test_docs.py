@@ -26,7 +26,7 @@ PAGES = [ROOT / "README.md", ROOT / "benchmarks/README.md", *sorted(ROOT.glob("d
 SOURCES = [path for d in ("srcnn_np", "benchmarks", "tests") for path in ROOT.glob(f"{d}/**/*.py")]
 
 # In backticks, but names of something else.
-OTHERS = {"python", "scaling", "torch.compile", "tqdm.tqdm"}
+OTHERS = {"python", "rgb2ycbcr", "scaling", "torch.compile", "tqdm.tqdm"}
 
 
 def without_code(text):
@@ -88,6 +88,8 @@ def defined():
                 names.add(node.attr)
             elif isinstance(node, ast.alias):
                 names.add(node.asname or node.name)
+            elif isinstance(node, ast.ImportFrom):
+                names.add(node.module)
     return names
 
 
