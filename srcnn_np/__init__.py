@@ -1,6 +1,8 @@
 """SRCNN in NumPy and Numba, every gradient written by hand.
 
 Names are loaded when first used, so that importing the package costs nothing.
+
+The words of the field are explained in docs/glossary.md.
 """
 
 from importlib import import_module
