@@ -1,0 +1,57 @@
+"""The notebook runs from top to bottom, and is committed as it ran."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+PATH = Path(__file__).parents[1] / "examples/walkthrough.ipynb"
+
+
+@pytest.fixture(scope="module")
+def committed():
+    return nbformat.read(PATH, as_version=4)
+
+
+def code(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def pictures(notebook):
+    outputs = (output for cell in code(notebook) for output in cell.outputs)
+    return sum("image/png" in output.get("data", {}) for output in outputs)
+
+
+def text(notebook):
+    outputs = (output for cell in code(notebook) for output in cell.outputs)
+    return "".join(output.get("text", "") for output in outputs)
+
+
+def test_it_is_committed_with_its_outputs(committed):
+    assert PATH.stat().st_size < 3e6
+    assert [cell.execution_count for cell in code(committed)] == [
+        *range(1, len(code(committed)) + 1)
+    ]
+    assert pictures(committed) >= 12
+    assert "Traceback" not in PATH.read_text()
+    assert "/home/" not in PATH.read_text()
+
+
+def test_cells_are_short(committed):
+    for cell in committed.cells:
+        assert len(cell.source.splitlines()) <= 40, cell.source[:80]
+
+
+def test_it_runs(committed):
+    fresh = nbformat.from_dict(committed)
+    for cell in code(fresh):
+        cell.outputs, cell.execution_count = [], None
+    folder = {"metadata": {"path": PATH.parent}}
+    NotebookClient(fresh, timeout=300, kernel_name="python3", resources=folder).execute()
+    assert pictures(fresh) == pictures(committed)
+    table = [line.split() for line in text(fresh).splitlines()]
+    rows = {line[0]: [float(value) for value in line[1:]] for line in table if len(line) == 4}
+    for name in ("astronaut", "camera", "chelsea", "coffee", "rocket"):
+        bicubic, trained, shipped = rows[name]
+        assert bicubic < trained < shipped + 0.3, name
