@@ -47,7 +47,7 @@ def main() -> None:
     pictures, held_out = hold_out(draw_pictures(48, seed=options.seed), SCALE)
     print(f"drew {len(pictures) + len(held_out)} pictures in {time.monotonic() - start:.1f} s")
 
-    recipe = replace(RECIPES["fast"], epochs=4.5)
+    recipe = replace(RECIPES["sgd"], epochs=4.5)
     model = Model(SRCNN("9-1-5"), SCALE)
     history = train(model, pictures, held_out, recipe, seed=options.seed)
     model.network.params = history.best
@@ -114,7 +114,7 @@ def save_figures(
     options: argparse.Namespace,
 ) -> None:
     """Write before_after.png, loss.png and filters.png."""
-    start = SRCNN("9-1-5", init=RECIPES["fast"].init, seed=options.seed)
+    start = SRCNN("9-1-5", init=RECIPES["sgd"].init, seed=options.seed)
     drawn = {
         "before_after.png": figures.compare(next(iter(photos.values())), SCALE, model),
         "loss.png": figures.loss_curve(history.rows, history.bicubic["psnr"]),

@@ -163,9 +163,16 @@ def _evaluate_beside_the_paper(options: argparse.Namespace) -> None:
     """The tables of the paper, with rows of ours."""
     from .evaluation import paper_report
     from .model import load_model, shipped_models
+    from .paper import SETS
 
     if options.model is not None or options.scale is not None:
         raise InputError("--paper measures all models at all scales; leave out --model and --scale")
+    for test_set in SETS:
+        if not Path(options.folder, test_set).is_dir():
+            raise InputError(
+                f"{options.folder} holds no folder {test_set}; give the folder that holds "
+                f"{' and '.join(SETS)}"
+            )
     models: dict = {}
     for name in shipped_models():
         model = load_model(name)

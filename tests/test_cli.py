@@ -354,7 +354,7 @@ def test_evaluate_refuses(capsys, model, tmp_path):
     assert "small.png: a picture of 10 x 12 is too small" in why()
     (tmp_path / "set/small.png").write_bytes(b"")
     assert "not a picture" in why()
-    assert "is not a folder" in refused(capsys, "evaluate", "absent", "--scale", 2)
+    assert "does not exist" in refused(capsys, "evaluate", "absent", "--scale", 2)
 
 
 @needs_shared
@@ -378,7 +378,7 @@ def test_evaluate_beside_the_paper(capsys, monkeypatch, tmp_path):
 
 def test_evaluate_beside_the_paper_refuses(capsys, tmp_path):
     assert "leave out" in refused(capsys, "evaluate", "sets", "--paper", "--scale", 2)
-    assert "Set5 is not a folder" in refused(capsys, "evaluate", "sets", "--paper")
+    assert "holds no folder Set5" in refused(capsys, "evaluate", "sets", "--paper")
     assert "give --scale 2, 3 or 4, or --paper" in refused(capsys, "evaluate", "sets")
 
 
@@ -488,7 +488,7 @@ def test_train_refuses(capsys, tmp_path):
         return refused(capsys, *start, *QUICK, "--out", out, *arguments, code=code)
 
     assert "holds no pictures" in why()
-    assert "is not a folder" in why(folder="absent")
+    assert "does not exist" in why(folder="absent")
     assert "either a folder" in why(folder=None)
     assert "either a folder" in why("--drawn", 3)
     assert "ends in .npz" in why(out="m.bin")

@@ -119,7 +119,7 @@ def test_sub_images_refuse():
 
 
 def test_folders(tmp_path):
-    with pytest.raises(InputError, match="is not a folder"):
+    with pytest.raises(InputError, match="does not exist"):
         read_folder(tmp_path / "absent")
     (tmp_path / "broken.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match="no picture that can be read"):

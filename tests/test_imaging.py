@@ -384,9 +384,11 @@ def test_places_that_cannot_be_written(tmp_path):
 
 
 def test_list_pictures(tmp_path):
-    with pytest.raises(InputError, match="is not a folder"):
+    with pytest.raises(InputError, match="does not exist"):
         list_pictures(tmp_path / "absent")
     (tmp_path / "notes.txt").write_text("")
+    with pytest.raises(InputError, match="is not a folder"):
+        list_pictures(tmp_path / "notes.txt")
     with pytest.raises(InputError, match="holds no pictures"):
         list_pictures(tmp_path)
     for name in ("b.PNG", "a.jpg", ".hidden.png"):

@@ -176,7 +176,8 @@ def list_pictures(folder: str | Path) -> list[Path]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder; give a folder of pictures")
+        problem = "is not a folder" if folder.exists() else "does not exist"
+        raise InputError(f"{folder} {problem}; give a folder of pictures")
     paths = sorted(
         path
         for path in folder.iterdir()
