@@ -141,7 +141,7 @@ def check_measurable(picture: np.ndarray, scale: int) -> None:
     if not is_large_enough(picture, scale, 11 + 2 * scale):
         raise InputError(
             f"a picture of {picture.shape[1]} x {picture.shape[0]} is too small to be measured at "
-            f"scale {scale}: without its border of {scale} pixels, it must hold SSIM's window of 11 x 11"
+            f"scale {scale}: without a border of {scale} pixels it must hold SSIM's 11 x 11 window"
         )
 
 

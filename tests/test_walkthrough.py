@@ -33,7 +33,7 @@ def test_it_is_committed_with_its_outputs(committed):
     assert [cell.execution_count for cell in code(committed)] == [
         *range(1, len(code(committed)) + 1)
     ]
-    assert pictures(committed) >= 12
+    assert pictures(committed) >= 11
     assert "Traceback" not in PATH.read_text()
     assert "/home/" not in PATH.read_text()
 
