@@ -274,7 +274,8 @@ def _finish(axis, title: str, x: str) -> None:
             f"{name}: {value} dB", (0.02, value), xycoords=("axes fraction", "data"), fontsize=8
         )
     axis.set(title=title, xlabel=x, ylabel="Set5, x3: PSNR in dB", ylim=(29, 32.8))
-    axis.legend(loc="lower right", fontsize=8)
+    if axis.get_legend_handles_labels()[0]:
+        axis.legend(loc="lower right", fontsize=8)
 
 
 if __name__ == "__main__":

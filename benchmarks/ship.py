@@ -26,7 +26,9 @@ def main() -> None:
     )
     parser.add_argument("data", metavar="DIR", help="holds T91, Set5 and Set14")
     parser.add_argument("work", metavar="WORK", help="a folder for trainings under way")
-    parser.add_argument("names", metavar="NAME", nargs="*", help=f"of {', '.join(NAMES)}; or all")
+    parser.add_argument(
+        "names", metavar="NAME", nargs="*", help=f"{', '.join(NAMES)} (all of them)"
+    )
     options = parser.parse_args()
     unknown = set(options.names) - set(NAMES)
     if unknown:

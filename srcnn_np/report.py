@@ -1,7 +1,7 @@
 """A report: one HTML file, in which a picture's enlargements are laid over each other.
 
 The page needs nothing but itself, and works from a file, without a network. Its frame is
-`report.html` beside this module, with `$names` for what is filled in here.
+report.html beside this module, with `$names` for what is filled in here.
 """
 
 import base64

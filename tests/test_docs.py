@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 import srcnn_np
+from benchmarks.recipes import TRAININGS
 from srcnn_np import SRCNN, mse_backward
 
 ROOT = Path(__file__).parents[1]
@@ -26,7 +27,7 @@ PAGES = [ROOT / "README.md", ROOT / "benchmarks/README.md", *sorted(ROOT.glob("d
 SOURCES = [path for d in ("srcnn_np", "benchmarks", "tests") for path in ROOT.glob(f"{d}/**/*.py")]
 
 # In backticks, but names of something else.
-OTHERS = {"python", "rgb2ycbcr", "scaling", "torch.compile", "tqdm.tqdm"}
+OTHERS = {"python", "rgb2ycbcr", "scaling", "torch.compile", "tqdm.tqdm", *TRAININGS}
 
 
 def without_code(text):
