@@ -302,7 +302,7 @@ def log_path(out: str | Path) -> Path:
 
 
 def read_log(path: str | Path) -> list[dict]:
-    """The rows of a log that `train` left, as the rows of a `History`.
+    """The rows of a log that `train` left, as a `History` has them.
 
     Raises
     ------
