@@ -143,14 +143,17 @@ def is_large_enough(picture: np.ndarray, scale: int, size: int) -> bool:
 
 def to_channels(picture: Picture, colour: Literal["luma", "ycbcr"] = "luma") -> np.ndarray:
     """A picture's 8-bit luma (H, W), or Y, Cb, Cr (H, W, 3). Grey counts as luma as it is."""
-    pixels = picture.pixels
-    if pixels.dtype == np.uint16:
-        pixels = np.rint(pixels / 257).astype(np.uint8)
+    pixels = to_8_bits(picture.pixels)
     if pixels.ndim == 3:
         ycbcr = rgb_to_ycbcr(pixels)
         return ycbcr if colour == "ycbcr" else ycbcr[..., 0]
     neutral = np.full_like(pixels, 128)
     return np.dstack([pixels, neutral, neutral]) if colour == "ycbcr" else pixels
+
+
+def to_8_bits(pixels: np.ndarray) -> np.ndarray:
+    """Pixels of uint16 as uint8; others as they are."""
+    return np.rint(pixels / 257).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
 
 
 def shrink(picture: np.ndarray, scale: int) -> tuple[np.ndarray, np.ndarray]:

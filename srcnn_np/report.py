@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from . import __version__, figures
-from .data import to_channels
+from .data import to_8_bits, to_channels
 from .evaluation import evaluate_picture
 from .imaging import Picture, imresize
 from .model import Model
@@ -123,11 +123,6 @@ def enlargements(
         "model": upscale(small, scale, model).pixels,
         **known,
     }
-
-
-def to_8_bits(pixels: np.ndarray) -> np.ndarray:
-    """Pixels of uint16 as uint8; others as they are."""
-    return np.rint(pixels / 257).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
 
 
 def _bicubic(model: Model) -> float | None:
