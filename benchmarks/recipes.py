@@ -6,7 +6,6 @@ figures and tables are made of the logs alone.
 """
 
 import argparse
-import csv
 import shutil
 import sys
 import tempfile
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from srcnn_np import RECIPES, SRCNN, Model, Recipe, paper
+from srcnn_np import RECIPES, SRCNN, Model, Recipe, paper, training
 from srcnn_np.data import cut_sub_images, hold_out, read_folder
 from srcnn_np.errors import InputError
 from srcnn_np.optim import as_matrix
@@ -211,9 +210,7 @@ def print_first_gradients(data: Path) -> None:
 
 def read_log(path: Path) -> list[dict[str, float]]:
     """The rows of a training's log that have a PSNR."""
-    with open(path, newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["psnr"]]
-    return [{name: float(value) for name, value in row.items() if value} for row in rows]
+    return [row for row in training.read_log(path) if row["psnr"] is not None]
 
 
 def rows(logs: dict[str, list[dict[str, float]]]) -> list[str]:
