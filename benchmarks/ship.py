@@ -1,7 +1,7 @@
 """Train the models that come with the package, measure them, and put them there.
 
-A model's card then holds the command that repeats its training, and its log lies in
-``results/training``. Interrupted, the same command goes on from where it was.
+A model's card then holds the command that repeats its training, and its log lies beside
+it. Interrupted, the same command goes on from where it was.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from srcnn_np import cli, evaluate, load_model, paper, save_model
 from srcnn_np.errors import InputError
 from srcnn_np.training import last_path, log_path
 
-LOGS = Path(__file__).parent / "results" / "training"
+MODELS = Path(cli.__file__).parent / "models"
 EPOCHS = {"9-1-5": 100, "9-5-5": 80}  # six to twelve minutes on two cores
 NAMES = [f"{structure}-x{scale}" for structure in EPOCHS for scale in (2, 3, 4)]
 
@@ -59,9 +59,8 @@ def ship(name: str) -> None:
     for test_set in paper.SETS:
         model.figures[test_set] = evaluate(test_set, int(scale), model)["mean"]["model"]
     print(name, model.figures, flush=True)
-    save_model(Path(cli.__file__).parent / "models" / out.name, model, force=True)
-    LOGS.mkdir(exist_ok=True)
-    shutil.copy(log_path(out), LOGS / f"{name}.csv")
+    save_model(MODELS / out.name, model, force=True)
+    shutil.copy(log_path(out), log_path(MODELS / out.name))
 
 
 if __name__ == "__main__":

@@ -309,6 +309,7 @@ def show(options: argparse.Namespace) -> None:
 def report(options: argparse.Namespace) -> None:
     """Write a page that lays a picture's enlargements over each other."""
     from .imaging import read_picture
+    from .model import shipped_models
     from .output import check_output, writing
     from .report import report
     from .training import log_path, read_log
@@ -321,9 +322,9 @@ def report(options: argparse.Namespace) -> None:
     check_output(target, force=options.force)
     name, model = _chosen_model(options)
     scale = _chosen_scale(options, model)
-    log = options.log
-    if log is None and options.model is not None and log_path(options.model).is_file():
-        log = log_path(options.model)
+    log, beside = options.log, log_path(shipped_models().get(name, name))
+    if log is None and beside.is_file():
+        log = beside
     html = report(
         read_picture(source),
         scale,

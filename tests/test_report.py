@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srcnn_np import SRCNN, Model, save_model
+from srcnn_np import SRCNN, Model, load_model, save_model
 from srcnn_np.cli import main
 from srcnn_np.data import to_channels
 from srcnn_np.evaluation import evaluate_picture
 from srcnn_np.imaging import Picture
+from srcnn_np.model import shipped_models
 from srcnn_np.report import SHOWN_H, SHOWN_W, enlargements, report
+from srcnn_np.training import log_path, read_log
 
 LOG = """sub_images,seconds,rate,loss,psnr,watched
 32,0.1,1.0,0.5,,
@@ -142,6 +144,15 @@ def test_the_command_takes_the_scale_and_the_log_of_the_model(capsys, folder):
     arguments = ("--scale", 2, "--enlarge", "--log", "other.csv", "--force")
     assert run(capsys, "report", "p.png", "out.html", "--model", "model.npz", *arguments)[0] == 0
     assert "original" not in Page((folder / "out.html").read_text()).images
+
+
+def test_shipped_models_have_their_logs_beside_them(capsys, folder):
+    assert run(capsys, "report", "p.png", "--scale", 2)[0] == 0
+    assert "The training" in Page((folder / "p.html").read_text()).images
+    for name, path in shipped_models().items():
+        card = load_model(name).training
+        best = {row["sub_images"]: row["psnr"] for row in read_log(log_path(path))}
+        assert best[card["sub_images_seen"]] == card["held_out"]["psnr"]
 
 
 @pytest.mark.parametrize(
