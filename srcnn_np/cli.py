@@ -296,13 +296,15 @@ def show(options: argparse.Namespace) -> None:
         _check_not_the_picture(target, source)
     figures.check_png(target)
     check_output(target, force=options.force)
-    _, model = _chosen_model(options)
+    name, model = _chosen_model(options)
     if options.figure == "filters":
-        figure = figures.filters(model)
+        figure, title = figures.filters(model), f"model {name}"
     else:
-        picture = to_channels(read_picture(source), model.colour)
-        figure = getattr(figures, options.figure)(picture, _chosen_scale(options, model), model)
-    figures.save(target, figure, force=options.force)
+        picture, scale = read_picture(source), _chosen_scale(options, model)
+        draw = getattr(figures, options.figure)
+        figure = draw(to_channels(picture, model.colour), scale, model)
+        title = f"{source.name}, x{scale}, model {name}"
+    figures.save(target, figure, title=title, force=options.force)
     print(f"{options.figure} -> {target}")
 
 
@@ -373,7 +375,7 @@ def gradcheck(options: argparse.Namespace) -> int:
     _say_when_compiling()
     limits = ", ".join(f"{limit:g} by {method}" for method, limit in TOLERANCE.items())
     print(f"largest relative error; allowed: {limits}")
-    print(f"{'':36}{'backend':9}{'gradient':10}{'values':>6}{'at kinks':>10}", end="")
+    print(f"{'':40}{'backend':9}{'gradient':10}{'values':>6}{'at kinks':>10}", end="")
     print("".join(f"{method:>15}" for method in TOLERANCE))
     failures = rows = 0
     for what, backend, gradient, checks in standard_checks(options.seed):
@@ -383,7 +385,7 @@ def gradcheck(options: argparse.Namespace) -> int:
         first = checks["differences"]
         errors = (f"{checks[m].error:.1e}" if m in checks else "-" for m in TOLERANCE)
         print(
-            f"{what:36}{backend:9}{gradient:10}{first.compared:6}{first.skipped:10}"
+            f"{what:40}{backend:9}{gradient:10}{first.compared:6}{first.skipped:10}"
             + "".join(f"{error:>15}" for error in errors)
             + ("  WRONG" if wrong else "")
         )

@@ -44,8 +44,9 @@ def filters(model: Model, start: dict[str, np.ndarray] | None = None) -> Figure:
     Returns
     -------
     figure : Figure
-        Each filter on a scale of its own, so that the weak are seen too: above it stands its
-        largest absolute value. The largest norm comes first. Of colour, luma is drawn.
+        Each filter on a scale of its own, so that the weak are seen too: above it stand its
+        number and its largest absolute value, by which they are sorted. Of colour, luma is
+        drawn.
     """
     first, last = _first_and_last(model.network.params)
     panels = {
@@ -57,16 +58,16 @@ def filters(model: Model, start: dict[str, np.ndarray] | None = None) -> Figure:
     figure = Figure(figsize=(6 * len(panels), 6.6), layout="constrained")
     parts = figure.subfigures(1, len(panels))
     for part, (title, planes) in zip(parts, panels.items(), strict=True):
-        order = np.argsort(-(planes**2).sum(axis=(1, 2)), kind="stable")
-        largest = [abs(plane).max() for plane in planes]
+        largest = abs(planes).max(axis=(1, 2))
+        order = np.argsort(-largest, kind="stable")
         _draw(
             part,
-            [(f"{largest[k]:.2g}", planes[k] / (largest[k] or 1)) for k in order],
+            [(f"{k}: {largest[k]:.2g}", planes[k] / (largest[k] or 1)) for k in order],
             title=f"{title}, the largest first",
             columns=int(np.ceil(np.sqrt(len(planes)))),
             limits=(-1, 1),
             cmap=_SIGNED,
-            label="w / largest |w| of the filter (the number above it)",
+            label="w / the filter's largest |w| (above it, after its number)",
         )
     return figure
 
@@ -143,8 +144,8 @@ def gradients(picture: np.ndarray, scale: int, model: Model) -> Figure:
     Returns
     -------
     figure : Figure
-        x, dy (the error but for a factor) and dx; dw of the first layer; and the size of every
-        parameter's gradient.
+        x, dy (the error but for a factor) and dx, at the same places; dw of the first layer;
+        and the size of every parameter's gradient.
 
     Raises
     ------
@@ -161,15 +162,26 @@ def gradients(picture: np.ndarray, scale: int, model: Model) -> Figure:
 
     figure = Figure(figsize=(13, 9.6), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(4.2, 5.4))
-    figure.suptitle(f"mean squared error {loss:.3g} of the middle of the picture")
-    left, centre, right = above.subfigures(1, 3)
-    _draw(left, [("", x[0, 0])], title="x: the enlarged picture", limits=(0, 1), label="luma")
-    for part, title, plane, label in (
-        (centre, "dy: how the loss grows with each pixel of y", dy[0, 0], "∂L/∂y"),
-        (right, "dx: how it grows with each pixel of x", dx[0, 0], "∂L/∂x"),
+    above.suptitle(f"the middle of the picture, whose loss is {loss:.3g}", fontsize=11)
+    top, bottom, left, right = network.margin
+    around = np.pad(dy[0, 0], ((top, bottom), (left, right)), constant_values=np.nan)
+    for axis, title, plane, label in zip(
+        above.subplots(1, 3),
+        (
+            "x: the enlarged picture",
+            "dy: how the loss grows with each pixel of y",
+            "dx: how it grows with each pixel of x",
+        ),
+        (x[0, 0], around, dx[0, 0]),
+        ("luma", "∂L/∂y", "∂L/∂x"),
+        strict=True,
     ):
-        limit = _nearly_all(abs(plane))
-        _draw(part, [("", plane)], title=title, limits=(-limit, limit), cmap=_SIGNED, label=label)
+        limit = _nearly_all(abs(plane[np.isfinite(plane)]))
+        low, high, cmap = (0, 1, "gray") if label == "luma" else (-limit, limit, _SIGNED)
+        image = axis.imshow(plane, cmap=cmap, vmin=low, vmax=high)
+        axis.set_title(title, fontsize=10)
+        axis.set_axis_off()
+        above.colorbar(image, ax=axis, label=label, shrink=0.8)
     left, right = below.subfigures(1, 2, width_ratios=(6, 7))
     dw, _ = _first_and_last(network.grads)
     limit = abs(dw).max()
@@ -248,7 +260,7 @@ def compare(picture: np.ndarray, scale: int, model: Model) -> Figure:
         limits=(0, 255),
         label="luma",
     )
-    limit = max(_nearly_all(abs(e)) for e in errors.values())
+    limit = max(1, *(_nearly_all(abs(e)) for e in errors.values()))
     _draw(
         wrong,
         errors.items(),
@@ -292,8 +304,17 @@ def loss_curve(rows: list[dict], bicubic: float | None = None) -> Figure:
     return figure
 
 
-def save(path: str | Path, figure: Figure, *, force: bool = False) -> None:
+def save(path: str | Path, figure: Figure, *, title: str = "", force: bool = False) -> None:
     """Write a figure as PNG.
+
+    Parameters
+    ----------
+    path : str or Path
+    figure : Figure
+    title : str
+        What stands above it, such as the names of the picture and the model.
+    force : bool
+        Replace a file that is there already.
 
     Raises
     ------
@@ -302,6 +323,8 @@ def save(path: str | Path, figure: Figure, *, force: bool = False) -> None:
         cannot be written.
     """
     check_png(path)
+    if title:
+        figure.suptitle(title, fontweight="bold")
     with writing(path, force=force) as part:
         figure.savefig(part, dpi=110)
 
@@ -325,7 +348,11 @@ def _x_and_target(picture: np.ndarray, scale: int, model: Model) -> tuple[np.nda
     target, small = shrink(middle(picture, _SIDE, _SIDE), scale)
     H, W = target.shape[:2]
     if min(H - top - bottom, W - left - right) < 1:
-        raise InputError(f"a picture of {W} x {H} is too small: the filters reach beyond it")
+        h, w = (scale * -(-(n + 1) // scale) for n in (top + bottom, left + right))
+        raise InputError(
+            f"a picture of {picture.shape[1]} x {picture.shape[0]} is too small for the network's "
+            f"filters; give one of at least {w} x {h} pixels"
+        )
     dtype = next(iter(model.network.params.values())).dtype
     x, target = (
         np.moveaxis(np.atleast_3d(a), 2, 0)[None].astype(dtype)

@@ -73,9 +73,9 @@ def report(
     h, w = pictures["model"].shape[:2]
     network = model.network
     count = sum(p.size for p in network.params.values())
-    plots = {"The filters": figures.filters(model)}
+    plots = [_plot("The filters", figures.filters(model), _FILTERS)]
     if rows:
-        plots = {"The training": figures.loss_curve(rows, _bicubic(model)), **plots}
+        plots = [_plot("The training", figures.loss_curve(rows, _bicubic(model)), _TRAINING), *plots]
     fill = {
         "name": escape(name),
         "scale": scale,
@@ -88,10 +88,21 @@ def report(
         "left": "\n".join(_option(method, "bicubic") for method in pictures),
         "right": "\n".join(_option(method, "model") for method in pictures),
         "measures": _table(measures),
-        "plots": "\n".join(map(_plot, plots, plots.values())),
+        "plots": "\n".join(plots),
         "version": __version__,
     }
     return Template((Path(__file__).parent / "report.html").read_text("utf-8")).substitute(fill)
+
+
+_TRAINING = (
+    "A sub-image is a small piece of a picture. Left, the loss, the mean squared error, of those "
+    "that are learnt from. Right, how good whole pictures become that are not learnt from: by those "
+    "held out the best state was chosen; others were only watched."
+)
+_FILTERS = (
+    "The weights of the first layer's filters, each drawn on its own scale, and of the last layer's "
+    "filter, channel by channel: red above 0, blue below."
+)
 
 
 def enlargements(
@@ -157,11 +168,11 @@ def _table(measures: dict) -> str:
     )
 
 
-def _plot(title: str, figure: figures.Figure) -> str:
+def _plot(title: str, figure: figures.Figure, caption: str) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     image = f'<img class="plot" alt="{title}" src="{_data(buffer)}">'
-    return f"<section><h2>{title}</h2>\n{image}</section>"
+    return f"<section><h2>{title}</h2>\n{image}\n<p>{caption}</p></section>"
 
 
 def _png(pixels: np.ndarray) -> str:

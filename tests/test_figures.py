@@ -43,12 +43,15 @@ def test_filters_are_drawn_all_the_largest_first_with_their_scale():
     drawn = images(figures.filters(model))
     assert len(drawn) == 6 + 4
     largest = abs(w1[4]).max()
-    assert drawn[0][0] == f"{largest:.2g}"
+    assert drawn[0][0] == f"4: {largest:.2g}"
     np.testing.assert_allclose(drawn[0][1], w1[4, 0] / largest)
+    assert drawn[5][0] == "2: 0"
     np.testing.assert_array_equal(drawn[5][1], np.zeros((3, 3)))
-    norms = [np.linalg.norm(float(title) * plane) for title, plane in drawn[6:]]
-    assert norms == pytest.approx(sorted(norms, reverse=True), rel=0.1)
-    assert {title for title, _ in drawn[6:]} == {f"{abs(w).max():.2g}" for w in w3[0]}
+    sizes = [float(title.partition(": ")[2]) for title, _ in drawn[6:]]
+    assert sizes == sorted(sizes, reverse=True)
+    assert {title for title, _ in drawn[6:]} == {
+        f"{c}: {abs(w).max():.2g}" for c, w in enumerate(w3[0])
+    }
 
 
 def test_filters_beside_what_training_added():
@@ -56,7 +59,7 @@ def test_filters_beside_what_training_added():
     start = {name: p.copy() for name, p in model.network.params.items()}
     model.network.params["conv1.w"][3, 0, 1, 1] += 0.5
     title, plane = images(figures.filters(model, start))[6 + 4]
-    assert title == "0.5"
+    assert title == "3: 0.5"
     np.testing.assert_allclose(plane, [[0, 0, 0], [0, 1, 0], [0, 0, 0]], atol=1e-6)
 
 
@@ -89,7 +92,8 @@ def test_gradients_are_those_of_the_network():
     dy = mse_backward(net.forward(x), target[:, :, 2:-2, 2:-2])
     dx = net.backward(dy, need_dx=True)
     drawn = images(figure)
-    np.testing.assert_allclose(drawn[1][1], dy[0, 0], atol=1e-9)
+    assert drawn[1][1].shape == x.shape[2:]
+    np.testing.assert_allclose(drawn[1][1][2:-2, 2:-2], dy[0, 0], atol=1e-9)
     np.testing.assert_allclose(drawn[2][1], dx[0, 0], atol=1e-9)
     assert len(drawn) == 3 + 6
     for title, plane in drawn[3:]:
@@ -111,6 +115,14 @@ def test_compare_shows_what_the_paper_measures():
         error = find(figure, f"{method} - original")
         np.testing.assert_array_equal(error, find(figure, method) - original)
     np.testing.assert_array_equal(find(figure, "original"), original)
+
+
+def test_rounding_is_no_error_to_be_seen():
+    flat = np.full((60, 60), 128, np.uint8)
+    axes = [axis for axis in figures.compare(flat, 2, small_model()).axes if axis.images]
+    bicubic = next(axis for axis in axes if axis.get_title() == "bicubic - original")
+    assert abs(bicubic.images[0].get_array()).max() == 0
+    assert bicubic.images[0].get_clim()[1] >= 1
 
 
 def test_compare_magnifies_where_bicubic_errs_most():
@@ -143,13 +155,20 @@ def test_of_a_large_picture_the_middle(draw):
 def test_refusals(draw):
     with pytest.raises(InputError, match="trained for scale 2"):
         draw(PICTURE, 3, small_model())
-    with pytest.raises(InputError, match="too small"):
+    with pytest.raises(InputError, match="of 96 x 4 is too small"):
         draw(PICTURE[:4], 2, small_model())
     model = small_model()
     for name in ("conv1.w", "conv2.w", "conv3.w"):
         model.network.params[name][:] = 3e38
     with pytest.raises(InputError, match="not finite"):
         draw(PICTURE, 2, model)
+
+
+@pytest.mark.parametrize("draw", [figures.features, figures.gradients])
+def test_a_picture_that_is_too_small_is_told_what_would_do(draw):
+    with pytest.raises(InputError, match="5 x 5 is too small .* at least 6 x 6 pixels"):
+        draw(PICTURE[:5, :5], 2, small_model())
+    assert draw(PICTURE[:6, :6], 2, small_model()).axes
 
 
 def test_loss_curve(tmp_path):
@@ -182,12 +201,20 @@ def run(capsys, *arguments):
 
 
 @pytest.mark.parametrize("figure", ["filters", "features", "gradients", "compare"])
-def test_show_writes_a_picture(capsys, folder, figure):
+def test_show_writes_a_picture(capsys, folder, figure, monkeypatch):
+    titles = []
+    set_title = figures.Figure.suptitle
+    monkeypatch.setattr(
+        figures.Figure,
+        "suptitle",
+        lambda self, text, **how: titles.append(text) or set_title(self, text, **how),
+    )
     picture = [] if figure == "filters" else ["p.png"]
     code, out, err = run(capsys, "show", figure, *picture, "--model", "model.npz")
     assert code == 0, err
     path = folder / ("filters.png" if figure == "filters" else f"p_{figure}.png")
     assert path.name in out
+    assert titles == ["model model.npz" if figure == "filters" else "p.png, x2, model model.npz"]
     with Image.open(path) as image:
         assert image.format == "PNG"
         assert min(image.size) > 400
