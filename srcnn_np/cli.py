@@ -8,8 +8,8 @@ import gc
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -113,7 +113,7 @@ def _upscale_one(source: Path, target: Path, model, options: argparse.Namespace)
     if len({os.path.realpath(path) for path in outputs}) < len(outputs):
         raise InputError(f"{target} cannot be both the result and the comparison")
     for path in outputs:
-        _check_not_the_picture(path, source)
+        _check_not_an_input(path, source, "the picture to enlarge")
         picture_format(path)
         check_output(path, force=options.force)
     picture = read_picture(source)
@@ -293,17 +293,19 @@ def show(options: argparse.Namespace) -> None:
     else:
         source = Path(options.picture)
         target = _output(options, source.parent, f"{source.stem}_{options.figure}.png")
-        _check_not_the_picture(target, source)
+        _check_not_an_input(target, source, "the picture to enlarge")
     figures.check_png(target)
     check_output(target, force=options.force)
     name, model = _chosen_model(options)
+    title = f"model {Path(name).name}"
     if options.figure == "filters":
-        figure, title = figures.filters(model), f"model {name}"
+        figure = figures.filters(model)
     else:
         picture, scale = read_picture(source), _chosen_scale(options, model)
+        title = f"{source.name}, x{scale}, {title}"
         draw = getattr(figures, options.figure)
-        figure = draw(to_channels(picture, model.colour), scale, model)
-        title = f"{source.name}, x{scale}, model {name}"
+        with _about(source):
+            figure = draw(to_channels(picture, model.colour), scale, model)
     figures.save(target, figure, title=title, force=options.force)
     print(f"{options.figure} -> {target}")
 
@@ -321,21 +323,29 @@ def report(options: argparse.Namespace) -> None:
     target = _output(options, source.parent, f"{source.stem}.html")
     if target.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{target}: a report is a page; give a name ending in .html")
+    _check_not_an_input(target, source, "the picture to enlarge")
+    if options.log is not None:
+        _check_not_an_input(target, options.log, "the log")
     check_output(target, force=options.force)
     name, model = _chosen_model(options)
     scale = _chosen_scale(options, model)
     log, beside = options.log, log_path(shipped_models().get(name, name))
     if log is None and beside.is_file():
         log = beside
-    html = report(
-        read_picture(source),
-        scale,
-        model,
-        name=source.name,
-        model_name=name,
-        rows=None if log is None else read_log(log),
-        original=not options.enlarge,
-    )
+    rows = None if log is None else read_log(log)
+    if options.log is not None and not rows:
+        raise InputError(f"{log} holds no row yet; give the log of a training that has begun")
+    picture = read_picture(source)
+    with _about(source):
+        html = report(
+            picture,
+            scale,
+            model,
+            name=source.name,
+            model_name=Path(name).name,
+            rows=rows,
+            original=not options.enlarge,
+        )
     with writing(target, force=options.force) as part:
         # A file name may hold bytes that are no text.
         part.write_text(html, "utf-8", "backslashreplace")
@@ -584,9 +594,18 @@ def _output(options: argparse.Namespace, folder: Path, name: str) -> Path:
     return target / name if target.is_dir() else target
 
 
-def _check_not_the_picture(path: Path, source: Path) -> None:
+def _check_not_an_input(path: Path, source: str | Path, what: str) -> None:
     if os.path.realpath(path) == os.path.realpath(source):
-        raise InputError(f"{path} is the picture to enlarge; give another name for the result")
+        raise InputError(f"{path} is {what}; give another name for the result")
+
+
+@contextmanager
+def _about(source: Path) -> Iterator[None]:
+    """Begin sentences about a picture with its name."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from error
 
 
 def _name(text: str) -> str:

@@ -18,7 +18,7 @@ from .evaluation import as_measured, check_measurable, measure
 from .imaging import enlarge
 from .layers import Conv2D
 from .loss import mse_backward, mse_forward
-from .model import Model
+from .model import Model, check_finite
 from .output import writing
 
 try:
@@ -49,9 +49,10 @@ def filters(model: Model, start: dict[str, np.ndarray] | None = None) -> Figure:
         drawn.
     """
     first, last = _first_and_last(model.network.params)
+    luma = " for luma" if model.colour == "ycbcr" else ""
     panels = {
-        f"first layer: {_count(first, 'filter')}": first,
-        f"last layer: {_count(last, 'channel')} of its filter": last,
+        f"first layer: {_count(first, 'filter')}{luma}": first,
+        f"last layer: {_count(last, 'channel')} of its filter{luma}": last,
     }
     if start is not None:
         panels["what training added to the first layer"] = first - _first_and_last(start)[0]
@@ -102,7 +103,7 @@ def features(picture: np.ndarray, scale: int, model: Model) -> Figure:
             y = layer.apply(y)
         if turn < len(layers) and isinstance(layers[turn][1], Conv2D):
             stages[name] = y[0]
-    _check_finite(y)
+    check_finite(y)
     heights = [4.6, *(0.7 + 1.6 * -(-min(_MAPS, len(maps)) // 8) for maps in stages.values())]
     figure = Figure(figsize=(13, sum(heights)), layout="constrained")
     whole, *parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).flat
@@ -124,7 +125,7 @@ def features(picture: np.ndarray, scale: int, model: Model) -> Figure:
         _draw(
             part,
             [(f"{k}", maps[k]) for k in most],
-            title=f"{name}: {which}{_count(maps, 'feature map')}, with their numbers",
+            title=f"{name}: {which}{_count(maps, 'feature map')}, each with its number",
             columns=8,
             limits=(float(maps[most].min()), _nearly_all(maps[most])),
             label="value",
@@ -150,15 +151,16 @@ def gradients(picture: np.ndarray, scale: int, model: Model) -> Figure:
     Raises
     ------
     InputError
-        As `features`.
+        As `features`; also if a gradient is not finite.
     """
     network = model.network
     x, target = _x_and_target(picture, scale, model)
     with np.errstate(all="ignore"):
-        y = network.forward(x)
-    _check_finite(y)
-    loss, dy = mse_forward(y, target), mse_backward(y, target)
-    dx = network.backward(dy, need_dx=True)
+        y = check_finite(network.forward(x))
+        loss, dy = mse_forward(y, target), mse_backward(y, target)
+        dx = network.backward(dy, need_dx=True)
+    for gradient in (np.array(loss), dx, *network.grads.values()):
+        check_finite(gradient)
 
     figure = Figure(figsize=(13, 9.6), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(4.2, 5.4))
@@ -181,23 +183,25 @@ def gradients(picture: np.ndarray, scale: int, model: Model) -> Figure:
         image = axis.imshow(plane, cmap=cmap, vmin=low, vmax=high)
         axis.set_title(title, fontsize=10)
         axis.set_axis_off()
-        above.colorbar(image, ax=axis, label=label, shrink=0.8)
+        extend = _beyond(low, high, plane)
+        above.colorbar(image, ax=axis, label=label, shrink=0.8, extend=extend)
     left, right = below.subfigures(1, 2, width_ratios=(6, 7))
     dw, _ = _first_and_last(network.grads)
-    limit = abs(dw).max()
+    luma = " for luma" if model.colour == "ycbcr" else ""
+    limit = abs(dw).max() or 1
     _draw(
         left,
         [(f"{k}", dw[k]) for k in np.argsort(-(dw**2).sum(axis=(1, 2)), kind="stable")],
-        title=f"dw of the first layer: {_count(dw, 'filter')} and their numbers",
+        title=f"dw of the first layer: {_count(dw, 'filter')}{luma}, each with its number",
         columns=int(np.ceil(np.sqrt(len(dw)))),
         limits=(-limit, limit),
         cmap=_SIGNED,
         label="∂L/∂w",
     )
     axis = right.subplots()
-    names = list(network.grads)
-    sizes = [float(np.sqrt((grad**2).mean())) for grad in network.grads.values()]
-    axis.semilogx(sizes, names, "o")
+    sizes = {name: float(np.sqrt((grad**2).mean())) for name, grad in network.grads.items()}
+    names = [name if size else f"{name}: all 0" for name, size in sizes.items()]
+    axis.semilogx(list(sizes.values()), names, "o")
     axis.set(title="how large each gradient is", xlabel="root mean square of ∂L/∂parameter")
     axis.grid(axis="x", which="both", alpha=0.3)
     axis.invert_yaxis()
@@ -260,7 +264,7 @@ def compare(picture: np.ndarray, scale: int, model: Model) -> Figure:
         limits=(0, 255),
         label="luma",
     )
-    limit = max(1, *(_nearly_all(abs(e)) for e in errors.values()))
+    limit = max(_nearly_all(abs(e)) for e in errors.values())
     _draw(
         wrong,
         errors.items(),
@@ -361,11 +365,6 @@ def _x_and_target(picture: np.ndarray, scale: int, model: Model) -> tuple[np.nda
     return x, target[:, :, top : H - bottom, left : W - right]
 
 
-def _check_finite(y: np.ndarray) -> None:
-    if not np.isfinite(y).all():
-        raise InputError("the model's result is not finite: its weights are too large")
-
-
 def _first_and_last(params: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """First layer's filters on luma (K, kh, kw); last layer's filter for luma (C, kh, kw)."""
     ws = [p for name, p in params.items() if name.endswith(".w")]
@@ -390,10 +389,19 @@ def _draw(
     for axis in axes.flat:
         axis.set_axis_off()
     low, high = limits
+    high = high if high > low else low + 1  # one colour would stand for all values else
     for axis, (name, plane) in zip(axes.flat, planes, strict=False):
         image = axis.imshow(plane, cmap=cmap, vmin=low, vmax=high)
         axis.set_title(name, fontsize=10 if columns < 4 else 7, pad=2)
-    part.colorbar(image, ax=axes, label=label, shrink=0.8)
+    extend = _beyond(low, high, *(plane for _, plane in planes))
+    part.colorbar(image, ax=axes, label=label, shrink=0.8, extend=extend)
+
+
+def _beyond(low: float, high: float, *planes: np.ndarray) -> str:
+    """At which ends a colour bar shows, by an arrow, that there are values beyond."""
+    below = any((plane < low).any() for plane in planes)
+    above = any((plane > high).any() for plane in planes)
+    return {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[below, above]
 
 
 def _largest_square(values: np.ndarray, side: int) -> tuple[slice, slice]:
@@ -406,8 +414,8 @@ def _largest_square(values: np.ndarray, side: int) -> tuple[slice, slice]:
 
 
 def _nearly_all(values: np.ndarray) -> float:
-    """An upper limit for a colour scale, that a few extreme values do not stretch."""
-    return float(np.quantile(values, 0.999))
+    """A limit above 0 for a colour scale, that a few extreme values do not stretch."""
+    return float(np.quantile(values, 0.999) or values.max() or 1)
 
 
 def _columns(rows: list[dict], name: str) -> tuple[list, list]:

@@ -95,10 +95,7 @@ class Model:
             If it holds values that are not finite: the weights are no use.
         """
         with np.errstate(all="ignore"):
-            result = self.network.predict(enlarged)
-        if not np.isfinite(result).all():
-            raise InputError("the model's result is not finite: its weights are too large")
-        return result
+            return check_finite(self.network.predict(enlarged))
 
     def check_scale(self, scale: int) -> None:
         """Raise an InputError unless the model was trained for this scale."""
@@ -107,6 +104,13 @@ class Model:
                 f"the model was trained for scale {self.scale}, not {scale}; "
                 f"choose --scale {self.scale} or another model"
             )
+
+
+def check_finite(result: np.ndarray) -> np.ndarray:
+    """A model's result, or an InputError where a value of it is not finite."""
+    if not np.isfinite(result).all():
+        raise InputError("the model's result is not finite: its weights are too large")
+    return result
 
 
 def save_model(

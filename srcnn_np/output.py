@@ -33,7 +33,7 @@ def writing(path: str | Path, *, force: bool = False) -> Iterator[Path]:
     check_output(path, force=force)
     path = Path(os.path.realpath(path))  # of a link, the file it leads to
     # The ending stays, as libraries choose the format by it.
-    part = path.with_name(f".{path.stem[:100]}.{os.getpid()}.part{path.suffix}")
+    part = path.with_name(f".{os.getpid()}.part{path.suffix}")
     try:
         yield part
         os.replace(part, path)

@@ -75,7 +75,8 @@ def report(
     count = sum(p.size for p in network.params.values())
     plots = [_plot("The filters", figures.filters(model), _FILTERS)]
     if rows:
-        plots = [_plot("The training", figures.loss_curve(rows, _bicubic(model)), _TRAINING), *plots]
+        curve = figures.loss_curve(rows, _bicubic(model))
+        plots = [_plot("The training", curve, _TRAINING), *plots]
     fill = {
         "name": escape(name),
         "scale": scale,
@@ -96,12 +97,12 @@ def report(
 
 _TRAINING = (
     "A sub-image is a small piece of a picture. Left, the loss, the mean squared error, of those "
-    "that are learnt from. Right, how good whole pictures become that are not learnt from: by those "
-    "held out the best state was chosen; others were only watched."
+    "that are learnt from. Right, how good whole pictures become that are not learnt from: by "
+    "those held out the best state was chosen; others were only watched."
 )
 _FILTERS = (
-    "The weights of the first layer's filters, each drawn on its own scale, and of the last layer's "
-    "filter, channel by channel: red above 0, blue below."
+    "The weights of the first layer's filters, each drawn on its own scale, and of the last "
+    "layer's filter, channel by channel: red above 0, blue below."
 )
 
 

@@ -317,6 +317,8 @@ def read_log(path: str | Path) -> list[dict]:
             ]
         if any(row[name] is None for row in rows for name in ("sub_images", "loss")):
             raise ValueError
+        if not all(math.isfinite(v) for row in rows for v in row.values() if v is not None):
+            raise ValueError
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except (KeyError, TypeError, ValueError, csv.Error) as error:

@@ -23,11 +23,26 @@ from benchmarks.recipes import TRAININGS
 from srcnn_np import SRCNN, mse_backward
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "benchmarks/README.md", *sorted(ROOT.glob("docs/*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "benchmarks/README.md",
+    ROOT / "examples/exercises/README.md",
+    ROOT / "examples/walkthrough.ipynb",
+    *sorted(ROOT.glob("docs/*.md")),
+]
 SOURCES = [path for d in ("srcnn_np", "benchmarks", "tests") for path in ROOT.glob(f"{d}/**/*.py")]
 
 # In backticks, but names of something else.
 OTHERS = {"python", "rgb2ycbcr", "scaling", "torch.compile", "tqdm.tqdm", *TRAININGS}
+
+
+def read(page):
+    """A page's Markdown; of a notebook its cells', with the code as such."""
+    if page.suffix != ".ipynb":
+        return page.read_text()
+    cells = json.loads(page.read_text())["cells"]
+    texts = [(cell["cell_type"], "".join(cell["source"])) for cell in cells]
+    return "\n\n".join(t if kind == "markdown" else f"```python\n{t}\n```" for kind, t in texts)
 
 
 def without_code(text):
@@ -40,7 +55,7 @@ def without_code(text):
 def anchors(page):
     """The anchors of a page's headings, as they are made on the repository's site."""
     found = []
-    for heading in re.findall(r"^#+ (.*)", without_code(page.read_text()), re.M):
+    for heading in re.findall(r"^#+ (.*)", without_code(read(page)), re.M):
         text = re.sub(r"\]\([^)]*\)|[^\w\- ]", "", heading).lower().replace(" ", "-")
         found.append(text)
     return found
@@ -60,7 +75,7 @@ def broken_links(text, page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page):
-    assert broken_links(page.read_text(), page) == []
+    assert broken_links(read(page), page) == []
 
 
 @pytest.mark.parametrize("link", ["nothing.md", "backprop.md#forwads", "../srcnn_np/layer.py"])
@@ -75,8 +90,13 @@ def test_a_broken_link_is_found(link):
 
 @cache
 def defined():
-    """Every name that the source defines: functions, classes, parameters, variables, modules."""
-    names = {*dir(builtins), *(path.stem for path in SOURCES)}
+    """Every name that the source defines: functions, classes, parameters, variables, modules.
+
+    And Python's and NumPy's own, and those of the paper's network's layers and parameters.
+    """
+    net = SRCNN("9-1-5")
+    names = {*dir(builtins), *dir(np.ndarray), *net.layers, *net.params}
+    names.update(path.stem for path in SOURCES)
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
@@ -131,14 +151,15 @@ def unknown_names(text, folder=ROOT):
         elif re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", name):
             if name in OTHERS or re.search(r"\.(npz|mat|json|csv|png)$", name):
                 continue
-            if not (resolves(name) if "." in name else name in defined() | own):
+            known = name in defined() or ("." not in name and name in own)
+            if not (known or ("." in name and resolves(name))):
                 unknown.append(name)
     return unknown
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_names_are_names_of_something(page):
-    assert unknown_names(page.read_text(), page.parent) == []
+    assert unknown_names(read(page), page.parent) == []
 
 
 def test_names_in_docstrings_are_names_of_something():

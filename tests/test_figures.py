@@ -117,12 +117,82 @@ def test_compare_shows_what_the_paper_measures():
     np.testing.assert_array_equal(find(figure, "original"), original)
 
 
-def test_rounding_is_no_error_to_be_seen():
-    flat = np.full((60, 60), 128, np.uint8)
-    axes = [axis for axis in figures.compare(flat, 2, small_model()).axes if axis.images]
-    bicubic = next(axis for axis in axes if axis.get_title() == "bicubic - original")
-    assert abs(bicubic.images[0].get_array()).max() == 0
-    assert bicubic.images[0].get_clim()[1] >= 1
+def drawn_images(figure):
+    return [image for axis in figure.axes for image in axis.images]
+
+
+def is_white(image, value=0.0):
+    return min(image.to_rgba(np.full((1, 1), value), bytes=True)[0, 0]) > 240
+
+
+def spotted():
+    """A flat picture, and one with too few different pixels to change a quantile."""
+    spot = np.full((600, 800), 128, np.uint8)
+    spot[300:306, 400:406] = 255
+    return np.full((60, 60), 128, np.uint8), spot
+
+
+@pytest.mark.parametrize("picture", spotted())
+def test_no_error_is_white_and_all_errors_are_on_one_scale(picture):
+    model = small_model()
+    for name, p in model.network.params.items():  # it repeats its input
+        p[:] = 0
+        if name.endswith("w"):
+            p[0, 0, p.shape[2] // 2, p.shape[3] // 2] = 1
+    errors = drawn_images(figures.compare(picture, 2, model))[-2:]
+    for image in errors:
+        low, high = image.get_clim()
+        assert low == -high < 0
+        assert image.get_clim() == errors[0].get_clim()
+        assert is_white(image)
+
+
+def test_red_is_above_0_and_blue_below():
+    for draw, arguments in (
+        (figures.filters, ()),
+        (figures.gradients, (PICTURE, 2)),
+        (figures.compare, (PICTURE, 2)),
+    ):
+        red, _, blue, _ = drawn_images(draw(*arguments, small_model()))[-1].cmap(1.0)
+        assert red > blue + 0.2
+
+
+def test_gradients_that_are_0_are_white_and_said_to_be():
+    model = small_model()
+    for p in model.network.params.values():
+        p[:] = 0
+    figure = figures.gradients(PICTURE, 2, model)
+    assert all(map(is_white, drawn_images(figure)[3:]))
+    names = [label.get_text() for axis in figure.axes for label in axis.get_yticklabels()]
+    assert {"conv1.w: all 0", "conv3.b"} <= {*names}
+
+
+def test_a_colour_bar_says_that_there_is_more():
+    picture = np.zeros((120, 120), np.uint8)
+    picture[60, 60] = 255
+    error = drawn_images(figures.compare(picture, 2, small_model()))[-1]
+    assert abs(error.get_array()).max() > error.get_clim()[1]
+    assert error.colorbar.extend == "both"
+
+
+def test_what_the_network_is_given_is_enlarged_in_its_way():
+    model = small_model(enlargement="nearest")
+    x = enlarge(shrink(PICTURE, 2)[1], 2, "nearest")
+    for draw in (figures.features, figures.gradients):
+        np.testing.assert_array_equal(images(draw(PICTURE, 2, model))[0][1], x.astype(np.float32))
+
+
+def test_what_was_there_stays_where_saving_fails(tmp_path, monkeypatch):
+    (tmp_path / "f.png").write_text("mine")
+
+    def half(self, path, **how):
+        path.write_bytes(b"PNG")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(figures.Figure, "savefig", half)
+    with pytest.raises(InputError, match="cannot be written"):
+        figures.save(tmp_path / "f.png", figures.Figure(), force=True)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
 
 
 def test_compare_magnifies_where_bicubic_errs_most():
@@ -132,12 +202,20 @@ def test_compare_magnifies_where_bicubic_errs_most():
     plane = [array for title, array in images(figure) if title == "original"][1]
     assert plane.shape == (72, 72)
     assert (plane == 255).sum() == 40
+    axis = next(axis for axis in figure.axes if axis.get_title() == "original")
+    left, top = (round(edge + 0.5) for edge in axis.patches[0].get_xy())
+    whole = as_measured(shrink(picture, 2)[0], 2)
+    np.testing.assert_array_equal(whole[top : top + 72, left : left + 72], plane)
 
 
 def test_colour_models():
     colour = np.dstack([PICTURE] * 3)
     model = Model(SRCNN("3-1-3", filters=(6, 4), channels=3), 2, "ycbcr")
-    assert len(images(figures.filters(model))) == 10
+    model.network.params["conv1.w"][2, 0] *= 100
+    model.network.params["conv1.w"][3, 1] *= 1000
+    drawn = images(figures.filters(model))
+    assert len(drawn) == 10
+    assert drawn[0][0].startswith("2: ")  # the largest for luma, the first channel
     for draw in (figures.features, figures.gradients, figures.compare):
         assert draw(colour, 2, model).axes
 
@@ -166,9 +244,17 @@ def test_refusals(draw):
 
 @pytest.mark.parametrize("draw", [figures.features, figures.gradients])
 def test_a_picture_that_is_too_small_is_told_what_would_do(draw):
-    with pytest.raises(InputError, match="5 x 5 is too small .* at least 6 x 6 pixels"):
+    with pytest.raises(InputError, match=r"5 x 5 is too small .* at least 6 x 6 pixels"):
         draw(PICTURE[:5, :5], 2, small_model())
     assert draw(PICTURE[:6, :6], 2, small_model()).axes
+
+
+def test_gradients_that_are_not_finite_are_refused():
+    model = small_model()
+    for name in ("conv1.w", "conv2.w", "conv3.w"):
+        model.network.params[name][:] = 1e12
+    with pytest.raises(InputError, match="not finite"):
+        figures.gradients(PICTURE, 2, model)
 
 
 def test_loss_curve(tmp_path):

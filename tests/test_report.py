@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -116,6 +117,14 @@ def test_of_a_large_picture_the_middle_is_shown_and_all_is_measured():
     assert page.images["model"].shape == (32, SHOWN_W)
 
 
+def test_a_colour_model():
+    model = Model(SRCNN("3-1-1", filters=(2, 2), channels=3), 2, "ycbcr")
+    page = Page(report(Picture(COLOUR), 2, model))
+    measured = evaluate_picture(to_channels(Picture(COLOUR), "ycbcr"), 2, model)
+    assert f"{measured['model']['psnr']:.2f}" in page.text
+    assert page.images["model"].shape == (40, 60, 3)
+
+
 def test_names_are_shown_as_text():
     name = """<script>alert("1")</script> & 'x' $width"""
     page = Page(report(Picture(COLOUR), 2, dark_model(), name=name, model_name=name))
@@ -170,6 +179,12 @@ def test_shipped_models_have_their_logs_beside_them(capsys, folder):
         (["p.png", "--model", "model.npz", "--log", "p.png"], "is not a log"),
         (["p.png", "--model", "model.npz", "--log", "short.csv"], "is not a log"),
         (["p.png", "--model", "model.npz", "--log", "words.csv"], "is not a log"),
+        (["p.png", "--model", "model.npz", "--log", "nan.csv"], "is not a log"),
+        (["p.png", "--model", "model.npz", "--log", "begun.csv"], "begun.csv holds no row yet"),
+        (["same.html", "--model", "model.npz", "--force"], "same.html is the picture to enlarge"),
+        (["p.png", "link.html", "--model", "model.npz", "--force"], "is the picture to enlarge"),
+        (["p.png", "l.html", "--model", "model.npz", "--log", "l.html", "--force"], "is the log"),
+        (["tiny.png", "--model", "model.npz"], "tiny.png: a picture of 9 x 9"),
     ],
 )
 def test_refusals_are_one_sentence_and_write_nothing(capsys, folder, arguments, sentence):
@@ -178,12 +193,32 @@ def test_refusals_are_one_sentence_and_write_nothing(capsys, folder, arguments, 
     (folder / "there.html").write_text("mine")
     (folder / "short.csv").write_text("sub_images,loss\n1,2\n")
     (folder / "words.csv").write_text(LOG.replace("0.5", "half"))
+    (folder / "nan.csv").write_text(LOG.replace("0.5", "nan"))
+    (folder / "begun.csv").write_text(LOG.partition("\n")[0] + "\n")
+    (folder / "l.html").write_text(LOG)
+    shutil.copy("p.png", "same.html")
+    (folder / "link.html").symlink_to("p.png")
     before = {path: path.read_bytes() for path in folder.iterdir()}
     code, out, err = run(capsys, "report", *arguments)
     assert code == 1
     assert sentence in err.splitlines()[-1]
     assert "Traceback" not in err
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_what_was_there_stays_where_writing_fails(capsys, folder, monkeypatch):
+    (folder / "p.html").write_text("mine")
+
+    def half(path, text, *how):
+        path.write_bytes(b"<!doc")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", half)
+    code, _, err = run(capsys, "report", "p.png", "--model", "model.npz", "--force")
+    assert code == 1
+    assert err.endswith("p.html cannot be written: No space left on device\n")
+    assert (folder / "p.html").read_text() == "mine"
+    assert sorted(path.name for path in folder.iterdir()) == ["model.npz", "p.html", "p.png"]
 
 
 # --- in a browser --------------------------------------------------------------------------
@@ -284,8 +319,10 @@ def test_the_page_may_not_fetch_anything(page):
         window.refused = [];
         document.addEventListener("securitypolicyviolation", e => refused.push(e.blockedURI));
         new Image().src = "http://127.0.0.1:9/x.png";
+        fetch("http://127.0.0.1:9/y").catch(() => {});
     """)
-    assert "http://127.0.0.1:9/x.png" in page.execute_script("return window.refused")
+    refused = page.execute_script("return window.refused")
+    assert set(refused) == {"http://127.0.0.1:9/x.png", "http://127.0.0.1:9/y"}
     assert any("Content Security Policy" in entry["message"] for entry in page.get_log("browser"))
 
 
@@ -351,6 +388,34 @@ def test_the_two_pictures_are_chosen(page):
     assert light_share(page) == near(0)
     choose(page, "right", "original")
     assert light_share(page) == near(0.5)
+    choose(page, "left", "original")  # which lies above the right one
+    choose(page, "right", "model")
+    assert light_share(page) == near(0.5)
+
+
+def test_a_finger_that_scrolls_the_page_leaves_the_divider(page):
+    x, y, width = centre(page)
+    page.execute_script(f"""
+        const send = (kind, x) => stage.dispatchEvent(new PointerEvent(kind,
+            {{pointerId: 1, pointerType: "touch", button: 0, clientX: x, clientY: {y}}}));
+        stage.setPointerCapture = () => {{}};
+        send("pointerdown", {x - 0.3 * width});
+        send("pointermove", {x - 0.3 * width});
+        window.seen = at;
+        send("pointercancel", 0);
+    """)
+    assert page.execute_script("return seen") == pytest.approx(20, abs=0.1)
+    assert light_share(page) == near(0.5)
+    assert find(page, "position").get_attribute("value") == "50"
+
+
+def test_the_divider_makes_nothing_wider(page):
+    from selenium.webdriver.common.keys import Keys
+
+    width = "return document.getElementById('view').scrollWidth"
+    before = page.execute_script(width)
+    find(page, "position").send_keys(Keys.END)
+    assert page.execute_script(width) == before
     choose(page, "left", "original")
     assert light_share(page) == near(1)
 
