@@ -413,9 +413,13 @@ def test_the_divider_makes_nothing_wider(page):
     from selenium.webdriver.common.keys import Keys
 
     width = "return document.getElementById('view').scrollWidth"
-    before = page.execute_script(width)
-    find(page, "position").send_keys(Keys.END)
-    assert page.execute_script(width) == before
+    page.set_window_size(500, 900)  # so that the picture is as wide as the page
+    try:
+        before = page.execute_script(width)
+        find(page, "position").send_keys(Keys.END)
+        assert page.execute_script(width) == before
+    finally:
+        page.set_window_size(1000, 900)
     choose(page, "left", "original")
     assert light_share(page) == near(1)
 
