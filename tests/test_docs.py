@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -261,7 +262,8 @@ def checkout(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkout")
     for name in ("srcnn_np", "tests", "docs"):
         shutil.copytree(ROOT / name, folder / name)
-    shutil.copy(ROOT / "setup.cfg", folder)
+    for name in ("setup.cfg", "README.md"):
+        shutil.copy(ROOT / name, folder)
     return folder
 
 
@@ -279,17 +281,28 @@ def test_the_copy_is_right_as_it_is(checkout):
     assert done.returncode == 0, done.stderr
 
 
+@contextmanager
+def changed(path, old, new):
+    right = path.read_text()
+    assert right.count(old) == 1
+    path.write_text(right.replace(old, new))
+    yield
+    path.write_text(right)
+
+
 @pytest.mark.parametrize("paths, old, new, stop", STOPS, ids=range(1, 11))
 def test_what_the_source_tour_breaks_turns_red(paths, old, new, stop, checkout):
     assert len(paths) == 1, "what to change is not there"
-    path = checkout / paths[0]
-    right = path.read_text()
-    assert right.count(old) == 1
     command = re.search(r"^```sh\n(.*)\n```", stop, re.M)[1]
-    path.write_text(right.replace(old, new))
-    try:
+    with changed(checkout / paths[0], old, new):
         done = run(command, checkout)
-    finally:
-        path.write_text(right)
     assert done.returncode == 1, done.stdout + done.stderr
     assert ("1 failed" if "pytest" in command else "gradients are wrong") in done.stdout
+
+
+def test_a_falling_loss_does_not_show_the_mistake_of_stop_9(checkout):
+    (path,), old, new, _ = STOPS[8]
+    assert "`python -m pytest README.md`" in (ROOT / "docs/backprop.md").read_text()
+    with changed(checkout / path, old, new):
+        done = run("python -m pytest README.md", checkout)
+    assert done.returncode == 0, done.stdout + done.stderr
