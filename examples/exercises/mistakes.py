@@ -210,6 +210,10 @@ _FORWARD = [
         "Only the last tap counts: the sum is overwritten. Write += where you have =.",
         _forward_by(_last_tap),
     ),
+    (
+        "Every filter is filter 0: use all of w.",
+        lambda x, w, b: right_forward(x, np.repeat(w[:1], len(w), axis=0), b),
+    ),
     ("Only the first channel is summed.", lambda x, w, b: right_forward(x[:, :1], w[:, :1], b)),
     (
         "Only the last channel counts: the sum is overwritten. Write += where you have =.",
