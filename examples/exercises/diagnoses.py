@@ -1,6 +1,7 @@
 """How a wrong answer is wrong: a mistake that is known, or what can be seen of the arrays."""
 
 import math
+from collections.abc import Callable
 from itertools import permutations, product
 
 import numpy as np
@@ -79,9 +80,9 @@ def _diagnose_part(
         strange = _strange(given[n], right[n])
         if strange:
             return [strange]
-    words = _known(mistakes, cases, given, wrong)
-    if words:
-        return [words]
+    sentences = _known(mistakes, cases, given, right, wrong)
+    if sentences:
+        return sentences
     axes = exercise.results[name].split()
     limits = _limits(cases, wrong)
     for n in wrong:
@@ -154,18 +155,41 @@ def _strange(given: object, right: object) -> str | None:
     return None
 
 
-def _known(mistakes: list, cases: list[Case], given: list, wrong: list[int]) -> str | None:
+def _known(
+    mistakes: list, cases: list[Case], given: list, right: list, wrong: list[int]
+) -> list[str]:
     """The words for the mistake that explains the most of the wrong answers.
 
     The first wrong one must be among them, and half of all: small inputs cannot tell
-    mistakes apart, and there may be a second mistake in the others.
+    mistakes apart, and there may be a second mistake in the others. A right answer that
+    the mistake would have made wrong refutes it.
     """
-    best, most = None, (len(wrong) - 1) / 2
+    best, most = [], (len(wrong) - 1) / 2
     for words, answer in mistakes:
-        explained = [_is_answer(answer, cases[n], given[n]) for n in wrong]
-        if explained[0] and sum(explained) > most:
-            best, most = words, sum(explained)
+        mistaken = [_mistaken(answer, case) for case in cases]
+        if any(
+            mistaken[n] is not None and not _close(mistaken[n], right[n])
+            for n in range(len(cases))
+            if n not in wrong
+        ):
+            continue
+        others = [n for n in wrong if not _close(mistaken[n], given[n])]
+        explained = len(wrong) - len(others)
+        if wrong[0] not in others and explained > most:
+            best, most = [words], explained
+            if others:
+                listed = _listed([cases[n].what for n in others])
+                best.append(f"There is more: this does not explain the answer for {listed}.")
     return best
+
+
+def _mistaken(answer: Callable, case: Case) -> object:
+    """What a mistake answers, or None where it cannot be made."""
+    try:
+        with np.errstate(all="ignore"):
+            return answer(*case.arguments.values())
+    except (ValueError, TypeError, IndexError):
+        return None
 
 
 def _limits(cases: list[Case], wrong: list[int]) -> list[str]:
@@ -176,14 +200,6 @@ def _limits(cases: list[Case], wrong: list[int]) -> list[str]:
     if len(right) > len(wrong):
         return [f"Wrong only for {_listed([cases[n].what for n in wrong])}."]
     return [f"Right only for {_listed(right)}."]
-
-
-def _is_answer(answer, case: Case, given: object) -> bool:
-    try:
-        with np.errstate(all="ignore"):
-            return _close(given, answer(*case.arguments.values()))
-    except (ValueError, TypeError, IndexError):
-        return False  # the mistake cannot be made here
 
 
 def _shape(name: str, axes: list[str], given: object, right: object, what: str) -> list[str]:
