@@ -1,8 +1,8 @@
 """How a wrong answer is wrong: a mistake that is known, or what can be seen of the arrays."""
 
 import math
-from collections.abc import Callable
-from itertools import permutations, product
+from collections.abc import Callable, Iterator
+from itertools import chain, combinations, permutations, product
 
 import numpy as np
 
@@ -24,6 +24,7 @@ _COUNTED = {
 }
 
 
+@np.errstate(all="ignore")
 def diagnose(
     exercise: Exercise, mistakes: list[list], cases: list[Case], answers: list
 ) -> list[str]:
@@ -85,18 +86,27 @@ def _diagnose_part(
         return sentences
     axes = exercise.results[name].split()
     limits = _limits(cases, wrong)
-    for n in wrong:
+    arranged = _arranged(axes, given, right)
+    for n in reversed(wrong):  # the last is the most telling: no two of its sizes are equal
         if np.shape(given[n]) != np.shape(right[n]):
-            return [*limits, *_shape(name, axes, given[n], right[n], cases[n].what)]
+            sentence = _shape(name, axes, given[n], right[n], cases[n].what)
+            more = arranged or _lengths(axes, given[n], right[n])
+            return [*limits, sentence, *([more] if more else [])]
+    if arranged:
+        return [*limits, arranged]
+    words = _reversed(axes, given, right)
+    if words:
+        return [*limits, f"{name} is reversed along {words}."]
     words = _factor(exercise, cases, given, right)
     if words:
         return [f"Right but for a factor: {name} is {words}."]
     if all(_close(np.sort(given[n], axis=None), np.sort(right[n], axis=None)) for n in wrong):
-        words = "All values are right, but in wrong places: look at the order of axes at a reshape."
+        words = "All values are right, but in wrong places: look at indices, and at a reshape."
         return [*limits, words]
-    place = _place(axes, given[wrong[-1]], right[wrong[-1]])
+    n = wrong[-1]
+    place = _place(axes, given[n], right[n])
     if place:
-        return [*limits, place]
+        return [*limits, f"For {cases[n].what}, {place}"]
     n = wrong[0]
     return [*limits, _example(name, cases[n], given[n], right[n])]
 
@@ -186,8 +196,7 @@ def _known(
 def _mistaken(answer: Callable, case: Case) -> object:
     """What a mistake answers, or None where it cannot be made."""
     try:
-        with np.errstate(all="ignore"):
-            return answer(*case.arguments.values())
+        return answer(*case.arguments.values())
     except (ValueError, TypeError, IndexError):
         return None
 
@@ -202,24 +211,67 @@ def _limits(cases: list[Case], wrong: list[int]) -> list[str]:
     return [f"Right only for {_listed(right)}."]
 
 
-def _shape(name: str, axes: list[str], given: object, right: object, what: str) -> list[str]:
-    """The wrong shape and the right one, and what makes the one of the other."""
-    given, right = np.asarray(given), np.asarray(right)
+def _shape(name: str, axes: list[str], given: object, right: object, what: str) -> str:
+    """The wrong shape and the right one."""
+    is_now = f"has shape {np.shape(given)}" if np.ndim(given) else "is one number"
     letters = f" ({', '.join(axes)})" if axes else ""
-    sentence = f"For {what}, {name} has shape {given.shape}; right is {right.shape}{letters}."
-    for order in permutations(range(given.ndim)):
-        if _close(given.transpose(order), right):
-            return [sentence, f"Its axes are transposed: .transpose{order} makes it right."]
-    if given.size == right.size and _close(given.reshape(right.shape), right):
-        return [sentence, "The values are right and in order: reshape them."]
-    if given.ndim != right.ndim:
-        return [sentence]
+    due = f"{np.shape(right)}{letters}" if np.ndim(right) else "one number"
+    return f"For {what}, {name} {is_now}; right is {due}."
+
+
+def _lengths(axes: list[str], given: object, right: object) -> str | None:
+    """Which axes have a wrong length, and by how much."""
+    if np.ndim(given) != len(axes):
+        return None
     differ = [
         f"{axis} is {abs(g - r)} too {'large' if g > r else 'small'}"
-        for axis, g, r in zip(axes, given.shape, right.shape, strict=False)
+        for axis, g, r in zip(axes, np.shape(given), np.shape(right), strict=True)
         if g != r
     ]
-    return [sentence, f"{' and '.join(differ)}."] if differ else [sentence]
+    return f"{' and '.join(differ)}."
+
+
+def _arranged(axes: list[str], given: list, right: list) -> str | None:
+    """What makes answers right that have the right numbers, or those that sum up to them.
+
+    It must do so in all cases: where lengths are 1, other orders and shapes are right too.
+    """
+    given = [np.asarray(g) for g in given]
+    for summed in _some(range(min(g.ndim for g in given))):
+        sums = [g.sum(axis=summed) for g in given]
+        for order in permutations(range(len(axes))):
+            ordered = [np.transpose(r, order) if order else np.asarray(r) for r in right]
+            pairs = list(zip(sums, ordered, strict=True))
+            if not all(s.size == o.size and _close(s.reshape(o.shape), o) for s, o in pairs):
+                continue
+            steps, words = "", "All values are right, but in wrong places"
+            if any(s.shape != o.shape for s, o in pairs):
+                shape = ", ".join(axes[axis] for axis in order) or ordered[-1].shape
+                steps += f".reshape({shape})"
+            else:
+                words = "Its axes are transposed"
+            if order == tuple(range(len(axes))):
+                words = "The values are right and in order, but the shape is not"
+            else:
+                steps += f".transpose{tuple(np.argsort(order).tolist())}"
+            if summed:
+                words = "It is not yet summed"
+                steps = f".sum(axis={summed if len(summed) > 1 else summed[0]}){steps}"
+            return f"{words}: {steps} makes it right."
+    return None
+
+
+def _reversed(axes: list[str], given: list, right: list) -> str | None:
+    """Along which axes all answers are the wrong way round."""
+    for some in _some(range(len(axes))):
+        if all(_close(np.flip(g, some), r) for g, r in zip(given, right, strict=True)):
+            return _listed([axes[axis] for axis in some])
+    return None
+
+
+def _some(axes: range) -> Iterator[tuple[int, ...]]:
+    """None of the axes, each of them, two of them, and so on."""
+    return chain.from_iterable(combinations(axes, count) for count in range(len(axes) + 1))
 
 
 def _factor(exercise: Exercise, cases: list[Case], given: list, right: list) -> str | None:
