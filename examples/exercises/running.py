@@ -1,14 +1,17 @@
 """Run the reader's functions: on drawn inputs, with a time limit, whatever they do."""
 
+import io
 import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from unittest.mock import patch
 
 import numpy as np
 
@@ -19,6 +22,7 @@ from .diagnoses import diagnose, same
 from .mistakes import MISTAKES
 
 LIMIT = 10.0  # seconds for all cases of an exercise, which even plain loops take far less than
+RUBBISH = 77  # what np.empty holds; in earnest it is often 0, and what relies on it right by luck
 
 
 @dataclass(frozen=True)
@@ -104,9 +108,9 @@ def _check(name: str, module: ModuleType, limit: float, seed: int) -> Finding:
     if not callable(function):
         return Finding("wrong", f"There is no function of this name in {file}.")
     cases = exercise.draw(np.random.default_rng(seed))
-    answers, changed = [], []
+    answers, zeroed, changed = [], [], []
 
-    def answer() -> None:
+    def answer(answers: list) -> None:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for case in cases:
@@ -114,7 +118,8 @@ def _check(name: str, module: ModuleType, limit: float, seed: int) -> Finding:
                 answers.append(function(*given.values()))
                 changed.extend(k for k, a in given.items() if not same(a, case.arguments[k]))
 
-    error, line = _within(limit, answer, file)
+    with _empty_holding(RUBBISH) as asked:
+        error, line = _within(limit, lambda: answer(answers), file)
     case = cases[min(len(answers), len(cases) - 1)]
     if isinstance(error, NotImplementedError) and error.args == ("write me",):
         unwritten = traceback.extract_tb(error.__traceback__)[-1].name
@@ -130,12 +135,36 @@ def _check(name: str, module: ModuleType, limit: float, seed: int) -> Finding:
     if error is not None:
         return Finding("wrong", f"For {case.what}: {_told(error, file)}.")
     words = diagnose(exercise, MISTAKES[name], cases, answers)
+    if words and asked:
+        with _empty_holding(0), redirect_stdout(io.StringIO()):
+            error, _ = _within(limit, lambda: answer(zeroed), file)
+        others = words if error else diagnose(exercise, MISTAKES[name], cases, zeroed)
+        if others != words:
+            words = ["np.empty holds whatever was there before: begin with np.zeros.", *others]
     if changed:
         words.append(
             f"It overwrites its input {changed[0]}. Make a new array, or begin with a copy: "
             f"{changed[0]}.copy()."
         )
     return Finding("wrong", " ".join(words)) if words else Finding("right")
+
+
+@contextmanager
+def _empty_holding(value: float) -> Iterator[list]:
+    """Let np.empty hold a value; yields a list that has elements once it was called."""
+    asked = []
+
+    def holding(make: Callable) -> Callable:
+        def empty(*args, **kwargs):
+            asked.append(make)
+            array = make(*args, **kwargs)
+            array.fill(value)
+            return array
+
+        return empty
+
+    with patch.multiple(np, empty=holding(np.empty), empty_like=holding(np.empty_like)):
+        yield asked
 
 
 def _within(
