@@ -52,9 +52,11 @@ def diagnose(
     if len(names) == 1:
         answers, rights = [(answer,) for answer in answers], [(right,) for right in rights]
     else:
-        for answer in answers:
-            if not isinstance(answer, tuple) or len(answer) != len(names):
-                return [f"It returns {_kind(answer)}. End with: return {', '.join(names)}."]
+        bad = [not isinstance(a, tuple) or len(a) != len(names) for a in answers]
+        if any(bad):
+            n = bad.index(True)
+            where = "It" if all(bad) else f"For {cases[n].what} it"
+            return [f"{where} returns {_kind(answers[n])}. End with: return {', '.join(names)}."]
         swapped = [tuple(reversed(right)) for right in rights]
         if all(map(_all_close, answers, swapped)) and not all(map(_all_close, answers, rights)):
             return [f"The results are in the wrong order. End with: return {', '.join(names)}."]
@@ -77,10 +79,11 @@ def _diagnose_part(
     wrong = [n for n in range(len(cases)) if not _close(given[n], right[n])]
     if not wrong:
         return []
+    strange = [_strange(g, r) for g, r in zip(given, right, strict=True)]
     for n in wrong:
-        strange = _strange(given[n], right[n])
-        if strange:
-            return [strange]
+        if strange[n]:
+            where = "It" if len(set(strange)) == 1 else f"For {cases[n].what} it"
+            return [f"{where} returns {strange[n]}"]
     sentences = _known(mistakes, cases, given, right, wrong)
     if sentences:
         return sentences
@@ -139,29 +142,30 @@ def _kind(answer: object) -> str:
     if answer is None:
         return "None"
     if isinstance(answer, tuple | list):
-        return f"a {type(answer).__name__} of {len(answer)}"
+        elements = "one element" if len(answer) == 1 else f"{len(answer)} elements"
+        return f"a {type(answer).__name__} with {elements}"
     if isinstance(answer, np.ndarray):
         return f"one array of shape {answer.shape} and dtype {answer.dtype}"
     return f"one {type(answer).__name__}"
 
 
 def _strange(given: object, right: object) -> str | None:
-    """What is no array of floating-point numbers, or has lost digits."""
+    """What is no array of floating-point numbers, or has lost digits; goes on after "returns"."""
     if given is None:
-        return "It returns None: a `return` is missing."
+        return "None: a `return` is missing."
     if not _is_numeric(given):
         due = "an array" if np.ndim(right) else "a number"
-        return f"It returns {_kind(given)}, where {due} of dtype float64 is due."
+        return f"{_kind(given)}, where {due} of dtype float64 is due."
     if np.shape(given) != np.shape(right):
         return None
     dtype = np.asarray(given).dtype
     if dtype.kind in "iu" and np.array_equal(given, np.trunc(right)):
         return (
-            f"It returns whole numbers, dtype {dtype}: what is behind the point is lost. Make the "
-            "array with the dtype of what you are given."
+            f"whole numbers, dtype {dtype}: what is behind the point is lost. Make the array with "
+            "the dtype of what you are given."
         )
     if dtype.kind == "f" and dtype.itemsize < 8 and np.allclose(given, right, rtol=0.01, atol=0.01):
-        return f"It returns dtype {dtype}, where float64 is given: half of the digits are lost."
+        return f"dtype {dtype}, where float64 is given: half of the digits are lost."
     return None
 
 
