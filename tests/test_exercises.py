@@ -317,20 +317,36 @@ def test_a_known_mistake_is_known_again(name, part, words, answer):
 
 def test_a_function_that_is_right_but_for_another_that_it_calls(tmp_path):
     module = solution_but(tmp_path, "im2col", "cols.reshape", "-cols.reshape")
-    assert "of the wrong sign" in check("im2col", module).words
+    assert "cols has the wrong sign" in check("im2col", module).words
     for name in ("conv_forward", "conv_dw"):
         assert check(name, module).words == "Right but for im2col, which it calls."
+        assert check(name, module).next == "mend im2col"
     assert check("conv_dx", module).state == "right"
     module = solution_but(tmp_path, "col2im", None, 'raise NotImplementedError("write me")')
     assert check("col2im", module).state == "not written yet"
     assert check("conv_dx", module).words == "Right but for col2im, which it calls."
+    assert check("conv_dx", module).next == "write col2im"
+
+
+def test_of_those_that_it_calls_only_the_wrong_ones_are_named(tmp_path):
+    module = solution_but(tmp_path, "conv_dx", "K, _", "im2col(dy, 1, 1)\n    K, _")
+    module.col2im = lambda cols, x_shape, kh, kw: np.zeros(x_shape)
+    assert check("conv_dx", module).words == "Right but for col2im, which it calls."
+
+
+def test_what_is_printed_is_shown_once(tmp_path, capsys):
+    module = solution_but(tmp_path, "im2col", "N, C, H", "print(x.shape)\n    return\n    N, C, H")
+    check("conv_forward", module)
+    assert capsys.readouterr().out == "(1, 1, 2, 3)\n"
 
 
 def test_an_answer_that_takes_for_ever_is_cut_off(tmp_path):
     body = "import time\n    time.sleep(1)\n    return 0"
     finding = check("psnr", solution_but(tmp_path, "psnr", None, body), limit=0.1)
     assert finding.state == "wrong"
-    assert re.match(r"It was not done after 0.1 seconds, and in line 6\d of", finding.words)
+    assert re.match(
+        r"It was not done after 0.1 seconds, and was then in line 6\d of", finding.words
+    )
 
 
 @pytest.mark.parametrize(
@@ -368,7 +384,9 @@ def test_nothing_is_written_at_first():
     assert done.returncode == 1
     assert done.stdout.count("not written yet") == 11
     assert "0 of 11 right. Next: write im2col in examples/exercises/exercises.py" in done.stdout
-    assert run("train").returncode == 1
+    done = run("train")
+    assert done.returncode == 1
+    assert "0 of 11 right. Training needs them all. Next: write im2col in" in done.stdout
 
 
 def test_the_command_counts_what_is_right_and_says_what_is_next(tmp_path):
@@ -377,19 +395,27 @@ def test_the_command_counts_what_is_right_and_says_what_is_next(tmp_path):
     assert done.returncode == 1
     assert f"10 of 11 right. Next: mend conv_db in {module.__file__}" in done.stdout
     assert "axis 0 is missing" in done.stdout
+    done = run("train", "--file", module.__file__)
+    assert done.stdout.startswith("conv_db  ")
+    assert "10 of 11 right. Training needs them all. Next: mend conv_db" in done.stdout
+    module = solution_but(tmp_path, "col2im", "+=", "=")
+    done = run("check", "conv_dx", "--file", module.__file__)
+    assert f"0 of 1 right. Next: mend col2im in {module.__file__}" in done.stdout
+    module = solution_but(tmp_path, "conv_db", "(0, 2, 3)", "(2, 3)")
     done = run("check", "psnr", "mse", "--file", module.__file__)
     assert done.returncode == 0
     assert "2 of 2 right." in done.stdout
     done = run("check", "--file", SOLUTION)
     assert done.returncode == 0
     assert "11 of 11 right." in done.stdout
+    assert f"python -m examples.exercises train --file {SOLUTION}\n" in done.stdout
 
 
 @pytest.mark.parametrize(
     "text, words",
     [
         (None, "mine.py cannot be read: No such file"),
-        ("import numpy\ndef im2col(x:\n", "mine.py, line 2: this is no Python"),
+        ("import numpy\ndef im2col(x:\n", "mine.py, line 2: this is not Python"),
         ("import numpy\nnumpy.nothing\n", "mine.py: AttributeError"),
         ("raise SystemExit(0)", "line 1 of"),
     ],

@@ -17,7 +17,7 @@ from srcnn_np.imaging.files import picture_format
 from srcnn_np.output import check_output
 
 from .checks import EXERCISES
-from .running import check, load
+from .running import Finding, check, load
 from .train import train
 
 FILE = Path(__file__).with_name("exercises.py")
@@ -39,15 +39,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_output(options.picture, force=options.force)
     path = _relative(FILE) if options.file is None else Path(options.file)
     module = load(path)
-    findings = {name: check(name, module) for name in names}
-    left = [name for name in names if findings[name].state != "right"]
+    left = []
+    for name in names:
+        finding = check(name, module)
+        if finding.state != "right":
+            left.append(finding)
+        if options.command == "check" or finding.state != "right":
+            _print(name, finding)
     if options.command == "check" or left:
-        _report(findings, left, path)
+        print(f"\n{len(names) - len(left)} of {len(names)} right.", end=" " if left else "\n")
     if left:
+        needed = "" if options.command == "check" else "Training needs them all. "
+        print(f"{needed}Next: {left[0].next} in {path}; what it does is said there.")
         return 1
     if options.command == "check":
         if len(names) == len(EXERCISES):
-            print(f"Now train a network with them: {PROGRAM} train")
+            file = "" if options.file is None else f" --file {options.file}"
+            print(f"Now train a network with them: {PROGRAM} train{file}")
         return 0
     bicubic, network, seen = train(module)
     print(f"your network: {network:.2f} dB, {network - bicubic:+.2f} dB against bicubic")
@@ -83,21 +91,11 @@ def _relative(path: Path) -> Path:
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def _report(findings: dict, left: list[str], path: Path) -> None:
+def _print(name: str, finding: Finding) -> None:
     width = max(map(len, EXERCISES)) + 2
-    for name, finding in findings.items():
-        print(f"{name:{width}}{finding.state}")
-        if finding.words:
-            indent = " " * width
-            lines = textwrap.wrap(
-                finding.words, 88 - width, break_long_words=False, break_on_hyphens=False
-            )
-            print(textwrap.indent("\n".join(lines), indent))
-    print(f"\n{len(findings) - len(left)} of {len(findings)} right.", end=" " if left else "\n")
-    if left and findings[left[0]].state == "wrong":
-        print(f"Next: mend {left[0]} in {path}.")
-    elif left:
-        print(f"Next: write {left[0]} in {path}; what it does is said there.")
+    lines = textwrap.wrap(finding.words, 88 - width, break_long_words=False, break_on_hyphens=False)
+    print(f"{name:{width}}{finding.state}", *(" " * width + line for line in lines), sep="\n")
+    sys.stdout.flush()  # the next may be long in coming
 
 
 if __name__ == "__main__":

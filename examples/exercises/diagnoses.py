@@ -102,7 +102,7 @@ def _diagnose_part(
         return [*limits, f"{name} is reversed along {words}."]
     words = _factor(exercise, cases, given, right)
     if words:
-        return [f"Right but for a factor: {name} is {words}."]
+        return [f"Right but for a factor: {name} {words}."]
     if all(_close(np.sort(given[n], axis=None), np.sort(right[n], axis=None)) for n in wrong):
         words = "All values are right, but in wrong places: look at indices, and at a reshape."
         return [*limits, words]
@@ -294,19 +294,19 @@ def _factor(exercise: Exercise, cases: list[Case], given: list, right: list) -> 
         factors.append(factor)
         sizes.append(_sizes(exercise, case))
     if np.allclose(factors, -1, rtol=1e-9):
-        return "of the wrong sign"
+        return "has the wrong sign"
     if np.allclose(factors, factors[0], rtol=1e-9):
-        return f"{factors[0]:.6g} times what it should be"
+        return f"is {factors[0]:.6g} times what it should be"
     for letters, (number, text) in product(_PRODUCTS, _NUMBERS.items()):
         if not set(letters) <= set(sizes[0]):
             continue
         counts = np.array([math.prod(size[letter] for letter in letters) for size in sizes])
         named = "·".join(letters)
         if np.allclose(factors, number * counts, rtol=1e-9):
-            return f"{text}{named} times what it should be (is a mean due, not a sum?)"
+            return f"is {text}{named} times what it should be (is a mean due, not a sum?)"
         if np.allclose(factors, number / counts, rtol=1e-9):
             below = named if len(letters) == 1 else f"({named})"
-            return f"{text}1/{below} of what it should be (is a sum due, not a mean?)"
+            return f"is {text}1/{below} of what it should be (is a sum due, not a mean?)"
     return None
 
 

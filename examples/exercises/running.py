@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from unittest.mock import patch
@@ -34,10 +35,13 @@ class Finding:
     state : "right", "wrong" or "not written yet"
     words : str
         How it is wrong; else empty.
+    next : str
+        What to do, such as "mend col2im"; empty if it is right.
     """
 
     state: str
     words: str = ""
+    next: str = ""
 
 
 def load(path: str | Path) -> ModuleType:
@@ -59,7 +63,7 @@ def load(path: str | Path) -> ModuleType:
         exec(compile(source, str(path), "exec"), vars(module))
     except SyntaxError as error:
         where = f"{path}, line {error.lineno}" if error.lineno else path
-        raise InputError(f"{where}: this is no Python: {error.msg}") from error
+        raise InputError(f"{where}: this is not Python: {error.msg}") from error
     except (Exception, SystemExit) as error:
         raise InputError(f"{path} cannot be run: {_told(error, str(path))}") from error
     return module
@@ -86,27 +90,26 @@ def check(name: str, module: ModuleType, *, limit: float = LIMIT, seed: int = 0)
     finding = _check(name, module, limit, seed)
     if finding.state != "wrong":
         return finding
-    # If it is right with the library's functions in place of the others that it calls, it is
-    # these that are wrong.
-    called = getattr(getattr(module, name, None), "__code__", None)
-    others = [other for other in EXERCISES if called and other in called.co_names and other != name]
-    own = {other: getattr(module, other) for other in others if hasattr(module, other)}
-    try:
-        for other in own:
-            setattr(module, other, EXERCISES[other].right)
-        if own and _check(name, module, limit, seed).state == "right":
-            return Finding("wrong", f"Right but for {' and '.join(own)}, which it calls.")
-    finally:
-        for other, function in own.items():
-            setattr(module, other, function)
+    # If it calls others that are wrong, and is right with the library's in place of them, it is
+    # these that are to be mended.
+    code = getattr(getattr(module, name, None), "__code__", None)
+    called = [other for other in EXERCISES if code and other in code.co_names and other != name]
+    with redirect_stdout(io.StringIO()):
+        checked = {other: _check(other, module, limit, seed) for other in called}
+        wrong = {other: found for other, found in checked.items() if found.state != "right"}
+        with patch.dict(vars(module), {other: EXERCISES[other].right for other in wrong}):
+            if wrong and _check(name, module, limit, seed).state == "right":
+                words = f"Right but for {' and '.join(wrong)}, which it calls."
+                return Finding("wrong", words, next(iter(wrong.values())).next)
     return finding
 
 
 def _check(name: str, module: ModuleType, limit: float, seed: int) -> Finding:
     exercise, file = EXERCISES[name], module.__file__
     function = getattr(module, name, None)
+    wrong = partial(Finding, "wrong", next=f"mend {name}")
     if not callable(function):
-        return Finding("wrong", f"There is no function of this name in {file}.")
+        return wrong(f"There is no function of this name in {file}.")
     cases = exercise.draw(np.random.default_rng(seed))
     answers, zeroed, changed = [], [], []
 
@@ -124,16 +127,16 @@ def _check(name: str, module: ModuleType, limit: float, seed: int) -> Finding:
     if isinstance(error, NotImplementedError) and error.args == ("write me",):
         unwritten = traceback.extract_tb(error.__traceback__)[-1].name
         if unwritten == name:
-            return Finding("not written yet")
-        return Finding("wrong", f"It calls {unwritten}, which is not written yet.")
+            return Finding("not written yet", next=f"write {name}")
+        words = f"It calls {unwritten}, which is not written yet."
+        return Finding("wrong", words, f"write {unwritten}")
     if isinstance(error, TimeoutError):
-        return Finding(
-            "wrong",
-            f"It was not done after {limit:g} seconds, and in line {line} of {file} for "
-            f"{case.what}. Is there a loop that does not end?",
+        return wrong(
+            f"It was not done after {limit:g} seconds, and was then in line {line} of {file} for "
+            f"{case.what}. Is there a loop that does not end?"
         )
     if error is not None:
-        return Finding("wrong", f"For {case.what}: {_told(error, file)}.")
+        return wrong(f"For {case.what}: {_told(error, file)}.")
     words = diagnose(exercise, MISTAKES[name], cases, answers)
     if words and asked:
         with _empty_holding(0), redirect_stdout(io.StringIO()):
@@ -146,7 +149,7 @@ def _check(name: str, module: ModuleType, limit: float, seed: int) -> Finding:
             f"It overwrites its input {changed[0]}. Make a new array, or begin with a copy: "
             f"{changed[0]}.copy()."
         )
-    return Finding("wrong", " ".join(words)) if words else Finding("right")
+    return wrong(" ".join(words)) if words else Finding("right")
 
 
 @contextmanager
