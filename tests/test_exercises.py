@@ -349,6 +349,18 @@ def test_an_answer_that_takes_for_ever_is_cut_off(tmp_path):
     )
 
 
+def test_a_call_that_cannot_be_cut_off_ends_the_program_and_shows_its_line(tmp_path):
+    module = solution_but(tmp_path, "psnr", None, "return sum(range(10**11))")
+    code = (
+        "from examples.exercises import running; running.GRACE = 0.2; "
+        f"running.check('psnr', running.load({module.__file__!r}), limit=0.1)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1
+    assert "Timeout" in done.stderr
+    assert re.search(rf'"{module.__file__}", line 6\d in psnr', done.stderr)
+
+
 @pytest.mark.parametrize(
     "body, words",
     [

@@ -1,5 +1,6 @@
 """Run the reader's functions: on drawn inputs, with a time limit, whatever they do."""
 
+import faulthandler
 import io
 import sys
 import threading
@@ -23,6 +24,7 @@ from .diagnoses import diagnose, same
 from .mistakes import MISTAKES
 
 LIMIT = 10.0  # seconds for all cases of an exercise, which even plain loops take far less than
+GRACE = 5.0  # more seconds for what Python cannot cut off
 RUBBISH = 77  # what np.empty holds; in earnest it is often 0, and what relies on it right by luck
 
 
@@ -176,7 +178,8 @@ def _within(
     """Do some work; the error it ended with, and after `limit` seconds the line it is in.
 
     It is done in a thread of its own, which Python cannot end: one that goes on for ever ends
-    with the process.
+    with the process. A single call into C, as sum(range(10**11)), does not even let the others
+    run; then the process ends, with a traceback that shows the line.
     """
     errors: list[BaseException] = []
 
@@ -187,8 +190,10 @@ def _within(
             errors.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
+    faulthandler.dump_traceback_later(limit + GRACE, exit=True, file=sys.__stderr__)
     thread.start()
     thread.join(limit)
+    faulthandler.cancel_dump_traceback_later()
     if not thread.is_alive():
         return (errors[0] if errors else None), None
     frame = sys._current_frames().get(thread.ident)
