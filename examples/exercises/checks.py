@@ -1,7 +1,7 @@
 """What each exercise is checked with: the library's answer, and inputs to compare on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -44,12 +44,16 @@ class Exercise:
     draw : callable
         Cases from a random number generator, the docstring's example first, then from the
         plainest on.
+    pieces : dict of str to callable
+        Of what is computed value by value by a rule for each piece: in words where a piece is,
+        and by the arguments.
     """
 
     right: Callable
     results: dict[str, str]
     axes: dict[str, str]
     draw: Callable[[np.random.Generator], list[Case]]
+    pieces: dict[str, Callable] = field(default_factory=dict)
 
 
 def right_im2col(x, kh, kw):
@@ -279,14 +283,30 @@ EXERCISES = {
             {"dy": _DY, "w": np.array([[[[3.0, 2.0]]]]), "x_shape": (1, 1, 1, 3)}, _drawn_dx
         ),
     ),
-    "relu_backward": Exercise(relu_backward, {"dx": ""}, {}, _draw_relu),
+    "relu_backward": Exercise(
+        relu_backward,
+        {"dx": ""},
+        {},
+        _draw_relu,
+        {"x > 0": lambda dy, x: x > 0, "x <= 0": lambda dy, x: x <= 0},
+    ),
     "mse": Exercise(
         right_mse,
         {"L": "", "dy": "N C H W"},
-        {"y": "N C H W"},
+        {"y": "N C H W", "target": "N C H W"},
         _draw_mse,
     ),
     "sgd_step": Exercise(right_sgd_step, {"v_new": "", "p_new": ""}, {}, _draw_sgd_step),
     "psnr": Exercise(right_psnr, {"psnr": ""}, {}, _draw_psnr),
-    "bicubic_kernel": Exercise(_keys, {"k": ""}, {}, _draw_bicubic_kernel),
+    "bicubic_kernel": Exercise(
+        _keys,
+        {"k": ""},
+        {},
+        _draw_bicubic_kernel,
+        {
+            "|t| <= 1": lambda t: abs(t) <= 1,
+            "1 < |t| <= 2": lambda t: (abs(t) > 1) & (abs(t) <= 2),
+            "|t| > 2": lambda t: abs(t) > 2,
+        },
+    ),
 }

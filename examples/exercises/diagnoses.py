@@ -110,8 +110,9 @@ def _diagnose_part(
     place = _place(axes, given[n], right[n])
     if place:
         return [*limits, f"For {cases[n].what}, {place}"]
+    limits = _pieces(exercise, cases, given, right) or limits
     n = wrong[0]
-    return [*limits, _example(name, cases[n], given[n], right[n])]
+    return [*limits, _example(name, exercise, cases[n], given[n], right[n])]
 
 
 def _close(given: object, right: object) -> bool:
@@ -352,15 +353,31 @@ def _place(axes: list[str], given: object, right: object) -> str | None:
     return None
 
 
-def _example(name: str, case: Case, given: object, right: object) -> str:
-    """The first wrong value, the right one, and what it belongs to."""
+def _pieces(exercise: Exercise, cases: list[Case], given: list, right: list) -> list[str]:
+    """In which pieces there are wrong values, if not in all."""
+    found = {
+        words: any(
+            np.any(piece(*case.arguments.values()) & ~_agree(g, r))
+            for case, g, r in zip(cases, given, right, strict=True)
+        )
+        for words, piece in exercise.pieces.items()
+    }
+    if all(found.values()):
+        return []
+    return [f"Wrong only where {_listed([words for words in found if found[words]])}."]
+
+
+def _example(name: str, exercise: Exercise, case: Case, given: object, right: object) -> str:
+    """The first wrong value, the right one, and the arguments' values at its place."""
     index = tuple(map(int, np.argwhere(~_agree(given, right))[0]))
     shown = f"{name}[{', '.join(map(str, index))}]" if index else name
     got, due = np.asarray(given)[index], np.asarray(right)[index]
     belongs = [
         f"{argument} {value[index]:.4g}"
         for argument, value in case.arguments.items()
-        if index and np.shape(value) == np.shape(right)
+        if index
+        and np.shape(value) == np.shape(right)
+        and exercise.axes.get(argument, "") == exercise.results[name]
     ]
     there = f" ({', '.join(belongs)})" if belongs else ""
     return f"For {case.what}, {shown} is {got:.6g}{there}, but {due:.6g} is right."
