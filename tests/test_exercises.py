@@ -74,7 +74,10 @@ def test_loops_are_good_enough_to_check(tmp_path):
     return y"""
     module = solution_but(tmp_path, "conv_forward", None, body)
     assert check("conv_forward", module).state == "right"
-    with pytest.raises(InputError, match=r"would take about \d+ minutes.* in conv_forward; write"):
+    words = (
+        r"would take about \d+ minutes.* in conv_forward; write matrix products in place of loops"
+    )
+    with pytest.raises(InputError, match=words):
         train.train(module)
 
 
@@ -517,11 +520,26 @@ def test_the_pieces_together_have_the_loss_s_gradients():
 
 
 def test_the_pieces_together_beat_bicubic(capsys):
-    bicubic, network, seen = train.train(exercise_solutions, updates=200)
+    bicubic, network, panels = train.train(exercise_solutions, updates=200)
     assert network > bicubic + 0.2
     assert "200 updates" in capsys.readouterr().out
-    left, middle, right = np.split(seen.astype(float), 3, axis=1)
+    left, middle, right = panels.values()
     assert np.mean((middle - right) ** 2) < np.mean((left - right) ** 2)
+    assert re.fullmatch(
+        r"bicubic \d\d\.\d\d dB, your network \d\d\.\d\d dB, original", ", ".join(panels)
+    )
+
+
+def test_panels_are_apart_on_white_with_their_titles_above():
+    panels = {"one": np.zeros((40, 30)), "two": np.full((40, 30), 0.5)}
+    page = train.side_by_side(panels)
+    assert page.shape == (120 + 3 * 16, 2 * 90 + 3 * 16)
+    rest = page.copy()
+    for left, grey in ((16, 0), (122, 128)):
+        assert (page[32:-16, left : left + 90] == grey).all()
+        assert (page[8:32, left : left + 90] < 255).any()
+        rest[8:-16, left : left + 90] = 255
+    assert (rest == 255).all()
 
 
 @pytest.mark.parametrize("name", ["picture.png", "absent/picture.png", "picture.txt"])

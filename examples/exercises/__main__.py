@@ -18,7 +18,7 @@ from srcnn_np.output import check_output
 
 from .checks import EXERCISES
 from .running import Finding, check, load
-from .train import train
+from .train import side_by_side, train
 
 FILE = Path(__file__).with_name("exercises.py")
 PROGRAM = "python -m examples.exercises"
@@ -57,11 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file = "" if options.file is None else f" --file {options.file}"
             print(f"Now train a network with them: {PROGRAM} train{file}")
         return 0
-    bicubic, network, seen = train(module)
+    bicubic, network, panels = train(module)
     print(f"your network: {network:.2f} dB, {network - bicubic:+.2f} dB against bicubic")
     if options.picture is not None:
-        write_picture(options.picture, Picture(seen), force=options.force)
-        print(f"{options.picture} shows bicubic, your network and the original")
+        write_picture(options.picture, Picture(side_by_side(panels)), force=options.force)
+        print(f"{options.picture} shows, from left to right: {', '.join(panels)}")
     return 0 if network > bicubic else 1
 
 
@@ -76,7 +76,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     checking.add_argument("names", metavar="NAME", nargs="*", help="which ones (all)")
     training = commands.add_parser("train", help="train a small SRCNN with them")
     training.add_argument(
-        "--picture", metavar="FILE.png", help="write bicubic, your network's and the original"
+        "--picture", metavar="RESULT.png", help="write one that shows what your network does"
     )
     training.add_argument("--force", action="store_true", help="replace a file that is there")
     for command in (checking, training):

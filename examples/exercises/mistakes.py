@@ -5,6 +5,7 @@ reshape that does not fit, it raises.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -55,16 +56,13 @@ _LAST = {
 def _left_out(right: Callable) -> list:
     """The mistakes of a gradient that is a sum over dy, but not over all of it."""
 
-    def but(where: tuple) -> Callable:
-        def answer(dy, *others):
-            dy = dy.copy()
-            dy[where] = 0
-            return right(dy, *others)
-
-        return answer
+    def answer(where, dy, *others):
+        dy = dy.copy()
+        dy[where] = 0
+        return right(dy, *others)
 
     return [
-        (f"The last {what} is left out: sum over all of dy.", but(where))
+        (f"The last {what} is left out: sum over all of dy.", partial(answer, where))
         for what, where in _LAST.items()
     ]
 
