@@ -484,6 +484,19 @@ def test_a_file_that_cannot_be_used_is_one_sentence(tmp_path, text, words):
     assert done.stderr.count("\n") == 1
 
 
+def test_what_is_run_the_wrong_way_is_told_the_right_one_in_one_sentence():
+    command = [sys.executable, "examples/exercises", "check", "mse"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1
+    assert done.stderr.endswith("write: python -m examples.exercises check mse\n")
+    assert done.stderr.count("\n") == 1
+    command = [sys.executable, "-S", "-m", "examples.exercises", "check"]  # without packages
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1
+    assert "has no module numpy: install the package, and activate its environment" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_an_unknown_exercise_is_one_sentence(tmp_path):
     done = run("check", "convolution")
     assert done.returncode == 1

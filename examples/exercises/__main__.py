@@ -11,17 +11,25 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from srcnn_np import InputError
-from srcnn_np.imaging import Picture, write_picture
-from srcnn_np.imaging.files import picture_format
-from srcnn_np.output import check_output
-
-from .checks import EXERCISES
-from .running import Finding, check, load
-from .train import side_by_side, train
-
 FILE = Path(__file__).with_name("exercises.py")
 PROGRAM = "python -m examples.exercises"
+
+if not __package__:
+    sys.exit(f"in the top folder of the checkout, write: {PROGRAM} {' '.join(sys.argv[1:])}")
+try:
+    from srcnn_np import InputError
+    from srcnn_np.imaging import Picture, write_picture
+    from srcnn_np.imaging.files import picture_format
+    from srcnn_np.output import check_output
+
+    from .checks import EXERCISES
+    from .running import Finding, check, load
+    from .train import side_by_side, train
+except ModuleNotFoundError as error:
+    sys.exit(
+        f"{PROGRAM}: error: {sys.executable} has no module {error.name}: install the package, and "
+        f"activate its environment, as {FILE.with_name('README.md')} says"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
