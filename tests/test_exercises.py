@@ -11,6 +11,7 @@ from types import ModuleType
 import exercise_solutions
 import numpy as np
 import pytest
+from test_docs import broken_links
 
 from examples.exercises import exercises, mistakes, train
 from examples.exercises.checks import EXERCISES
@@ -56,6 +57,19 @@ def test_every_exercise_has_a_docstring_whose_example_the_solution_fulfils():
         result = doctest.DocTestRunner().run(example)
         assert result.attempted > 0, name
         assert result.failed == 0, name
+
+
+def test_the_readme_is_true(tmp_path):
+    readme = Path(exercises.__file__).with_name("README.md")
+    assert doctest.testfile(str(readme), module_relative=False).failed == 0
+    assert broken_links(readme.read_text(), readme) == []
+    text = " ".join(readme.read_text().split())
+    flipped = solution_but(
+        tmp_path, "conv_dw", "shape[1], kh, kw)", "shape[1], kh, kw)[..., ::-1, ::-1]"
+    )
+    mean = solution_but(tmp_path, "conv_db", "return ", "return 1 / len(dy) * ")
+    assert f"conv_dw wrong {check('conv_dw', flipped).words} conv_db" in text
+    assert f"conv_db wrong {check('conv_db', mean).words} ```" in text
 
 
 def test_loops_are_good_enough_to_check(tmp_path):
