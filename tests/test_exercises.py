@@ -164,6 +164,8 @@ WRONG = [
     ("im2col", "cols.reshape", "cols[:, ::-1].reshape",
      "Wrong only for several channels and several pictures. "),
     ("im2col", "cols[:, :, u, v]", "cols[:, :, u, kw - 1 - v]", "mirrored, left to right"),
+    ("im2col", "range(kh)", "range(kh - 1)",
+     "write all of it, or begin with np.zeros. For the docstring's example, cols[0, 2, 0] is 0"),
     ("im2col", "u : u + OH, v : v + OW", ":OH, :OW", "Tap (u, v) takes x[n, c, i+u, j+v]"),
     ("im2col", "= x[:, :, u", "= x[:, :1, u", "Only the first channel is taken"),
     ("im2col", "N, C, H, W", "x = x[:, :1]\n    N, C, H, W", "Only the first channel is taken"),
@@ -216,6 +218,8 @@ WRONG = [
     ("conv_db", "(0, 2, 3)", "(2, 3)", "not yet summed over the pictures"),
     ("conv_db", "(0, 2, 3)", "(0, 3)", "not yet summed: .sum(axis=1) makes it right"),
     ("conv_db", "dy.sum", "dy[..., :-1].sum", "The last column of places is left out"),
+    ("conv_db", "dy.sum(axis=(0, 2, 3))", "dy.reshape(dy.shape[1], -1).sum(axis=1)",
+     "A reshape of dy mixes pictures and filters"),
     ("conv_db", "axis=(0, 2, 3)", "", "summed to one number"),
     ("conv_db", "(0, 2, 3)", "(0, 2, 3), keepdims=True", ".reshape(K) makes it right"),
     ("conv_db", "dy.sum", "np.ones_like(dy).sum", "counts the values"),
@@ -239,7 +243,7 @@ WRONG = [
     ("conv_dw", "-1) @ im2col(x, kh, kw)", "-1)[..., :-1] @ im2col(x, kh, kw)[..., :-1]",
      "The last place is left out"),
     ("conv_dw", "N, K = dy.shape[:2]", "N, K = dy.shape[:2]\n    dy = dy.reshape(K, N, -1)"
-     ".transpose(1, 0, 2)", "to (K, N, P) mixes pictures and filters"),
+     ".transpose(1, 0, 2)", "A reshape of dy mixes pictures and filters"),
     ("conv_dw", "im2col(x, kh, kw)", "np.repeat(x[:, :, : dy.shape[2], : dy.shape[3]].reshape("
      "N, x.shape[1], -1), kh * kw, axis=1)", "Tap (u, v) takes x[n, c, i+u, j+v]"),
     ("conv_dw", "dy.reshape", "(dy + 1).reshape", "dw[0, 0, 0, 0] is 15, but 12 is right"),

@@ -5,7 +5,6 @@ reshape that does not fit, it raises.
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 
@@ -45,25 +44,33 @@ _MIRRORED = {
     ),
 }
 
-# What loops leave out of dy.
-_LAST = {
-    "row of places": np.s_[:, :, -1:],
-    "column of places": np.s_[:, :, :, -1:],
-    "place": np.s_[:, :, -1:, -1:],
+
+def _zeroed(where: tuple) -> Callable:
+    """A change of dy: 0 where it is left out."""
+
+    def change(dy):
+        dy = dy.copy()
+        dy[where] = 0
+        return dy
+
+    return change
+
+
+_DY_CHANGED = {
+    "The last row of places is left out: sum over all of dy.": _zeroed(np.s_[:, :, -1]),
+    "The last column of places is left out: sum over all of dy.": _zeroed(np.s_[:, :, :, -1]),
+    "The last place is left out: sum over all of dy.": _zeroed(np.s_[:, :, -1, -1]),
+    "A reshape of dy mixes pictures and filters: it does not exchange axes, .transpose does.": (
+        lambda dy: dy.reshape(dy.shape[1], len(dy), *dy.shape[2:]).swapaxes(0, 1)
+    ),
 }
 
 
-def _left_out(right: Callable) -> list:
-    """The mistakes of a gradient that is a sum over dy, but not over all of it."""
-
-    def answer(where, dy, *others):
-        dy = dy.copy()
-        dy[where] = 0
-        return right(dy, *others)
-
+def _of_changed_dy(right: Callable) -> list:
+    """The mistakes of a gradient that are those of dy."""
     return [
-        (f"The last {what} is left out: sum over all of dy.", partial(answer, where))
-        for what, where in _LAST.items()
+        (words, lambda dy, *others, change=change: right(change(dy), *others))
+        for words, change in _DY_CHANGED.items()
     ]
 
 
@@ -331,7 +338,7 @@ _DB = [
         "Only the last picture counts: the sum is overwritten. Write += where you have =.",
         lambda dy: dy[-1].sum(axis=(1, 2)),
     ),
-    *_left_out(right_db),
+    *_of_changed_dy(right_db),
 ]
 
 
@@ -382,13 +389,7 @@ _DW = [
         "The last row and column of places are missing: sum over all of dy.",
         lambda dy, x, kh, kw: right_dw(dy[:, :, :-1, :-1], x[:, :, :-1, :-1], kh, kw),
     ),
-    *_left_out(right_dw),
-    (
-        "A reshape of dy to (K, N, P) mixes pictures and filters. Transpose it: (1, 0, 2, 3).",
-        lambda dy, x, kh, kw: right_dw(
-            dy.reshape(dy.shape[1], len(dy), *dy.shape[2:]).swapaxes(0, 1), x, kh, kw
-        ),
-    ),
+    *_of_changed_dy(right_dw),
     (
         _SAME,
         lambda dy, x, kh, kw: (
@@ -476,7 +477,7 @@ _DX = [
         (words, lambda dy, w, x_shape, mirrored=mirrored: right_dx(dy, mirrored(w), x_shape))
         for words, mirrored in _MIRRORED.items()
     ),
-    *_left_out(right_dx),
+    *_of_changed_dy(right_dx),
     (
         "The filter is transposed: w[k,c,u,v] has its row u before its column v.",
         _dx_by(lambda w: w.transpose(0, 1, 3, 2).reshape(len(w), -1).T),

@@ -145,7 +145,8 @@ def _check(name: str, module: ModuleType, limit: float, seed: int) -> Finding:
             error, _ = _within(limit, lambda: answer(zeroed), file)
         others = words if error else diagnose(exercise, MISTAKES[name], cases, zeroed)
         if others != words:
-            words = ["np.empty holds whatever was there before: begin with np.zeros.", *others]
+            end = "write all of it, or begin" if others else "begin"
+            words = [f"np.empty holds whatever was there before: {end} with np.zeros.", *others]
     if changed:
         words.append(
             f"It overwrites its input {changed[0]}. Make a new array, or begin with a copy: "
