@@ -249,20 +249,24 @@ def _arranged(axes: list[str], given: list, right: list) -> str | None:
             pairs = list(zip(sums, ordered, strict=True))
             if not all(s.size == o.size and _close(s.reshape(o.shape), o) for s, o in pairs):
                 continue
-            steps, words = "", "All values are right, but in wrong places"
-            if any(s.shape != o.shape for s, o in pairs):
-                shape = ", ".join(axes[axis] for axis in order) or ordered[-1].shape
-                steps += f".reshape({shape})"
-            else:
-                words = "Its axes are transposed"
-            if order == tuple(range(len(axes))):
-                words = "The values are right and in order, but the shape is not"
-            else:
-                steps += f".transpose{tuple(np.argsort(order).tolist())}"
+            is_in_order = order == tuple(range(len(axes)))
+            is_shaped = all(s.shape == o.shape for s, o in pairs)
             if summed:
                 words = "It is not yet summed"
-                steps = f".sum(axis={summed if len(summed) > 1 else summed[0]}){steps}"
-            return f"{words}: {steps} makes it right."
+            elif is_in_order:
+                words = "The values are right and in order, but the shape is not"
+            elif is_shaped:
+                words = "Its axes are transposed"
+            else:
+                words = "All values are right, but in wrong places"
+            over = summed if len(summed) > 1 else sum(summed)
+            shape = ", ".join(axes[axis] for axis in order) or ordered[-1].shape
+            steps = [
+                f".sum(axis={over})" if summed else "",
+                "" if is_shaped else f".reshape({shape})",
+                "" if is_in_order else f".transpose{tuple(np.argsort(order).tolist())}",
+            ]
+            return f"{words}: {''.join(steps)} makes it right."
     return None
 
 

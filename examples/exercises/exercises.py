@@ -1,6 +1,7 @@
 """Eleven pieces of a convolutional network, for you to write, in this order.
 
-Replace a line `raise NotImplementedError("write me")`, save, and in the checkout's top folder
+Replace a line `raise NotImplementedError("write me")`, save, and in the checkout's top folder,
+with its environment activated as README.md here says,
 
     python -m examples.exercises check im2col
 
