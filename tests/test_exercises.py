@@ -189,6 +189,8 @@ WRONG = [
     ("im2col", "H - kh + 1, W - kw + 1", "H - kh, W - kw", "last row and column of places"),
     ("im2col", "x.dtype", "int", "whole numbers, dtype int64"),
     ("im2col", "x.dtype", "np.float32", "dtype float32"),
+    ("im2col", "cols.reshape", "cols[:, 0] if len(x) > 1 else cols.transpose(0, 2, 3, 1, 4, 5)"
+     ".reshape", "(c, u, v). There is more: this does not explain the answer for several pictures"),
     ("im2col", "return ", "", "It returns None: a `return` is missing"),
     ("im2col", "return cols.reshape(N, C * kh * kw, OH * OW)", "return cols",
      "The values are right and in order, but the shape is not: .reshape(N, T, P) makes it right"),
@@ -391,6 +393,30 @@ def test_a_known_mistake_is_known_again(name, part, words, answer):
     module.__file__ = "exercises.py"
     setattr(module, name, function)
     assert words in check(name, module).words
+
+
+@pytest.mark.parametrize("name", ["im2col", "col2im", "conv_forward", "conv_dw", "conv_dx"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda a: a.T,
+        lambda a: a.T.reshape(a.shape),
+        lambda a: a.reshape(a.shape[::-1]),
+        lambda a: a.swapaxes(0, -1).ravel(),
+        lambda a: np.stack([a / 4, 3 * a / 4], axis=1),
+        lambda a: np.stack([a.T - 1, 0 * a.T + 1]),
+    ],
+)
+def test_what_is_said_to_make_it_right_does(name, change):
+    exercise, module = EXERCISES[name], ModuleType("exercises")
+    module.__file__ = "exercises.py"
+    setattr(module, name, lambda *arguments: change(exercise.right(*arguments)))
+    advice = re.search(r": (\.\S.*) makes it right", check(name, module).words)
+    for case in exercise.draw(np.random.default_rng(1)):
+        right = exercise.right(*case.arguments.values())
+        (axes,) = exercise.results.values()
+        sizes = dict(zip(axes.split(), right.shape, strict=True))
+        np.testing.assert_allclose(eval(f"a{advice[1]}", {"a": change(right), **sizes}), right)
 
 
 def test_a_function_that_is_right_but_for_another_that_it_calls(tmp_path):

@@ -84,17 +84,21 @@ def _diagnose_part(
         if strange[n]:
             where = "It" if len(set(strange)) == 1 else f"For {cases[n].what} it"
             return [f"{where} returns {strange[n]}"]
-    sentences = _known(mistakes, cases, given, right, wrong)
-    if sentences:
-        return sentences
+    known, *rest = _known(mistakes, cases, given, right, wrong) or [None]
+    if known and not rest:
+        return [known]
+    # What explains all comes before a mistake that explains only some.
     axes = exercise.results[name].split()
     limits = _limits(cases, wrong)
     arranged = _arranged(axes, given, right)
-    for n in reversed(wrong):  # the last is the most telling: no two of its sizes are equal
-        if np.shape(given[n]) != np.shape(right[n]):
-            sentence = _shape(name, axes, given[n], right[n], cases[n].what)
-            more = arranged or _lengths(axes, given[n], right[n])
-            return [*limits, sentence, *([more] if more else [])]
+    misshapen = [n for n in wrong if np.shape(given[n]) != np.shape(right[n])]
+    if misshapen:
+        if known and not arranged:
+            return [known, *rest]
+        n = misshapen[-1]  # the most telling: no two of its sizes are equal
+        more = arranged or _lengths(axes, given[n], right[n])
+        shape = _shape(name, axes, given[n], right[n], cases[n].what)
+        return [*limits, shape, *([more] if more else [])]
     if arranged:
         return [*limits, arranged]
     words = _reversed(axes, given, right)
@@ -103,6 +107,8 @@ def _diagnose_part(
     words = _factor(exercise, cases, given, right)
     if words:
         return [f"Right but for a factor: {name} {words}."]
+    if known:
+        return [known, *rest]
     if all(_close(np.sort(given[n], axis=None), np.sort(right[n], axis=None)) for n in wrong):
         words = "All values are right, but in wrong places: look at indices, and at a reshape."
         return [*limits, words]
