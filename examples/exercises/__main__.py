@@ -84,7 +84,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     checking.add_argument("names", metavar="NAME", nargs="*", help="which ones (all)")
     training = commands.add_parser("train", help="train a small SRCNN with them")
     training.add_argument(
-        "--picture", metavar="RESULT.png", help="write one that shows what your network does"
+        "--picture", metavar="RESULT.png", help="write one: bicubic, your network, the original"
     )
     training.add_argument("--force", action="store_true", help="replace a file that is there")
     for command in (checking, training):
