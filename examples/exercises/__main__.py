@@ -11,17 +11,25 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from srcnn_np import InputError
-from srcnn_np.imaging import Picture, write_picture
-from srcnn_np.imaging.files import picture_format
-from srcnn_np.output import check_output
-
-from .checks import EXERCISES
-from .running import check, load
-from .train import train
-
 FILE = Path(__file__).with_name("exercises.py")
 PROGRAM = "python -m examples.exercises"
+
+if not __package__:
+    sys.exit(f"in the top folder of the checkout, write: {PROGRAM} {' '.join(sys.argv[1:])}")
+try:
+    from srcnn_np import InputError
+    from srcnn_np.imaging import Picture, write_picture
+    from srcnn_np.imaging.files import picture_format
+    from srcnn_np.output import check_output
+
+    from .checks import EXERCISES
+    from .running import Finding, check, load
+    from .train import side_by_side, train
+except ModuleNotFoundError as error:
+    sys.exit(
+        f"{PROGRAM}: error: {sys.executable} has no module {error.name}: install the package, and "
+        f"activate its environment, as {FILE.with_name('README.md')} says"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,21 +47,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_output(options.picture, force=options.force)
     path = _relative(FILE) if options.file is None else Path(options.file)
     module = load(path)
-    findings = {name: check(name, module) for name in names}
-    left = [name for name in names if findings[name].state != "right"]
+    left = []
+    for name in names:
+        finding = check(name, module)
+        if finding.state != "right":
+            left.append(finding)
+        if options.command == "check" or finding.state != "right":
+            _print(name, finding)
     if options.command == "check" or left:
-        _report(findings, left, path)
+        print(f"\n{len(names) - len(left)} of {len(names)} right.", end=" " if left else "\n")
     if left:
+        needed = "" if options.command == "check" else "Training needs them all. "
+        print(f"{needed}Next: {left[0].next} in {path}; what it does is said there.")
         return 1
     if options.command == "check":
         if len(names) == len(EXERCISES):
-            print(f"Now train a network with them: {PROGRAM} train")
+            file = "" if options.file is None else f" --file {options.file}"
+            print(f"Now train a network with them: {PROGRAM} train{file}")
         return 0
-    bicubic, network, seen = train(module)
+    bicubic, network, panels = train(module)
     print(f"your network: {network:.2f} dB, {network - bicubic:+.2f} dB against bicubic")
     if options.picture is not None:
-        write_picture(options.picture, Picture(seen), force=options.force)
-        print(f"{options.picture} shows bicubic, your network and the original")
+        write_picture(options.picture, Picture(side_by_side(panels)), force=options.force)
+        print(f"{options.picture} shows, from left to right: {', '.join(panels)}")
     return 0 if network > bicubic else 1
 
 
@@ -68,7 +84,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     checking.add_argument("names", metavar="NAME", nargs="*", help="which ones (all)")
     training = commands.add_parser("train", help="train a small SRCNN with them")
     training.add_argument(
-        "--picture", metavar="FILE.png", help="write bicubic, your network's and the original"
+        "--picture", metavar="RESULT.png", help="write one: bicubic, your network, the original"
     )
     training.add_argument("--force", action="store_true", help="replace a file that is there")
     for command in (checking, training):
@@ -83,21 +99,11 @@ def _relative(path: Path) -> Path:
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def _report(findings: dict, left: list[str], path: Path) -> None:
+def _print(name: str, finding: Finding) -> None:
     width = max(map(len, EXERCISES)) + 2
-    for name, finding in findings.items():
-        print(f"{name:{width}}{finding.state}")
-        if finding.words:
-            indent = " " * width
-            lines = textwrap.wrap(
-                finding.words, 88 - width, break_long_words=False, break_on_hyphens=False
-            )
-            print(textwrap.indent("\n".join(lines), indent))
-    print(f"\n{len(findings) - len(left)} of {len(findings)} right.", end=" " if left else "\n")
-    if left and findings[left[0]].state == "wrong":
-        print(f"Next: mend {left[0]} in {path}.")
-    elif left:
-        print(f"Next: write {left[0]} in {path}; what it does is said there.")
+    lines = textwrap.wrap(finding.words, 88 - width, break_long_words=False, break_on_hyphens=False)
+    print(f"{name:{width}}{finding.state}", *(" " * width + line for line in lines), sep="\n")
+    sys.stdout.flush()  # the next may be long in coming
 
 
 if __name__ == "__main__":

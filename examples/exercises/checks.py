@@ -1,7 +1,7 @@
 """What each exercise is checked with: the library's answer, and inputs to compare on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -44,12 +44,16 @@ class Exercise:
     draw : callable
         Cases from a random number generator, the docstring's example first, then from the
         plainest on.
+    pieces : dict of str to callable
+        Of what is computed value by value by a rule for each piece: in words where a piece is,
+        and by the arguments.
     """
 
     right: Callable
     results: dict[str, str]
     axes: dict[str, str]
     draw: Callable[[np.random.Generator], list[Case]]
+    pieces: dict[str, Callable] = field(default_factory=dict)
 
 
 def right_im2col(x, kh, kw):
@@ -101,24 +105,32 @@ def right_psnr(a, b, peak):
     return psnr(a, b, peak=peak)
 
 
-# N, C, K, H, W, kh, kw. A filter fits at least as often as it is high and wide, and in the last
-# no two sizes that may be confused are equal.
+# N, C, K, H, W, kh, kw, each case with one thing more than the one before. A filter fits at least
+# as often as it is high and wide. In the last all are different, OH = 8 and OW = 9 too, and none
+# is 2: of two filters, "all but the first" would be called "the last".
 _SIZES = {
-    "one square picture": (1, 1, 1, 5, 5, 3, 3),
-    "a picture and a filter that are not square": (1, 1, 1, 5, 8, 3, 2),
-    "several channels": (1, 3, 1, 5, 8, 2, 3),
-    "several filters": (1, 3, 2, 6, 5, 3, 2),
-    "several pictures": (4, 3, 2, 8, 11, 3, 5),
+    "equal sides": (1, 1, 1, 5, 5, 3, 3),
+    "unequal sides": (1, 1, 1, 5, 8, 3, 2),
+    "several channels": (1, 3, 1, 5, 8, 3, 2),
+    "several filters": (1, 3, 4, 5, 8, 3, 2),
+    "several pictures": (4, 3, 5, 13, 15, 6, 7),
 }
 
 
 def _over_sizes(example: dict, drawn: Callable) -> Callable:
-    """Cases of a convolution; `drawn` makes the arguments from a generator and sizes."""
+    """Cases of a convolution; `drawn` makes the arguments from a generator and sizes.
+
+    What an exercise's arguments do not show, as im2col's do not show filters, is no case of it.
+    """
 
     def draw(rng: np.random.Generator) -> list[Case]:
-        cases = [Case("the docstring's example", example)]
+        cases, shapes = [Case("the docstring's example", example)], []
         for what, sizes in _SIZES.items():
-            cases.append(Case(what, drawn(rng.standard_normal, *sizes)))
+            arguments = drawn(rng.standard_normal, *sizes)
+            shape = [getattr(value, "shape", value) for value in arguments.values()]
+            if shape not in shapes:
+                cases.append(Case(what, arguments))
+                shapes.append(shape)
         return cases
 
     return draw
@@ -271,14 +283,30 @@ EXERCISES = {
             {"dy": _DY, "w": np.array([[[[3.0, 2.0]]]]), "x_shape": (1, 1, 1, 3)}, _drawn_dx
         ),
     ),
-    "relu_backward": Exercise(relu_backward, {"dx": ""}, {}, _draw_relu),
+    "relu_backward": Exercise(
+        relu_backward,
+        {"dx": ""},
+        {},
+        _draw_relu,
+        {"x > 0": lambda dy, x: x > 0, "x <= 0": lambda dy, x: x <= 0},
+    ),
     "mse": Exercise(
         right_mse,
         {"L": "", "dy": "N C H W"},
-        {"y": "N C H W"},
+        {"y": "N C H W", "target": "N C H W"},
         _draw_mse,
     ),
     "sgd_step": Exercise(right_sgd_step, {"v_new": "", "p_new": ""}, {}, _draw_sgd_step),
     "psnr": Exercise(right_psnr, {"psnr": ""}, {}, _draw_psnr),
-    "bicubic_kernel": Exercise(_keys, {"k": ""}, {}, _draw_bicubic_kernel),
+    "bicubic_kernel": Exercise(
+        _keys,
+        {"k": ""},
+        {},
+        _draw_bicubic_kernel,
+        {
+            "|t| <= 1": lambda t: abs(t) <= 1,
+            "1 < |t| <= 2": lambda t: (abs(t) > 1) & (abs(t) <= 2),
+            "|t| > 2": lambda t: abs(t) > 2,
+        },
+    ),
 }

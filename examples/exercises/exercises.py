@@ -1,6 +1,7 @@
 """Eleven pieces of a convolutional network, for you to write, in this order.
 
-Replace a line `raise NotImplementedError("write me")`, save, and in the checkout's top folder
+Replace a line `raise NotImplementedError("write me")`, save, and in the checkout's top folder,
+with its environment activated as README.md here says,
 
     python -m examples.exercises check im2col
 
@@ -12,7 +13,7 @@ A picture is an array of numbers, its pixels: C channels (1 for grey, 3 for colo
 and W columns. A network is given a batch, N pictures at once:
 
     x  (N, C, H, W)      the pictures
-    w  (K, C, kh, kw)    K filters, or kernels: small arrays of numbers called weights
+    w  (K, C, kh, kw)    K filters: small arrays of numbers called weights
     b  (K,)              one number more for each filter, its bias
     y  (N, K, OH, OW)    the output: for each picture K channels, one from each filter
 
@@ -26,6 +27,14 @@ that lie under them, and all products and the bias are added up:
 - the convolution is "valid": a filter lies only where all of it is on the picture. It fits
   into OH = H - kh + 1 rows and OW = W - kw + 1 columns of places;
 - the stride, the step from one place to the next, is 1.
+
+Taps and places are also numbered, in the order of NumPy's reshape:
+
+    t = (c·kh + u)·kw + v    a tap's number, of T = C·kh·kw
+    p = i·OW + j             a place's number, of P = OH·OW
+
+(Elsewhere these letters mean something else. In x[n,c,p,r], p is a pixel's row and r its column;
+in `sgd_step`, v is a velocity and p are parameters; in `bicubic_kernel`, t is a distance.)
 
 Networks call (1) a convolution. Mathematics calls it a cross-correlation; in its convolution
 the filter is flipped, turned by 180 degrees: w[:, :, ::-1, ::-1]. Here it is not.
@@ -59,8 +68,7 @@ def im2col(x: np.ndarray, kh: int, kw: int) -> np.ndarray:
 
     cols[n, t, p] = x[n, c, i+u, j+v]
 
-    Row t is a tap and column p a place, each numbered in order, as NumPy's reshape does:
-    t = (c·kh + u)·kw + v and p = i·OW + j.
+    Row t is a tap and column p a place: t = (c·kh + u)·kw + v and p = i·OW + j.
 
     Parameters
     ----------
@@ -96,8 +104,9 @@ def col2im(cols: np.ndarray, x_shape: tuple[int, int, int, int], kh: int, kw: in
 
     x[n, c, p, r] = Σ cols[n, (c,u,v), (i,j)]    over all u, v, i, j with i+u = p and j+v = r
 
-    `im2col` copies a pixel to several columns. By the chain rule, the derivative by the pixel
-    is the sum of the derivatives by its copies; that sum is this function.
+    Here p and r are a pixel's row and column. `im2col` copies a pixel to several columns. By the
+    chain rule, the derivative by the pixel is the sum of the derivatives by its copies; that sum
+    is this function.
 
     Parameters
     ----------
@@ -156,7 +165,7 @@ def conv_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
 
     Hint
     ----
-    Number the taps (c, u, v) by t, and the places by p, as `im2col` does. Then (1) is
+    With taps numbered by t and places by p, as in `im2col`, (1) is
     y[n,k,p] = b[k] + Σ_t w[k,t] · cols[n,t,p]: for each picture a matrix product, (K, T) by
     (T, P). `w.reshape(K, -1) @ cols` computes it for all pictures at once; b[:, None] is b as
     a column.
@@ -231,7 +240,8 @@ def conv_dx(dy: np.ndarray, w: np.ndarray, x_shape: tuple[int, int, int, int]) -
 
     dx[n,c,p,r] = Σ dy[n,k,i,j] · w[k,c,u,v]    over all k, i, j, u, v with i+u = p and j+v = r
 
-    In (1), a pixel counts for every place at which the filter covers it.
+    Here p and r are a pixel's row and column. In (1), a pixel counts for every place at which the
+    filter covers it.
 
     Parameters
     ----------
@@ -401,9 +411,9 @@ def bicubic_kernel(t: np.ndarray) -> np.ndarray:
     k(t) =  0                                    where 2 <  |t|
 
     To enlarge a row of pixels, new ones are put between the old. Each new pixel is a sum of the
-    old ones near it, weighted by k of their distance; a picture is enlarged along its rows, then
-    along its columns. It looks smooth, but blurred: what is to be sharpened by the network, and
-    to be beaten by it.
+    old ones near it, weighted by k of their distance, which interpolation calls its kernel; a
+    picture is enlarged along its rows, then along its columns. It looks smooth, but blurred: what
+    is to be sharpened by the network, and to be beaten by it.
 
     Parameters
     ----------

@@ -12,6 +12,7 @@ from srcnn_np.conv import im2col
 
 from .checks import (
     right_col2im,
+    right_db,
     right_dw,
     right_dx,
     right_forward,
@@ -31,6 +32,46 @@ def _padded(x, rows, columns):
 _PADDED = "The picture is padded with {}. Here it is not padded: OH = H - kh + 1, OW = W - kw + 1."
 _SHORT = "The last row and column of places are missing: there are H - kh + 1 and W - kw + 1."
 _STEPS = "The filter goes on by its own size. The stride, the step to the next place, is 1."
+_SAME = "Every tap takes the pixels x[n, c, i, j]. Tap (u, v) takes x[n, c, i+u, j+v]."
+
+# What is done to arrays whose axes 2 and 3 are a filter's rows and columns.
+_MIRRORED = {
+    "The filter is mirrored, left to right: v counts its columns from the left.": (
+        lambda w: w[:, :, :, ::-1]
+    ),
+    "The filter is mirrored, top to bottom: u counts its rows from the top.": (
+        lambda w: w[:, :, ::-1]
+    ),
+}
+
+
+def _zeroed(where: tuple) -> Callable:
+    """A change of dy: 0 where it is left out."""
+
+    def change(dy):
+        dy = dy.copy()
+        dy[where] = 0
+        return dy
+
+    return change
+
+
+_DY_CHANGED = {
+    "The last row of places is left out: sum over all of dy.": _zeroed(np.s_[:, :, -1]),
+    "The last column of places is left out: sum over all of dy.": _zeroed(np.s_[:, :, :, -1]),
+    "The last place is left out: sum over all of dy.": _zeroed(np.s_[:, :, -1, -1]),
+    "A reshape of dy mixes pictures and filters: it does not exchange axes, .transpose does.": (
+        lambda dy: dy.reshape(dy.shape[1], len(dy), *dy.shape[2:]).swapaxes(0, 1)
+    ),
+}
+
+
+def _of_changed_dy(right: Callable) -> list:
+    """The mistakes of a gradient that are those of dy."""
+    return [
+        (words, lambda dy, *others, change=change: right(change(dy), *others))
+        for words, change in _DY_CHANGED.items()
+    ]
 
 
 def _with_axes(change: Callable) -> Callable:
@@ -77,9 +118,19 @@ _IM2COL = [
         _with_axes(lambda cols: cols.transpose(0, 4, 5, 1, 2, 3)),
     ),
     (
-        "The kernel is flipped: tap (u, v) is pixel (i+u, j+v), not one from the patch turned by "
+        "The filter is flipped: tap (u, v) is pixel (i+u, j+v), not one from the patch turned by "
         "180 degrees.",
         _with_axes(lambda cols: cols[:, :, ::-1, ::-1]),
+    ),
+    *((words, _with_axes(mirrored)) for words, mirrored in _MIRRORED.items()),
+    (_SAME, _with_axes(lambda cols: np.broadcast_to(cols[:, :, :1, :1], cols.shape))),
+    *(
+        ("Only the first channel is taken. Take all C.", answer)
+        for answer in (
+            lambda x, kh, kw: right_im2col(x[:, :1], kh, kw),
+            _with_axes(lambda cols: np.broadcast_to(cols[:, :1], cols.shape)),
+            _with_axes(lambda cols: np.concatenate([cols[:, :1], 0 * cols[:, 1:]], axis=1)),
+        )
     ),
     (
         _PADDED.format("a border of one zero"),
@@ -114,6 +165,15 @@ def _from_columns(add: Callable, change: Callable = lambda cols: cols) -> Callab
     return answer
 
 
+def _by_places(cols, x_shape, kh, kw):
+    """`col2im` that overwrites, a place at a time."""
+    N, C, H, W = x_shape
+    x = np.zeros(x_shape)
+    for p, (i, j) in enumerate(np.ndindex(H - kh + 1, W - kw + 1)):
+        x[:, :, i : i + kh, j : j + kw] = cols[:, :, p].reshape(N, C, kh, kw)
+    return x
+
+
 def _col2im_mean(cols, x_shape, kh, kw):
     return right_col2im(cols, x_shape, kh, kw) / right_col2im(np.ones_like(cols), x_shape, kh, kw)
 
@@ -128,10 +188,12 @@ def _misread(order: tuple[int, ...]) -> Callable:
     return _from_columns(np.ndarray.__iadd__, change)
 
 
+_by_taps = _from_columns(lambda part, cols: np.copyto(part, cols))
+
 _COL2IM = [
-    (
-        "Where rectangles overlap, the last one wins: write += where you have =.",
-        _from_columns(lambda part, cols: np.copyto(part, cols)),
+    *(
+        ("Where rectangles overlap, the last one wins: write += where you have =.", answer)
+        for answer in (_by_taps, _by_places)
     ),
     ("It is the mean of the copies. Take their sum.", _col2im_mean),
     (
@@ -146,13 +208,17 @@ _COL2IM = [
         "The places are read down the columns. They are numbered along the rows: p = i·OW + j.",
         _misread((0, 1, 2, 3, 5, 4)),
     ),
-    (
-        "Places are read before taps. Reshape cols to (N, C, kh, kw, OH, OW).",
-        _misread((0, 1, 4, 5, 2, 3)),
+    *(
+        ("Places are read before taps. Reshape cols to (N, C, kh, kw, OH, OW).", _misread(order))
+        for order in ((0, 1, 4, 5, 2, 3), (0, 4, 5, 1, 2, 3))
     ),
     (
-        "The kernel is flipped: tap (u, v) goes to pixel (i+u, j+v).",
+        "The filter is flipped: tap (u, v) goes to pixel (i+u, j+v).",
         _from_columns(np.ndarray.__iadd__, lambda cols: cols[:, :, ::-1, ::-1]),
+    ),
+    *(
+        (words, _from_columns(np.ndarray.__iadd__, mirrored))
+        for words, mirrored in _MIRRORED.items()
     ),
 ]
 
@@ -175,9 +241,17 @@ def _last_tap(w):
 
 _FORWARD = [
     (
-        "The kernel is flipped, as in the mathematicians' convolution: w[k,c,u,v] goes with "
+        "The filter is flipped, as in the mathematicians' convolution: w[k,c,u,v] goes with "
         "x[n, c, i+u, j+v].",
         lambda x, w, b: right_forward(x, _turned(w), b),
+    ),
+    *(
+        (words, lambda x, w, b, mirrored=mirrored: right_forward(x, mirrored(w), b))
+        for words, mirrored in _MIRRORED.items()
+    ),
+    (
+        "A ReLU is applied to the result. It is no part of the convolution.",
+        lambda x, w, b: np.maximum(0, right_forward(x, w, b)),
     ),
     ("The bias is missing.", lambda x, w, b: right_forward(x, w, 0 * b)),
     ("The bias is subtracted. Add it.", lambda x, w, b: right_forward(x, w, -b)),
@@ -209,6 +283,10 @@ _FORWARD = [
     (
         "Only the last tap counts: the sum is overwritten. Write += where you have =.",
         _forward_by(_last_tap),
+    ),
+    (
+        "Every filter is filter 0: use all of w.",
+        lambda x, w, b: right_forward(x, np.repeat(w[:1], len(w), axis=0), b),
     ),
     ("Only the first channel is summed.", lambda x, w, b: right_forward(x[:, :1], w[:, :1], b)),
     (
@@ -249,7 +327,7 @@ _DB = [
         lambda dy: dy.sum(axis=0),
     ),
     (
-        "It counts the values of y, and is so the gradient of their sum, not of L. Sum dy.",
+        "It counts the values of y, so it is the gradient of their sum, not of L. Sum dy.",
         lambda dy: np.full(dy.shape[1], float(dy.size / dy.shape[1])),
     ),
     (
@@ -260,6 +338,7 @@ _DB = [
         "Only the last picture counts: the sum is overwritten. Write += where you have =.",
         lambda dy: dy[-1].sum(axis=(1, 2)),
     ),
+    *_of_changed_dy(right_db),
 ]
 
 
@@ -275,7 +354,7 @@ def _dw_reordered(change: Callable) -> Callable:
 
 _DW = [
     (
-        "The kernel is flipped: dw[k,c,u,v] takes x[n, c, i+u, j+v].",
+        "The filter is flipped: dw[k,c,u,v] takes x[n, c, i+u, j+v].",
         lambda dy, x, kh, kw: _turned(right_dw(dy, x, kh, kw)),
     ),
     (
@@ -310,6 +389,13 @@ _DW = [
         "The last row and column of places are missing: sum over all of dy.",
         lambda dy, x, kh, kw: right_dw(dy[:, :, :-1, :-1], x[:, :, :-1, :-1], kh, kw),
     ),
+    *_of_changed_dy(right_dw),
+    (
+        _SAME,
+        lambda dy, x, kh, kw: (
+            right_dw(dy, x[:, :, : dy.shape[2], : dy.shape[3]], 1, 1).repeat(kh, 2).repeat(kw, 3)
+        ),
+    ),
 ]
 
 
@@ -327,24 +413,29 @@ def _dcols(dy, w, x_shape):
     return w.reshape(len(w), -1).T @ dy.reshape(*dy.shape[:2], -1)
 
 
-def _dx_overwritten(dy, w, x_shape):
-    write = _from_columns(lambda part, cols: np.copyto(part, cols))
-    return write(_dcols(dy, w, x_shape), x_shape, *w.shape[2:])
-
-
 def _dx_correlated(dy, w, x_shape):
     return right_forward(dy, w.transpose(1, 0, 2, 3), np.zeros(w.shape[1]))
 
 
 _DX = [
     (
-        "The kernel is flipped. Slid over dy, padded, the filter must be turned by 180 degrees; "
+        "The filter is flipped. Slid over dy, padded, the filter must be turned by 180 degrees; "
         "with col2im it must not.",
         lambda dy, w, x_shape: right_dx(dy, _turned(w), x_shape),
     ),
+    *(
+        (
+            "Where places overlap, the last one wins: write += where you have =.",
+            lambda dy, w, x_shape, to_x=to_x: to_x(_dcols(dy, w, x_shape), x_shape, *w.shape[2:]),
+        )
+        for to_x in (_by_taps, _by_places)
+    ),
     (
-        "Where places overlap, the last one wins: write += where you have =.",
-        _dx_overwritten,
+        "Of the places that overlap, and of the filters, the last one wins: write += where you "
+        "have =.",
+        lambda dy, w, x_shape: _by_places(
+            _dcols(dy[:, -1:], w[-1:], x_shape), x_shape, *w.shape[2:]
+        ),
     ),
     (
         "This is the gradient with respect to the columns. `col2im` is still to come.",
@@ -371,11 +462,22 @@ _DX = [
         "Only the last filter counts: the sum is overwritten. Write += where you have =.",
         lambda dy, w, x_shape: right_dx(dy[:, -1:], w[-1:], x_shape),
     ),
-    (
-        "The filters are reshaped to (T, K), which mixes them. Reshape them to (K, T), then "
-        "transpose.",
-        _dx_by(lambda w: w.reshape(-1, len(w))),
+    *(
+        (
+            "The filters are reshaped to (T, K), which mixes them. Reshape them to (K, T), then "
+            "transpose.",
+            _dx_by(matrix),
+        )
+        for matrix in (
+            lambda w: w.reshape(-1, len(w)),
+            lambda w: w.swapaxes(0, 1).reshape(-1, len(w)),
+        )
     ),
+    *(
+        (words, lambda dy, w, x_shape, mirrored=mirrored: right_dx(dy, mirrored(w), x_shape))
+        for words, mirrored in _MIRRORED.items()
+    ),
+    *_of_changed_dy(right_dx),
     (
         "The filter is transposed: w[k,c,u,v] has its row u before its column v.",
         _dx_by(lambda w: w.transpose(0, 1, 3, 2).reshape(len(w), -1).T),
@@ -435,7 +537,7 @@ _LOSS = [
 
 _LOSS_GRADIENT = [
     (
-        "It has the wrong sign, and is so the gradient with respect to target. Here it is the one "
+        "It has the wrong sign, so it is the gradient with respect to target. Here it is the one "
         "with respect to y: y - target.",
         lambda y, target: 2 * (target - y) / y.size,
     ),
@@ -452,7 +554,7 @@ _LOSS_GRADIENT = [
         lambda y, target: 2 * np.abs(y - target) / y.size,
     ),
     (
-        "This is one number, the mean of the gradient's values. Each value of y has its own.",
+        "This is one number. Each value of y has its own derivative.",
         lambda y, target: np.mean(2 * (y - target)),
     ),
 ]
@@ -487,6 +589,10 @@ _VELOCITY = [
     (
         "The gradient is scaled by 1 - momentum. Here it is not.",
         lambda v, p, g, rate, momentum: momentum * v - (1 - momentum) * rate * g,
+    ),
+    (
+        "The rate and the momentum are in each other's place.",
+        lambda v, p, g, rate, momentum: rate * v - momentum * g,
     ),
     (
         "The rate is applied to the old velocity too. Only the gradient gets it.",
@@ -536,11 +642,24 @@ def _mean_square(a, b):
     return np.mean((a.astype(float) - b.astype(float)) ** 2)
 
 
+def _with_inf(words: str, answer: Callable) -> list:
+    """A mistake, and the same with the right answer for equal pictures."""
+    return [
+        (words, answer),
+        (words, lambda a, b, peak: np.inf if np.array_equal(a, b) else answer(a, b, peak)),
+    ]
+
+
 _PSNR = [
     (
         "The pictures in uint8 are subtracted as they are, where 3 - 5 is 254. Convert them first: "
         "a.astype(float).",
         lambda a, b, peak: _decibels(peak**2 / np.mean((a - b) ** 2)),
+    ),
+    (
+        "The difference is converted, but in uint8 3 - 5 is 254 already. Convert the pictures: "
+        "a.astype(float).",
+        lambda a, b, peak: _decibels(peak**2 / np.mean((a - b).astype(float) ** 2)),
     ),
     (
         "The logarithm is the natural one. Decibels take log10.",
@@ -562,7 +681,7 @@ _PSNR = [
         "The peak is always taken as 255.",
         lambda a, b, peak: _decibels(255**2 / _mean_square(a, b)),
     ),
-    (
+    *_with_inf(
         "It has the wrong sign: the error goes below the line.",
         lambda a, b, peak: -right_psnr(a, b, peak),
     ),
@@ -578,7 +697,7 @@ _PSNR = [
         "The root of the mean is taken, but the peak is squared. Take no root.",
         lambda a, b, peak: _decibels(peak**2 / np.sqrt(_mean_square(a, b))),
     ),
-    (
+    *_with_inf(
         "This is the mean squared error. The logarithm of peak² / mean is still to come.",
         lambda a, b, peak: _mean_square(a, b),
     ),

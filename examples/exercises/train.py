@@ -11,6 +11,7 @@ from itertools import pairwise
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 from srcnn_np import InputError, draw_pictures
 from srcnn_np.data import shrink
@@ -19,18 +20,19 @@ from srcnn_np.optim import clip_gradients, cosine
 from .checks import EXERCISES
 
 SCALE = 3
-CHANNELS, KERNELS = (1, 16, 8, 1), (5, 1, 3)
+CHANNELS, FILTER_SIDES = (1, 16, 8, 1), (5, 1, 3)
 MARGIN = 3  # pixels that the three filters take from each side: 2 + 0 + 1
 UPDATES = 2000
 BATCH, SIDE = 16, 24  # pieces of pictures in an update, and their side in pixels
 RATE, MOMENTUM, LIMIT = 0.1, 0.9, 0.2
 PATIENCE = 600  # seconds
+ZOOM, GAP = 3, 16  # of the picture that is written; the gap in its pixels
 
 Arrays = dict[str, np.ndarray]
 Pairs = list[tuple[np.ndarray, np.ndarray]]  # a picture enlarged, and as it should be
 
 
-def train(pieces: ModuleType, updates: int = UPDATES) -> tuple[float, float, np.ndarray]:
+def train(pieces: ModuleType, updates: int = UPDATES) -> tuple[float, float, Arrays]:
     """Train, and print the progress.
 
     Parameters
@@ -43,8 +45,8 @@ def train(pieces: ModuleType, updates: int = UPDATES) -> tuple[float, float, np.
     -------
     bicubic, network : float
         Mean PSNR in dB on pictures that were not learnt from.
-    seen : (H, 3·W) uint8 array
-        The first of these: bicubic, by the network, and as it should be.
+    panels : dict of str to (H, W) array
+        The first of these: bicubic, by the network, and as it should be, by title.
 
     Raises
     ------
@@ -79,7 +81,7 @@ def train(pieces: ModuleType, updates: int = UPDATES) -> tuple[float, float, np.
                 f"{network:.2f} dB",
                 flush=True,
             )
-    return bicubic, network, _beside(pieces, params, *held_out[0])
+    return bicubic, network, _panels(pieces, params, *held_out[0])
 
 
 def prepare(picture: np.ndarray, kernel: Callable) -> tuple[np.ndarray, np.ndarray]:
@@ -111,9 +113,9 @@ def initial_parameters(rng: np.random.Generator) -> Arrays:
     The first filters less their mean: they begin with 0 for what is flat, and see details.
     """
     params = {}
-    for n, ((C, K), kernel) in enumerate(zip(pairwise(CHANNELS), KERNELS, strict=True), start=1):
-        deviation = np.sqrt(2 / (C * kernel**2))
-        w = rng.normal(0, deviation, (K, C, kernel, kernel))
+    layers = zip(pairwise(CHANNELS), FILTER_SIDES, strict=True)
+    for n, ((C, K), side) in enumerate(layers, start=1):
+        w = rng.normal(0, np.sqrt(2 / (C * side**2)), (K, C, side, side))
         params[f"w{n}"] = w.astype(np.float32)
         params[f"b{n}"] = np.zeros(K, np.float32)
     params["w1"] -= params["w1"].mean(axis=(1, 2, 3), keepdims=True)
@@ -181,12 +183,30 @@ def _middle(picture: np.ndarray) -> np.ndarray:
     return picture[MARGIN:-MARGIN, MARGIN:-MARGIN]
 
 
-def _beside(
+def _panels(
     pieces: ModuleType, params: Arrays, enlarged: np.ndarray, picture: np.ndarray
-) -> np.ndarray:
+) -> Arrays:
     network = forward(pieces, params, enlarged[None, None])[0][0, 0]
-    seen = np.hstack([_middle(enlarged), network, _middle(picture)])
-    return np.rint(255 * seen.clip(0, 1)).astype(np.uint8)
+    original = _middle(picture)
+    panels = {"bicubic": _middle(enlarged), "your network": network}
+    titled = {
+        f"{name} {pieces.psnr(panel, original, 1.0):.2f} dB": panel
+        for name, panel in panels.items()
+    }
+    return {**titled, "original": original}
+
+
+def side_by_side(panels: Arrays) -> np.ndarray:
+    """Pictures in [0, 1] on white, each under its title, with pixels large enough to be seen."""
+    small = next(iter(panels.values()))
+    height, width = (ZOOM * side for side in small.shape)
+    page = Image.new("L", (len(panels) * (width + GAP) + GAP, height + 3 * GAP), "white")
+    for n, (title, panel) in enumerate(panels.items()):
+        left = GAP + n * (width + GAP)
+        pixels = np.rint(255 * panel.clip(0, 1)).astype(np.uint8)
+        ImageDraw.Draw(page).text((left, GAP / 2), title, font_size=GAP)
+        page.paste(Image.fromarray(pixels.repeat(ZOOM, 0).repeat(ZOOM, 1)), (left, 2 * GAP))
+    return np.asarray(page)
 
 
 def _check_speed(pieces: ModuleType, params: Arrays, pairs: Pairs, updates: int) -> None:
@@ -209,5 +229,5 @@ def _check_speed(pieces: ModuleType, params: Arrays, pairs: Pairs, updates: int)
         slow = [name for name in EXERCISES if spent[name] > sum(spent.values()) / 10]
         raise InputError(
             f"this training would take about {seconds / 60:.0f} minutes, most of them in "
-            f"{', '.join(slow)}; write matrix products in place of their loops (see the hints)"
+            f"{', '.join(slow)}; write matrix products in place of loops (see the hints)"
         )
