@@ -327,6 +327,9 @@ WRONG = [
     ("psnr", "peak**2 / mean", "1 / mean", "peak is missing"),
     ("psnr", "np.mean(", "np.sum(", "Take their mean"),
     ("psnr", "a.astype(float) - b.astype(float)", "a - b", "3 - 5 is 254"),
+    ("psnr", "np.inf if mean == 0 else 10 * np.log10(peak**2 / mean)",
+     "10 * np.log10(peak**2 / (mean + 1e-10))", "psnr is 19.99999996, but 20 is right"),
+    ("mse", "np.mean(error**2)", "np.mean(error**2, axis=(0, 2, 3))", "mean of each channel"),
     ("psnr", None, "return 10 * np.log10(peak**2 / np.mean((a.astype(float) - b) ** 2, axis=-1))",
      "For equal pictures, psnr has shape (4,); right is one number."),
     ("psnr", "return np.inf if mean == 0 else", "if mean > 0:\n        return",
@@ -542,6 +545,21 @@ def test_a_file_that_cannot_be_used_is_one_sentence(tmp_path, text, words):
     done = run("check", "--file", tmp_path / "mine.py")
     assert done.returncode == 1
     assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_file_may_hold_more_than_functions(tmp_path):
+    more = "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+    more += "@dataclass\nclass Sizes:\n    N: int\n"
+    (tmp_path / "mine.py").write_text(more + SOLUTION.read_text())
+    assert check("psnr", load(tmp_path / "mine.py")).state == "right"
+
+
+def test_a_piece_that_fails_only_in_training_is_one_sentence(tmp_path):
+    module = solution_but(tmp_path, "conv_db", "return ", "assert dy.shape[2] < 12\n    return ")
+    done = run("train", "--file", module.__file__)
+    assert done.returncode == 1
+    assert re.search(r"training ended in line \d+ of .*mine.py: AssertionError\n$", done.stderr)
     assert done.stderr.count("\n") == 1
 
 

@@ -23,7 +23,7 @@ try:
     from srcnn_np.output import check_output
 
     from .checks import EXERCISES
-    from .running import Finding, check, load
+    from .running import Finding, check, load, told
     from .train import side_by_side, train
 except ModuleNotFoundError as error:
     sys.exit(
@@ -65,7 +65,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file = "" if options.file is None else f" --file {options.file}"
             print(f"Now train a network with them: {PROGRAM} train{file}")
         return 0
-    bicubic, network, panels = train(module)
+    try:
+        bicubic, network, panels = train(module)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"training ended in {told(error, str(path))}") from error
     print(f"your network: {network:.2f} dB, {network - bicubic:+.2f} dB against bicubic")
     if options.picture is not None:
         write_picture(options.picture, Picture(side_by_side(panels)), force=options.force)

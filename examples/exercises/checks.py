@@ -7,7 +7,7 @@ import numpy as np
 
 from srcnn_np.conv import col2im, conv2d_backward, conv2d_forward, im2col
 from srcnn_np.imaging import psnr
-from srcnn_np.imaging.resize import _keys
+from srcnn_np.imaging.resize import bicubic_kernel
 from srcnn_np.layers import relu_backward
 from srcnn_np.loss import mse_backward, mse_forward
 from srcnn_np.optim import SGD
@@ -299,7 +299,7 @@ EXERCISES = {
     "sgd_step": Exercise(right_sgd_step, {"v_new": "", "p_new": ""}, {}, _draw_sgd_step),
     "psnr": Exercise(right_psnr, {"psnr": ""}, {}, _draw_psnr),
     "bicubic_kernel": Exercise(
-        _keys,
+        bicubic_kernel,
         {"k": ""},
         {},
         _draw_bicubic_kernel,

@@ -390,7 +390,8 @@ def _example(name: str, exercise: Exercise, case: Case, given: object, right: ob
         and exercise.axes.get(argument, "") == exercise.results[name]
     ]
     there = f" ({', '.join(belongs)})" if belongs else ""
-    return f"For {case.what}, {shown} is {got:.6g}{there}, but {due:.6g} is right."
+    digits = next((n for n in range(6, 17) if f"{got:.{n}g}" != f"{due:.{n}g}"), 17)
+    return f"For {case.what}, {shown} is {got:.{digits}g}{there}, but {due:.{digits}g} is right."
 
 
 def _listed(words: list[str]) -> str:

@@ -518,6 +518,10 @@ _LOSS = [
         lambda y, target: np.mean((y - target) ** 2, axis=(1, 2, 3)),
     ),
     (
+        "It is the mean of each channel. L is one number: the mean of all values.",
+        lambda y, target: np.mean((y - target) ** 2, axis=(0, 2, 3)),
+    ),
+    (
         "It is the root of the mean squared error. Take no root.",
         lambda y, target: np.sqrt(np.mean((y - target) ** 2)),
     ),
@@ -652,8 +656,8 @@ def _with_inf(words: str, answer: Callable) -> list:
 
 _PSNR = [
     (
-        "The pictures in uint8 are subtracted as they are, where 3 - 5 is 254. Convert them first: "
-        "a.astype(float).",
+        "It is computed in uint8, where 3 - 5 is 254, and 16 · 16 is 0. Convert the pictures "
+        "first: a.astype(float).",
         lambda a, b, peak: _decibels(peak**2 / np.mean((a - b) ** 2)),
     ),
     (

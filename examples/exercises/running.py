@@ -62,12 +62,13 @@ def load(path: str | Path) -> ModuleType:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
     try:
         # Compiled anew each time: Python's own cache may miss a change within a second.
-        exec(compile(source, str(path), "exec"), vars(module))
+        with patch.dict(sys.modules, {module.__name__: module}):  # dataclasses look there
+            exec(compile(source, str(path), "exec"), vars(module))
     except SyntaxError as error:
         where = f"{path}, line {error.lineno}" if error.lineno else path
         raise InputError(f"{where}: this is not Python: {error.msg}") from error
     except (Exception, SystemExit) as error:
-        raise InputError(f"{path} cannot be run: {_told(error, str(path))}") from error
+        raise InputError(f"{path} cannot be run: {told(error, str(path))}") from error
     return module
 
 
@@ -142,7 +143,7 @@ def _check(name: str, module: ModuleType, limit: float, seed: int) -> Finding:
             f"{case.what}. Is there a loop that does not end?"
         )
     if error is not None:
-        return wrong(f"For {case.what}: {_told(error, file)}.")
+        return wrong(f"For {case.what}: {told(error, file)}.")
     words = diagnose(exercise, MISTAKES[name], cases, answers)
     by_held = {}
     for held in (RUBBISH, 0):
@@ -212,7 +213,7 @@ def _within(
     return TimeoutError(), frame.f_lineno if frame else None
 
 
-def _told(error: BaseException, file: str) -> str:
+def told(error: BaseException, file: str) -> str:
     """An exception in one line, with the line of the reader's file that led to it."""
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
     where = f"line {lines[-1]} of {file}: " if lines else ""

@@ -144,7 +144,7 @@ def _taps(
     u = (np.arange(length_out) + 0.5) / factor - 0.5
     first = np.floor(u - width / 2).astype(int)
     positions = first[:, None] + np.arange(taps)
-    weights = squeeze * _keys(squeeze * (u[:, None] - positions))
+    weights = squeeze * bicubic_kernel(squeeze * (u[:, None] - positions))
     weights /= weights.sum(axis=1, keepdims=True)
     if border == "symmetric":
         positions = positions % (2 * length_in)
@@ -155,8 +155,23 @@ def _taps(
     return indices[:, used], weights[:, used]
 
 
-def _keys(t: np.ndarray) -> np.ndarray:
-    """Keys' cubic convolution kernel, a = -1/2."""
+def bicubic_kernel(t: np.ndarray) -> np.ndarray:
+    """How much a pixel counts at a distance: Keys' cubic kernel with a = -1/2.
+
+    Parameters
+    ----------
+    t : array
+        Distances in pixels, of either sign.
+
+    Returns
+    -------
+    k : array of that shape
+        1 at 0; 0 at other whole numbers, and from 2 on.
+
+    References
+    ----------
+    R. Keys 1981, "Cubic convolution interpolation for digital image processing".
+    """
     t = np.abs(t)
     near = 1.5 * t**3 - 2.5 * t**2 + 1
     far = -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2
