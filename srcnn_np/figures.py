@@ -159,32 +159,23 @@ def gradients(picture: np.ndarray, scale: int, model: Model) -> Figure:
         y = check_finite(network.forward(x))
         loss, dy = mse_forward(y, target), mse_backward(y, target)
         dx = network.backward(dy, need_dx=True)
-    for gradient in (np.array(loss), dx, *network.grads.values()):
-        check_finite(gradient)
+    grads = {f"the gradient of {name}": grad for name, grad in network.grads.items()}
+    for what, value in {"the loss": np.array(loss), "the gradient of x": dx, **grads}.items():
+        check_finite(value, what)
 
     figure = Figure(figsize=(13, 9.6), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(4.2, 5.4))
-    above.suptitle(f"the middle of the picture, whose loss is {loss:.3g}", fontsize=11)
     top, bottom, left, right = network.margin
     around = np.pad(dy[0, 0], ((top, bottom), (left, right)), constant_values=np.nan)
-    for axis, title, plane, label in zip(
-        above.subplots(1, 3),
-        (
-            "x: the enlarged picture",
-            "dy: how the loss grows with each pixel of y",
-            "dx: how it grows with each pixel of x",
-        ),
-        (x[0, 0], around, dx[0, 0]),
-        ("luma", "∂L/∂y", "∂L/∂x"),
-        strict=True,
-    ):
-        limit = _nearly_all(abs(plane[np.isfinite(plane)]))
-        low, high, cmap = (0, 1, "gray") if label == "luma" else (-limit, limit, _SIGNED)
-        image = axis.imshow(plane, cmap=cmap, vmin=low, vmax=high)
-        axis.set_title(title, fontsize=10)
-        axis.set_axis_off()
-        extend = _beyond(low, high, plane)
-        above.colorbar(image, ax=axis, label=label, shrink=0.8, extend=extend)
+    _draw_each(
+        above,
+        {
+            "x: the enlarged picture": (x[0, 0], "luma"),
+            "dy: how the loss grows with each pixel of y": (around, "∂L/∂y"),
+            "dx: how it grows with each pixel of x": (dx[0, 0], "∂L/∂x"),
+        },
+        title=f"the middle of the picture, whose loss is {loss:.3g}",
+    )
     left, right = below.subfigures(1, 2, width_ratios=(6, 7))
     dw, _ = _first_and_last(network.grads)
     luma = " for luma" if model.colour == "ycbcr" else ""
@@ -397,6 +388,24 @@ def _draw(
     part.colorbar(image, ax=axes, label=label, shrink=0.8, extend=extend)
 
 
+def _draw_each(part: SubFigure, panels: dict[str, tuple[np.ndarray, str]], *, title: str) -> None:
+    """Draw arrays (H, W), by title, side by side, each on the scale of its own colour bar.
+
+    Luma is drawn in grey, anything else as what has a sign. Where an array is NaN, it is white.
+    """
+    part.suptitle(title, fontsize=11)
+    for axis, (name, (plane, label)) in zip(
+        part.subplots(1, len(panels)), panels.items(), strict=True
+    ):
+        limit = _nearly_all(abs(plane[np.isfinite(plane)]))
+        low, high, cmap = (0, 1, "gray") if label == "luma" else (-limit, limit, _SIGNED)
+        image = axis.imshow(plane, cmap=cmap, vmin=low, vmax=high)
+        axis.set_title(name, fontsize=10)
+        axis.set_axis_off()
+        extend = _beyond(low, high, plane)
+        part.colorbar(image, ax=axis, label=label, shrink=0.8, extend=extend)
+
+
 def _beyond(low: float, high: float, *planes: np.ndarray) -> str:
     """At which ends a colour bar shows, by an arrow, that there are values beyond."""
     below = any((plane < low).any() for plane in planes)
@@ -414,7 +423,7 @@ def _largest_square(values: np.ndarray, side: int) -> tuple[slice, slice]:
 
 
 def _nearly_all(values: np.ndarray) -> float:
-    """A limit above 0 for a colour scale, that a few extreme values do not stretch."""
+    """An upper limit for a colour scale, that a few extreme values do not stretch; never 0."""
     return float(np.quantile(values, 0.999) or values.max() or 1)
 
 

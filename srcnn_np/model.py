@@ -106,11 +106,11 @@ class Model:
             )
 
 
-def check_finite(result: np.ndarray) -> np.ndarray:
-    """A model's result, or an InputError where a value of it is not finite."""
-    if not np.isfinite(result).all():
-        raise InputError("the model's result is not finite: its weights are too large")
-    return result
+def check_finite(values: np.ndarray, what: str = "the model's result") -> np.ndarray:
+    """The values, or an InputError where one of them is not finite."""
+    if not np.isfinite(values).all():
+        raise InputError(f"{what} is not finite: the model's weights are too large")
+    return values
 
 
 def save_model(

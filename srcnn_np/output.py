@@ -1,6 +1,7 @@
 """Writing files so that nothing is lost: never half a file, never over another unasked."""
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +34,7 @@ def writing(path: str | Path, *, force: bool = False) -> Iterator[Path]:
     check_output(path, force=force)
     path = Path(os.path.realpath(path))  # of a link, the file it leads to
     # The ending stays, as libraries choose the format by it.
-    part = path.with_name(f".{os.getpid()}.part{path.suffix}")
+    part = path.with_name(f".{os.getpid()}.{threading.get_ident()}.part{path.suffix}")
     try:
         yield part
         os.replace(part, path)

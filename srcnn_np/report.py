@@ -23,6 +23,16 @@ from .upscaling import upscale
 # Of larger results the page holds the middle: with three photographs of this size, about 8 MB.
 SHOWN_H, SHOWN_W = 1080, 1440
 
+_TRAINING = (
+    "A sub-image is a small piece of a picture. Left, the loss, the mean squared error, of those "
+    "that are learnt from. Right, how good whole pictures become that are not learnt from: by "
+    "those held out the best state was chosen; others were only watched."
+)
+_FILTERS = (
+    "The weights of the first layer's filters, each drawn on its own scale, and of the last "
+    "layer's filter, channel by channel: red above 0, blue below."
+)
+
 
 def report(
     picture: Picture,
@@ -93,17 +103,6 @@ def report(
         "version": __version__,
     }
     return Template((Path(__file__).parent / "report.html").read_text("utf-8")).substitute(fill)
-
-
-_TRAINING = (
-    "A sub-image is a small piece of a picture. Left, the loss, the mean squared error, of those "
-    "that are learnt from. Right, how good whole pictures become that are not learnt from: by "
-    "those held out the best state was chosen; others were only watched."
-)
-_FILTERS = (
-    "The weights of the first layer's filters, each drawn on its own scale, and of the last "
-    "layer's filter, channel by channel: red above 0, blue below."
-)
 
 
 def enlargements(

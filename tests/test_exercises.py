@@ -15,6 +15,7 @@ import pytest
 from test_docs import broken_links
 
 from examples.exercises import exercises, mistakes, train
+from examples.exercises.__main__ import main
 from examples.exercises.checks import EXERCISES
 from examples.exercises.running import Finding, check, load
 from srcnn_np import InputError
@@ -94,6 +95,8 @@ def test_loops_are_good_enough_to_check(tmp_path):
     )
     with pytest.raises(InputError, match=words):
         train.train(module)
+    with pytest.raises(InputError, match=r"^this training would take"):
+        main(["train", "--file", module.__file__])
 
 
 OTHER_WAYS = [
@@ -139,6 +142,13 @@ def test_other_ways_are_right_too(tmp_path, name, body):
     assert check(name, solution_but(tmp_path, name, None, body)).state == "right"
 
 
+def test_np_empty_is_known_by_any_name(tmp_path):
+    module = solution_but(tmp_path, "col2im", "np.zeros(x_shape, cols.dtype)", "blank(x_shape)")
+    path = Path(module.__file__)
+    path.write_text("from numpy import empty as blank\n" + path.read_text())
+    assert check("col2im", load(path)).words.startswith("np.empty holds whatever")
+
+
 def test_what_a_compiler_makes_of_np_empty_is_left_alone(tmp_path):
     body = """import numba
 
@@ -170,6 +180,12 @@ LOOPS = """N, K, OH, OW = dy.shape
 FULL_CORRELATION = """K, C, kh, kw = w.shape
     dy = np.pad(dy, ((0, 0), (0, 0), (kh - 1, kh - 1), (kw - 1, kw - 1)))
     return conv_forward(dy, w{}.transpose(1, 0, 2, 3), np.zeros(C))"""
+BY_TAPS = """y = 0
+    OH, OW = x.shape[2] - w.shape[2] + 1, x.shape[3] - w.shape[3] + 1
+    for u, v in np.ndindex(w.shape[2:]):
+        seen = x[:, :, u : u + OH, v : v + OW]
+        y = {} np.einsum("kc,ncij->nkij", w[:, :, u, v], seen){}
+    return y{}"""
 WRONG = [
     ("im2col", "OH * OW)", "OH * OW).transpose(0, 2, 1)", "Transposed: each row is a tap"),
     ("im2col", "cols.reshape", "cols.transpose(0, 2, 3, 1, 4, 5).reshape", "order (u, v, c)"),
@@ -229,6 +245,9 @@ WRONG = [
      ".transpose(0, 3, 1, 2) makes it right"),
     ("conv_forward", "reshape(N, K, H", "reshape(K, N, H", ".reshape(N, K, OH, OW) makes it right"),
     ("conv_forward", "x.shape\n", "x.shape\n    b += 1\n", "overwrites its input b"),
+    ("conv_forward", None, BY_TAPS.format("y +", " + b[:, None, None]", ""),
+     "once for each row and column (u, v)"),
+    ("conv_forward", None, BY_TAPS.format("", "", " + b[:, None, None]"), "Only the last (u, v)"),
     ("conv_forward", "return y", "y[:, :, 0] = 0\n    return y",
      "For several pictures, 1420 of 1440 values are right: only the first row is wrong"),
     ("conv_db", ".sum(", ".mean(", "1/(N·OH·OW) of what it should be"),
@@ -447,6 +466,48 @@ def test_what_is_printed_is_shown_once(tmp_path, capsys):
     assert capsys.readouterr().out == "(1, 1, 2, 3)\n"
 
 
+IN_A_LIST = """K, C, kh, kw = w.shape
+    OH, OW = x.shape[2] - kh + 1, x.shape[3] - kw + 1
+    one = lambda n: (w.reshape(K, -1) @ im2col(x[n : n + 1], kh, kw)[0]).reshape(K, OH, OW)
+    return np.stack([one(n) + b[:, None, None] for n in range(len(x))])"""
+
+
+def test_what_is_called_is_known_wherever_the_call_stands(tmp_path):
+    path = Path(solution_but(tmp_path, "conv_forward", None, IN_A_LIST).__file__)
+    right = path.read_text()
+    assert check("conv_forward", load(path)).state == "right"
+    path.write_text(right.replace("cols[:, :, u, v]", "cols[:, :, kh - 1 - u, kw - 1 - v]", 1))
+    finding = check("conv_forward", load(path))
+    assert finding.words == "Right but for im2col, which it calls."
+    assert finding.next == "mend im2col"
+
+
+@pytest.mark.parametrize(
+    "name, body, words",
+    [
+        ("conv_db", "return np.asmatrix(dy.sum(axis=(0, 2, 3)))", "one matrix, where an array"),
+        ("relu_backward", "return np.ma.masked_where(x <= 0, dy)", "one MaskedArray, where"),
+        ("conv_db", "return np.zeros((1,) * 30)", "has shape (1, 1, 1"),
+        ("conv_db", "return 0 * dy.sum(axis=(0, 2, 3))", "db[0] is 0, but 66 is right"),
+        ("conv_db", "return (1 + 1e-8) * dy.sum(axis=(0, 2, 3))", "is 66.000001, but 66 is"),
+        ("conv_db", "assert len(dy) < 4\n    return dy.sum(axis=(0, 2, 3))",
+         "For several pictures: line"),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_answers_that_are_hard_to_compare(tmp_path, name, body, words):
+    finding = check(name, solution_but(tmp_path, name, None, body))
+    assert finding.state == "wrong"
+    assert words in finding.words
+
+
+def test_an_error_is_shown_with_the_innermost_line_of_the_file(tmp_path):
+    body = "def inner():\n        raise ValueError('so')\n    return inner()"
+    module = solution_but(tmp_path, "conv_db", None, body)
+    lines = Path(module.__file__).read_text().splitlines()
+    line = lines.index("        raise ValueError('so')") + 1
+    assert f"line {line} of {module.__file__}: ValueError: so" in check("conv_db", module).words
+
+
 def test_an_answer_that_takes_for_ever_is_cut_off(tmp_path):
     body = "import time\n    time.sleep(1)\n    return 0"
     finding = check("psnr", solution_but(tmp_path, "psnr", None, body), limit=0.1)
@@ -553,6 +614,24 @@ def test_a_file_may_hold_more_than_functions(tmp_path):
     more += "@dataclass\nclass Sizes:\n    N: int\n"
     (tmp_path / "mine.py").write_text(more + SOLUTION.read_text())
     assert check("psnr", load(tmp_path / "mine.py")).state == "right"
+
+
+def test_what_a_file_imports_is_imported_once(tmp_path, monkeypatch):
+    (tmp_path / "once.py").write_text("held = object()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    body = "import once\n    assert once.held is held\n    return dy.sum(axis=(0, 2, 3))"
+    module = solution_but(tmp_path, "conv_db", None, body)
+    path = Path(module.__file__)
+    path.write_text("from once import held\n" + path.read_text())
+    assert check("conv_db", load(path)).state == "right"
+
+
+def test_a_file_that_imports_what_is_not_python(tmp_path, monkeypatch):
+    (tmp_path / "broken.py").write_text("\n\ndef f(:\n")
+    (tmp_path / "mine.py").write_text("import broken\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InputError, match=r"broken\.py, line 3: this is not Python"):
+        load(tmp_path / "mine.py")
 
 
 def test_a_piece_that_fails_only_in_training_is_one_sentence(tmp_path):

@@ -145,6 +145,8 @@ def test_no_error_is_white_and_all_errors_are_on_one_scale(picture):
         assert low == -high < 0
         assert image.get_clim() == errors[0].get_clim()
         assert is_white(image)
+    largest = max(abs(image.get_array()).max() for image in errors)
+    assert errors[0].get_clim()[1] == (largest or 1)
 
 
 def test_red_is_above_0_and_blue_below():
@@ -213,7 +215,12 @@ def test_colour_models():
     model = Model(SRCNN("3-1-3", filters=(6, 4), channels=3), 2, "ycbcr")
     model.network.params["conv1.w"][2, 0] *= 100
     model.network.params["conv1.w"][3, 1] *= 1000
-    drawn = images(figures.filters(model))
+    figure = figures.filters(model)
+    assert [part.get_suptitle() for part in figure.subfigs] == [
+        "first layer: 6 filters for luma, the largest first",
+        "last layer: 4 channels of its filter for luma, the largest first",
+    ]
+    drawn = images(figure)
     assert len(drawn) == 10
     assert drawn[0][0].startswith("2: ")  # the largest for luma, the first channel
     for draw in (figures.features, figures.gradients, figures.compare):
@@ -251,10 +258,19 @@ def test_a_picture_that_is_too_small_is_told_what_would_do(draw):
 
 def test_gradients_that_are_not_finite_are_refused():
     model = small_model()
-    for name in ("conv1.w", "conv2.w", "conv3.w"):
-        model.network.params[name][:] = 1e12
-    with pytest.raises(InputError, match="not finite"):
+    for number, value in enumerate((1e-38, 1e6, 1e38), 1):
+        model.network.params[f"conv{number}.w"][:] = value
+    with pytest.raises(InputError, match=r"the gradient of .* is not finite"):
         figures.gradients(PICTURE, 2, model)
+
+
+def test_equal_values_have_a_scale():
+    model = small_model()
+    model.network.params["conv1.w"][:] = 0
+    model.network.params["conv1.b"][:] = 0.25
+    for image in drawn_images(figures.features(PICTURE, 2, model)):
+        low, high = image.get_clim()
+        assert low < high
 
 
 def test_loss_curve(tmp_path):

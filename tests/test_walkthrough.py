@@ -22,7 +22,8 @@ def code(notebook):
 
 def pictures(*cells):
     outputs = (output for cell in cells for output in cell.get("outputs", ()))
-    return sum("image/png" in output.get("data", {}) for output in outputs)
+    kinds = {"image/png", "image/svg+xml"}
+    return sum(bool(kinds & {*output.get("data", {})}) for output in outputs)
 
 
 def text(notebook):

@@ -6,6 +6,7 @@ python -m examples.exercises train         # when all eleven are right
 """
 
 import argparse
+import os
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -118,3 +119,5 @@ if __name__ == "__main__":
         sys.exit(f"{PROGRAM}: error: {error}")
     except KeyboardInterrupt:
         sys.exit(f"{PROGRAM}: interrupted")
+    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

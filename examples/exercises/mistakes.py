@@ -233,6 +233,12 @@ def _forward_by(matrix: Callable) -> Callable:
     return answer
 
 
+def _last_row_and_column(w):
+    last = np.zeros_like(w)
+    last[:, :, -1, -1] = w[:, :, -1, -1]
+    return last
+
+
 def _last_tap(w):
     matrix = np.zeros((len(w), w[0].size))
     matrix[:, -1] = w[:, -1, -1, -1]
@@ -264,6 +270,10 @@ _FORWARD = [
         lambda x, w, b: right_forward(x, w, w[0].size * b),
     ),
     (
+        "The bias is added once for each row and column (u, v) of the filter. Add it once.",
+        lambda x, w, b: right_forward(x, w, w[0, 0].size * b),
+    ),
+    (
         "It is a mean over the taps. Take the sum.",
         lambda x, w, b: right_forward(x, w / w[0].size, b),
     ),
@@ -283,6 +293,10 @@ _FORWARD = [
     (
         "Only the last tap counts: the sum is overwritten. Write += where you have =.",
         _forward_by(_last_tap),
+    ),
+    (
+        "Only the last (u, v) counts: the sum is overwritten. Write += where you have =.",
+        lambda x, w, b: right_forward(x, _last_row_and_column(w), b),
     ),
     (
         "Every filter is filter 0: use all of w.",

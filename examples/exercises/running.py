@@ -7,12 +7,12 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from unittest.mock import patch
 
 import numpy as np
@@ -62,10 +62,10 @@ def load(path: str | Path) -> ModuleType:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
     try:
         # Compiled anew each time: Python's own cache may miss a change within a second.
-        with patch.dict(sys.modules, {module.__name__: module}):  # dataclasses look there
-            exec(compile(source, str(path), "exec"), vars(module))
+        sys.modules[module.__name__] = module  # where dataclasses look for it
+        exec(compile(source, str(path), "exec"), vars(module))
     except SyntaxError as error:
-        where = f"{path}, line {error.lineno}" if error.lineno else path
+        where = f"{error.filename or path}, line {error.lineno}" if error.lineno else path
         raise InputError(f"{where}: this is not Python: {error.msg}") from error
     except (Exception, SystemExit) as error:
         raise InputError(f"{path} cannot be run: {told(error, str(path))}") from error
@@ -90,13 +90,19 @@ def check(name: str, module: ModuleType, *, limit: float = LIMIT, seed: int = 0)
     -------
     finding : Finding
     """
-    finding = _check(name, module, limit, seed)
+    called: dict[str, None] = {}  # the reader's other functions, in the order of their calls
+    others = {other: getattr(module, other, None) for other in EXERCISES if other != name}
+    noted = {
+        other: _noting(called, other, function)
+        for other, function in others.items()
+        if isinstance(function, FunctionType)
+    }
+    with patch.dict(vars(module), noted):
+        finding = _check(name, module, limit, seed)
     if finding.state != "wrong":
         return finding
     # If it calls others that are wrong, and is right with the library's in place of them, it is
     # these that are to be mended.
-    code = getattr(getattr(module, name, None), "__code__", None)
-    called = [other for other in EXERCISES if code and other in code.co_names and other != name]
     with redirect_stdout(io.StringIO()):
         checked = {other: _check(other, module, limit, seed) for other in called}
         wrong = {other: found for other, found in checked.items() if found.state != "right"}
@@ -105,6 +111,15 @@ def check(name: str, module: ModuleType, *, limit: float = LIMIT, seed: int = 0)
                 words = f"Right but for {' and '.join(wrong)}, which it calls."
                 return Finding("wrong", words, next(iter(wrong.values())).next)
     return finding
+
+
+def _noting(called: dict[str, None], name: str, function: FunctionType) -> Callable:
+    @wraps(function)
+    def noted(*args, **kwargs):
+        called[name] = None
+        return function(*args, **kwargs)
+
+    return noted
 
 
 def _check(name: str, module: ModuleType, limit: float, seed: int) -> Finding:
@@ -147,7 +162,7 @@ def _check(name: str, module: ModuleType, limit: float, seed: int) -> Finding:
     words = diagnose(exercise, MISTAKES[name], cases, answers)
     by_held = {}
     for held in (RUBBISH, 0):
-        with _empty_holding(held) as asked, redirect_stdout(io.StringIO()):
+        with _empty_holding(held, module) as asked, redirect_stdout(io.StringIO()):
             answers, error, _ = called()
         if error is not None or not asked:  # a compiler may not know this np.empty
             break
@@ -166,7 +181,7 @@ def _check(name: str, module: ModuleType, limit: float, seed: int) -> Finding:
 
 
 @contextmanager
-def _empty_holding(value: float) -> Iterator[list]:
+def _empty_holding(value: float, module: ModuleType) -> Iterator[list]:
     """Let np.empty hold a value; yields a list that has elements once it was called."""
     asked = []
 
@@ -179,7 +194,14 @@ def _empty_holding(value: float) -> Iterator[list]:
 
         return empty
 
-    with patch.multiple(np, empty=holding(np.empty), empty_like=holding(np.empty_like)):
+    makes = {make: holding(make) for make in (np.empty, np.empty_like)}
+    own = {
+        name: makes[thing]
+        for name, thing in vars(module).items()
+        if any(thing is make for make in makes)
+    }
+    everywhere = patch.multiple(np, **{make.__name__: held for make, held in makes.items()})
+    with everywhere, patch.dict(vars(module), own):  # own: from numpy import empty
         yield asked
 
 
@@ -201,10 +223,13 @@ def _within(
             errors.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
-    faulthandler.dump_traceback_later(limit + GRACE, exit=True, file=sys.__stderr__)
-    thread.start()
-    thread.join(limit)
-    faulthandler.cancel_dump_traceback_later()
+    with suppress(AttributeError, OSError, RuntimeError, ValueError):  # stderr may be no file
+        faulthandler.dump_traceback_later(limit + GRACE, exit=True, file=sys.__stderr__)
+    try:
+        thread.start()
+        thread.join(limit)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
     if not thread.is_alive():
         return (errors[0] if errors else None), None
     frame = sys._current_frames().get(thread.ident)
