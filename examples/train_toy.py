@@ -39,6 +39,8 @@ def main() -> None:
     photos = scikit_image_photos() if options.photos is None else read_folder(options.photos)[0]
     for photo in photos.values():
         check_measurable(photo, SCALE)
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file; give a folder with --out")
     out.mkdir(parents=True, exist_ok=True)
     for name in OUTPUTS:
         check_output(out / name, force=options.force)

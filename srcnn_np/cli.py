@@ -9,7 +9,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -52,6 +52,7 @@ def upscale(options: argparse.Namespace) -> int:
     """Enlarge a picture, or every picture of a folder."""
     from .imaging import list_pictures
     from .model import default_model, load_model
+    from .output import check_output
 
     _say_when_compiling()
     source = Path(options.input)
@@ -74,7 +75,8 @@ def upscale(options: argparse.Namespace) -> int:
     if len(set(names)) < len(names):  # a.jpg and a.png must not end up as one file
         names = [path.name for path in paths]
     targets = [folder / f"{name}_x{options.scale}.png" for name in names]
-    _make_folder(folder)
+    made = _make_folder(folder)
+    check_output(targets[0], force=True)  # before each of them says that it cannot be written
     inputs = {os.path.realpath(path) for path in paths}
     for target in targets:
         if os.path.realpath(target) in inputs:
@@ -89,9 +91,8 @@ def upscale(options: argparse.Namespace) -> int:
         except InputError as error:
             failures += 1
             _complain(str(error))
-    if failures == len(paths):
-        with suppress(OSError):  # not empty: it was there before
-            folder.rmdir()
+    if failures == len(paths) and made:
+        folder.rmdir()
     if failures:
         return _complain(f"{failures} of {len(paths)} pictures could not be enlarged")
     return 0
@@ -276,7 +277,8 @@ def _photographs(folder: str) -> list:
     pictures, skipped = read_folder(folder)
     if skipped:
         names = ", ".join(skipped[:5]) + (", ..." if len(skipped) > 5 else "")
-        print(f"skipped {len(skipped)} files that are no pictures or damaged: {names}")
+        count = "1 file that is" if len(skipped) == 1 else f"{len(skipped)} files that are"
+        print(f"skipped {count} no picture, or damaged: {names}")
     return list(pictures.values())
 
 
@@ -295,6 +297,11 @@ def show(options: argparse.Namespace) -> None:
         target = _output(options, source.parent, f"{source.stem}_{options.figure}.png")
         _check_not_an_input(target, source, "the picture to enlarge")
     figures.check_png(target)
+    if options.figure == "filters" and target.exists() and not options.force:
+        raise InputError(
+            f"{target} exists already, and would be replaced: the filters need no picture; give "
+            "another name, or --force"
+        )
     check_output(target, force=options.force)
     name, model = _chosen_model(options)
     title = f"model {Path(name).name}"
@@ -430,7 +437,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_scale_and_model(sub)
     sub.add_argument(
         "--compare",
-        metavar="PNG",
+        metavar="FILE",
         type=_name,
         help="also write bicubic enlargement and result side by side",
     )
@@ -474,7 +481,7 @@ def _parser() -> argparse.ArgumentParser:
         help="how often each sub-image is seen",
     )
     length.add_argument(
-        "--minutes", metavar="M", type=_positive(float), help="as many epochs as that takes here"
+        "--minutes", metavar="M", type=_positive(float), help="train for about so long"
     )
     sub.add_argument(
         "--rate", metavar="R", type=_positive(float), help="learning rate (the recipe's)"
@@ -638,9 +645,15 @@ def _counts(text: str) -> tuple[int, ...]:
     return tuple(_positive(int)(part) for part in text.split("-"))
 
 
-def _make_folder(folder: Path) -> None:
+def _make_folder(folder: Path) -> bool:
+    """Make a folder; whether it was not there."""
+    if folder.is_dir():
+        return False
+    if folder.exists():
+        raise InputError(f"{folder} is a file; give the name of a folder")
     try:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir()
+        return True
     except OSError as error:
         raise InputError(
             f"the folder {folder} cannot be made ({error.strerror}); give another name"

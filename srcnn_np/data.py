@@ -130,8 +130,8 @@ def hold_out(
     large = [picture for picture in pictures if is_large_enough(picture, scale, size)]
     if len(large) < 2:
         raise InputError(
-            f"{len(large)} of {len(pictures)} pictures are as large as a sub-image of "
-            f"{size} x {size}, but two are needed: to learn from, and to measure progress on"
+            f"large enough for a sub-image of {size} x {size}: {len(large)} of {len(pictures)} "
+            "pictures, but two are needed: to learn from, and to measure progress on"
         )
     return [picture for n, picture in enumerate(large) if n % 10], large[::10]
 

@@ -374,7 +374,7 @@ class SRCNN(Sequential):
         if len(filters) != len(kernels) - 1:
             raise InputError(
                 f"structure {structure} has {len(kernels)} layers, so it needs "
-                f"{len(kernels) - 1} filter counts, not {len(filters)}"
+                f"{len(kernels) - 1} filter counts (--filters), not {len(filters)}"
             )
         counts = (channels, *filters, channels)
         layers: list[Layer] = []

@@ -95,7 +95,7 @@ class Recipe:
                 raise InputError(f"{name} is {value!r}; give a whole number of at least 1")
         for name in ("epochs", "rate", "last_layer"):
             if not 0 < getattr(self, name) < 1e9:
-                raise InputError(f"{name} is {getattr(self, name)}; give a number from 0 to 1e9")
+                raise InputError(f"{name} is {getattr(self, name)}; give one above 0 and below 1e9")
         for name in ("momentum", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; give 0 or more, below 1")
@@ -311,9 +311,12 @@ def read_log(path: str | Path) -> list[dict]:
     """
     try:
         with open(path, newline="", encoding="utf-8") as file:
+            table = csv.DictReader(file)
+            if not {*_COLUMNS} <= {*(table.fieldnames or ())}:
+                raise ValueError
             rows = [
                 {name: float(row[name]) if row[name] else None for name in _COLUMNS}
-                for row in csv.DictReader(file)
+                for row in table
             ]
         if any(row[name] is None for row in rows for name in ("sub_images", "loss")):
             raise ValueError
@@ -353,7 +356,7 @@ class _Training:
         if len(self.sub_images) < recipe.batch:
             raise InputError(
                 f"the pictures give {len(self.sub_images)} sub-images, fewer than a mini-batch of "
-                f"{recipe.batch}; give more or larger pictures, or a smaller batch"
+                f"{recipe.batch}; give more or larger pictures, or a smaller --batch"
             )
         self.updates = max(1, round(recipe.epochs * len(self.sub_images) / recipe.batch))
         self.done = 0

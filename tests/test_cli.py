@@ -230,6 +230,22 @@ def test_one_bad_picture_does_not_stop_a_folder(capsys, model, tmp_path):
     (tmp_path / "in/good.png").unlink()
     assert run(capsys, "upscale", "in", "out", "--scale", 2, "--model", model)[0] == 1
     assert not (tmp_path / "out").exists()
+    (tmp_path / "out").mkdir()  # an empty folder that was there before stays
+    assert run(capsys, "upscale", "in", "out", "--scale", 2, "--model", model)[0] == 1
+    assert (tmp_path / "out").is_dir()
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(capsys, model, tmp_path, monkeypatch):
+    (tmp_path / "in").mkdir()
+    for name in "abc":
+        save(f"in/{name}.png")
+    save("out.png")
+    words = ("upscale", "in", "out.png", "--scale", 2, "--model", model)
+    assert "out.png is a file; give the name of a folder" in refused(capsys, *words)
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr("srcnn_np.output.os.access", lambda path, mode: False)
+    words = ("upscale", "in", "out", "--scale", 2, "--model", model)
+    assert "no permission to write in out" in refused(capsys, *words)
 
 
 def test_upscale_refuses(capsys, model, tmp_path):
@@ -503,9 +519,9 @@ def test_train_refuses(capsys, tmp_path):
     assert "at least 0, not '-1'" in why("--seed", -1, code=2)
     assert sorted(p.name for p in tmp_path.iterdir()) == before
     save("set/a.png", np.zeros((40, 40), np.uint8))
-    assert "1 of 1 pictures are as large as a sub-image" in why()
+    assert "sub-image of 33 x 33: 1 of 1 pictures" in why()
     save("set/b.png", np.zeros((1, 40), np.uint8))
-    assert "1 of 2 pictures are as large as a sub-image" in why()
+    assert "sub-image of 33 x 33: 1 of 2 pictures" in why()
     assert "no longer a finite number" in why(
         "--drawn", 2, "--rate", 9e8, "--epochs", 9, folder=None
     )

@@ -177,6 +177,7 @@ def test_shipped_models_have_their_logs_beside_them(capsys, folder):
         (["p.png", "--model", "unnamed.npz"], "does not say its scale"),
         (["p.png", "--model", "model.npz", "--log", "none.csv"], "cannot be read"),
         (["p.png", "--model", "model.npz", "--log", "p.png"], "is not a log"),
+        (["p.png", "--model", "model.npz", "--log", "there.html"], "is not a log"),
         (["p.png", "--model", "model.npz", "--log", "short.csv"], "is not a log"),
         (["p.png", "--model", "model.npz", "--log", "words.csv"], "is not a log"),
         (["p.png", "--model", "model.npz", "--log", "nan.csv"], "is not a log"),

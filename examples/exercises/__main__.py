@@ -59,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"\n{len(names) - len(left)} of {len(names)} right.", end=" " if left else "\n")
     if left:
         needed = "" if options.command == "check" else "Training needs them all. "
-        print(f"{needed}Next: {left[0].next} in {path}; what it does is said there.")
+        where = "there" if options.file is None else f"in {_relative(FILE)}"
+        print(f"{needed}Next: {left[0].next} in {path}; what it does is said {where}.")
         return 1
     if options.command == "check":
         if len(names) == len(EXERCISES):

@@ -109,8 +109,8 @@ def right_psnr(a, b, peak):
 # as often as it is high and wide. In the last all are different, OH = 8 and OW = 9 too, and none
 # is 2: of two filters, "all but the first" would be called "the last".
 _SIZES = {
-    "equal sides": (1, 1, 1, 5, 5, 3, 3),
-    "unequal sides": (1, 1, 1, 5, 8, 3, 2),
+    "1 channel, square": (1, 1, 1, 5, 5, 3, 3),
+    "1 channel, oblong": (1, 1, 1, 5, 8, 3, 2),
     "several channels": (1, 3, 1, 5, 8, 3, 2),
     "several filters": (1, 3, 4, 5, 8, 3, 2),
     "several pictures": (4, 3, 5, 13, 15, 6, 7),

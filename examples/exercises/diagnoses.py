@@ -106,7 +106,7 @@ def _diagnose_part(
         return [*limits, f"{name} is reversed along {words}."]
     words = _factor(exercise, cases, given, right)
     if words:
-        return [f"Right but for a factor: {name} {words}."]
+        return [f"Right but for {'its sign' if 'sign' in words else 'a factor'}: {name} {words}."]
     if known:
         return [known, *rest]
     if all(_close(np.sort(given[n], axis=None), np.sort(right[n], axis=None)) for n in wrong):

@@ -127,7 +127,8 @@ def _check(name: str, module: ModuleType, limit: float, seed: int) -> Finding:
     function = getattr(module, name, None)
     wrong = partial(Finding, "wrong", next=f"mend {name}")
     if not callable(function):
-        return wrong(f"There is no function of this name in {file}.")
+        words = f"There is no function of this name in {file}."
+        return Finding("wrong", words, next=f"write {name}")
     cases = exercise.draw(np.random.default_rng(seed))
     changed = []
 
