@@ -246,6 +246,7 @@ def draw(logs: dict[str, list[dict[str, float]]]) -> None:
             if name in logs:
                 _curve(axis, logs[name], "sub_images", label)
         _finish(axis, title, "sub-images seen (back-propagations)")
+    axes[0, 0].set_ylim(8, 35)  # where the paper's recipe begins
     figure.savefig(RESULTS.parent / "recipes.png", dpi=80)
 
     figure, axis = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
@@ -268,7 +269,12 @@ def _finish(axis, title: str, x: str) -> None:
         value = figures[name]["psnr"]
         axis.axhline(value, color="gray", linestyle=style)
         axis.annotate(
-            f"{name}: {value} dB", (0.02, value), xycoords=("axes fraction", "data"), fontsize=8
+            f"{name}: {value} dB",
+            (0.02, value),
+            (0, 3),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            fontsize=8,
         )
     axis.set(title=title, xlabel=x, ylabel="Set5, x3: PSNR in dB", ylim=(29, 32.8))
     if axis.get_legend_handles_labels()[0]:
