@@ -169,12 +169,11 @@ def load_model(name_or_path: str | Path) -> Model:
         has the wrong shape, or is not finite.
     """
     path = shipped_models().get(str(name_or_path), Path(name_or_path))
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; give the path of a .npz or .mat file")
     if not path.is_file():
         names = ", ".join(shipped_models())
+        why = "that is a folder; " if path.is_dir() else ""
         raise InputError(
-            f"there is no model {str(name_or_path)!r}: give the path of a .npz or .mat file, "
+            f"there is no model {str(name_or_path)!r}: {why}give the path of a .npz or .mat file, "
             f"or one of {names}"
         )
     try:

@@ -139,5 +139,5 @@ def test_every_tenth_picture_is_held_out():
     small = [np.zeros((32, 40)), np.zeros((1, 1))]
     learn, held_out = hold_out(small + pictures, 3)
     assert len(learn) + len(held_out) == 21
-    with pytest.raises(InputError, match="1 of 3 pictures are as large"):
+    with pytest.raises(InputError, match="sub-image of 33 x 33: 1 of 3 pictures"):
         hold_out([*small, pictures[0]], 3)

@@ -331,7 +331,7 @@ def test_show_writes_a_picture(capsys, folder, figure, monkeypatch):
     [
         (["filters"], "give --scale"),
         (["filters", "p.png", "--scale", "2"], "would be replaced: the filters need no picture"),
-        (["filters", "--model", "."], ". is a folder"),
+        (["filters", "--model", "."], "'.': that is a folder"),
         (["compare", "p.png", "out.jpg", "--model", "model.npz"], "name ending in .png"),
         (
             ["compare", "p.png", "p.png", "--model", "model.npz", "--force"],
