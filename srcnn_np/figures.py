@@ -49,10 +49,9 @@ def filters(model: Model, start: dict[str, np.ndarray] | None = None) -> Figure:
         drawn.
     """
     first, last = _first_and_last(model.network.params)
-    luma = " for luma" if model.colour == "ycbcr" else ""
     panels = {
-        f"first layer: {_count(first, 'filter')}{luma}": first,
-        f"last layer: {_count(last, 'channel')} of its filter{luma}": last,
+        f"first layer: {_count(first, 'filter')}{_for_luma(model)}": first,
+        f"last layer: {_count(last, 'channel')} of its filter{_for_luma(model)}": last,
     }
     if start is not None:
         panels["what training added to the first layer"] = first - _first_and_last(start)[0]
@@ -178,12 +177,12 @@ def gradients(picture: np.ndarray, scale: int, model: Model) -> Figure:
     )
     left, right = below.subfigures(1, 2, width_ratios=(6, 7))
     dw, _ = _first_and_last(network.grads)
-    luma = " for luma" if model.colour == "ycbcr" else ""
+    count = f"{_count(dw, 'filter')}{_for_luma(model)}"
     limit = abs(dw).max() or 1
     _draw(
         left,
         [(f"{k}", dw[k]) for k in np.argsort(-(dw**2).sum(axis=(1, 2)), kind="stable")],
-        title=f"dw of the first layer: {_count(dw, 'filter')}{luma}, each with its number",
+        title=f"dw of the first layer: {count}, each with its number",
         columns=int(np.ceil(np.sqrt(len(dw)))),
         limits=(-limit, limit),
         cmap=_SIGNED,
@@ -360,6 +359,11 @@ def _first_and_last(params: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarr
     """First layer's filters on luma (K, kh, kw); last layer's filter for luma (C, kh, kw)."""
     ws = [p for name, p in params.items() if name.endswith(".w")]
     return ws[0][:, 0], ws[-1][0]
+
+
+def _for_luma(model: Model) -> str:
+    """What to add to the words for such filters, where the model has others too."""
+    return " for luma" if model.colour == "ycbcr" else ""
 
 
 def _draw(

@@ -83,10 +83,11 @@ def report(
     h, w = pictures["model"].shape[:2]
     network = model.network
     count = sum(p.size for p in network.params.values())
-    plots = [_plot("The filters", figures.filters(model), _FILTERS)]
+    plots = []
     if rows:
         curve = figures.loss_curve(rows, _bicubic(model))
-        plots = [_plot("The training", curve, _TRAINING), *plots]
+        plots.append(_plot("The training", curve, _TRAINING))
+    plots.append(_plot("The filters", figures.filters(model), _FILTERS))
     fill = {
         "name": escape(name),
         "scale": scale,

@@ -324,7 +324,7 @@ def read_log(path: str | Path) -> list[dict]:
             raise ValueError
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    except (KeyError, TypeError, ValueError, csv.Error) as error:
+    except (ValueError, csv.Error) as error:
         raise InputError(f"{path} is not a log of srcnn-np train") from error
     return rows
 

@@ -152,8 +152,7 @@ def unknown_names(text, folder=ROOT):
         elif re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", name):
             if name in OTHERS or re.search(r"\.(npz|mat|json|csv|png)$", name):
                 continue
-            known = name in defined() or ("." not in name and name in own)
-            if not (known or ("." in name and resolves(name))):
+            if not (name in defined() | own or ("." in name and resolves(name))):
                 unknown.append(name)
     return unknown
 
@@ -286,8 +285,10 @@ def changed(path, old, new):
     right = path.read_text()
     assert right.count(old) == 1
     path.write_text(right.replace(old, new))
-    yield
-    path.write_text(right)
+    try:
+        yield
+    finally:
+        path.write_text(right)
 
 
 @pytest.mark.parametrize("paths, old, new, stop", STOPS, ids=range(1, 11))

@@ -21,9 +21,14 @@ def small_model(structure="3-1-3", filters=(6, 4), **more):
     return Model(SRCNN(structure, filters=filters), 2, **more)
 
 
+def drawn_images(figure):
+    """Everything drawn as an image, in order."""
+    return [image for axis in figure.axes for image in axis.images]
+
+
 def images(figure):
-    """Everything drawn as an image, by title, in order."""
-    return [(axis.get_title(), i.get_array().data) for axis in figure.axes for i in axis.images]
+    """The titles and arrays of these."""
+    return [(image.axes.get_title(), image.get_array().data) for image in drawn_images(figure)]
 
 
 def find(figure, start):
@@ -115,10 +120,6 @@ def test_compare_shows_what_the_paper_measures():
         error = find(figure, f"{method} - original")
         np.testing.assert_array_equal(error, find(figure, method) - original)
     np.testing.assert_array_equal(find(figure, "original"), original)
-
-
-def drawn_images(figure):
-    return [image for axis in figure.axes for image in axis.images]
 
 
 def is_white(image, value=0.0):
