@@ -132,12 +132,12 @@ _ERRORS = {
     r"object cannot be interpreted as an integer|slice indices must be integers|only integers": (
         "Lengths and indices are whole numbers: // divides so, / does not."
     ),
-    r"Cannot cast ufunc": (
+    r"Cannot cast ufunc .* to dtype\('u?int": (
         "An array of whole numbers cannot take others: begin with np.zeros, without a dtype."
     ),
     r"math domain error|division by zero|float division": (
-        "0 divides nothing and has no logarithm. Where it can come, return at once what is right "
-        "there."
+        "0 divides nothing and has no logarithm, and what is below 0 no root. Where it can come, "
+        "return at once what is right there."
     ),
 }
 

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -85,14 +85,13 @@ class Compared:
         sizes = self.exercise.sizes(self.cases[n])
         return np.reshape(array, [sizes[axis] for axis in self.axes])
 
-    def limits(self, wrong: list[int] | None = None) -> str:
+    def limits(self) -> str:
         """For which inputs it is wrong, if not for all."""
-        wrong = self.wrong if wrong is None else wrong
-        right = [case.what for n, case in enumerate(self.cases) if n not in wrong]
+        right = [case.what for n, case in enumerate(self.cases) if n not in self.wrong]
         if not right:
             return ""
-        if len(right) > len(wrong):
-            return f"Wrong only for {listed([self.cases[n].what for n in wrong])}. "
+        if len(right) > len(self.wrong):
+            return f"Wrong only for {listed([self.cases[n].what for n in self.wrong])}. "
         return f"Right only for {listed(right)}. "
 
 
@@ -120,20 +119,18 @@ def is_numeric(given: object) -> bool:
 
 def observe(compared: Compared) -> str:
     """What is wrong with one result, seen from outside."""
-    given, right, wrong = compared.given, compared.right, compared.wrong
-    first = wrong[0]
-    raised = [n for n in wrong if isinstance(given[n], Raised)]
-    if first in raised:
-        line = given[first].line
-        alike = [n for n in raised if given[n].line == line]
-        return compared.limits() + _error(compared, alike)
-    strange = {n: strangeness(given[n], right[n]) for n in wrong}
-    if strange[first]:
-        is_same = len(wrong) == len(right) and len(set(strange.values())) == 1
-        where = "It" if is_same else f"For {compared.cases[first].what} it"
-        return f"{where} returns {strange[first][0]}"
-    words = _shape(compared) if compared.misshapen else _values(compared)
-    return f"{words} {_error(compared, raised)}" if raised else words
+    cases: dict[Callable, list[int]] = {}
+    for n in compared.wrong:
+        given, right = compared.given[n], compared.right[n]
+        if isinstance(given, Raised):
+            told = _error
+        elif strangeness(given, right):
+            told = _strange
+        else:
+            told = _values if np.shape(given) == np.shape(right) else _shape
+        cases.setdefault(told, []).append(n)
+    limits = (_pieces(compared) if list(cases) == [_values] else "") or compared.limits()
+    return limits + " ".join(told(compared, some) for told, some in cases.items())
 
 
 def kind(answer: object) -> str:
@@ -176,11 +173,18 @@ def listed(words: list[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
+def _strange(compared: Compared, strange: list[int]) -> str:
+    """What is returned that is no array, or not of such numbers."""
+    words = [strangeness(compared.given[n], compared.right[n])[0] for n in strange]
+    is_same = len(strange) == len(compared.cases) and len(set(words)) == 1
+    return f"{'It' if is_same else f'For {compared.cases[strange[0]].what} it'} returns {words[0]}"
+
+
 def _error(compared: Compared, raised: list[int]) -> str:
-    """An error that ends several cases, and what the lengths are that it names."""
+    """An error that ends cases, and what the lengths are that it names."""
     errors = {n: compared.given[n] for n in raised}
-    last = errors[raised[-1]]  # the sizes of the last case are all unlike
-    errors = {n: error for n, error in errors.items() if error.line == last.line}
+    errors = {n: error for n, error in errors.items() if error.line == errors[raised[0]].line}
+    n, last = list(errors.items())[-1]  # the most telling: its sizes are all unlike
     here = [
         f"{number} is {name}"
         for number, name in _named(compared, {n: _sizes(e) for n, e in errors.items()}).items()
@@ -191,7 +195,7 @@ def _error(compared: Compared, raised: list[int]) -> str:
     if isinstance(last.error, IndexError):
         here += [f"{name} is {number}" for name, number in last.numbers.items()]
     more = f" Here {listed(here)}." if here else ""
-    return f"For {compared.cases[raised[-1]].what}: {last.words}.{more}"
+    return f"For {compared.cases[n].what}: {last.words}.{more}"
 
 
 def _sizes(raised: Raised) -> list[int]:
@@ -204,20 +208,17 @@ def _sizes(raised: Raised) -> list[int]:
     )
 
 
-def _shape(compared: Compared) -> str:
+def _shape(compared: Compared, misshapen: list[int]) -> str:
     """The wrong shape and the right one."""
-    n = compared.misshapen[-1]  # the most telling: its sizes are all unlike
+    n = misshapen[-1]  # the most telling: its sizes are all unlike
     given, right = np.shape(compared.given[n]), np.shape(compared.right[n])
     letters = compared.exercise.results[compared.name].split()
     is_now = f"has shape {given}" if given else "is one number"
     due = f"{right}, ({', '.join(letters)})" if letters else str(right) if right else "one number"
-    names = _named(compared, {n: np.shape(compared.given[n]) for n in compared.misshapen})
+    names = _named(compared, {n: np.shape(compared.given[n]) for n in misshapen})
     known = [f"{size} is {name}" for size, name in names.items() if size not in right]
     more = f" {listed(known)}." if known else ""
-    return (
-        f"{compared.limits()}For {compared.cases[n].what}, {compared.name} {is_now}; right is "
-        f"{due}.{more}"
-    )
+    return f"For {compared.cases[n].what}, {compared.name} {is_now}; right is {due}.{more}"
 
 
 def _named(compared: Compared, lengths: dict[int, Sequence[int]]) -> dict[int, str]:
@@ -247,14 +248,12 @@ def _letters(compared: Compared, n: int) -> dict[int, set[str]]:
     return letters
 
 
-def _values(compared: Compared) -> str:
+def _values(compared: Compared, wrong: list[int]) -> str:
     """How many values are wrong, where they are, and the first of them."""
-    values = [n for n in compared.wrong if not isinstance(compared.given[n], Raised)]
-    last = values[-1]
-    place = _place(compared, last)
+    place = _place(compared, wrong[-1])
     if place:
-        return f"{compared.limits()}{_example(compared, last)} {place}"
-    return f"{_pieces(compared) or compared.limits()}{_example(compared, values[0])}"
+        return f"{_example(compared, wrong[-1])} {place}"
+    return _example(compared, wrong[0])
 
 
 def _place(compared: Compared, n: int) -> str:
@@ -288,7 +287,6 @@ def _pieces(compared: Compared) -> str:
             for case, given, right in zip(
                 compared.cases, compared.given, compared.right, strict=True
             )
-            if not isinstance(given, Raised)
         )
         for words, piece in compared.exercise.pieces.items()
     }
@@ -310,7 +308,7 @@ def _example(compared: Compared, n: int) -> str:
         if index and np.shape(value) == right.shape and exercise.axes.get(argument, "") == axes
     ]
     there = f" ({', '.join(belongs)})" if belongs else ""
-    got, due = given[index], right[index]
+    got, due = float(given[index]), float(right[index])
     digits = next((n for n in range(6, 17) if f"{got:.{n}g}" != f"{due:.{n}g}"), 17)
     count = "all" if bad.all() else f"{bad.sum()} of"
     is_wrong = "is wrong" if bad.sum() == 1 else "are wrong"
