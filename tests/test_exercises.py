@@ -2,6 +2,7 @@
 
 import ast
 import doctest
+import io
 import os
 import re
 import subprocess
@@ -497,6 +498,15 @@ def test_a_debugger_has_as_much_time_as_it_needs(tmp_path, stop, answers, answer
     assert "(2, 1, 1, 3)" in out
     assert ("right" if "sum" in answer else "wrong") in out
     assert (code, error) == (0, "")
+
+
+def test_nobody_is_asked_twice(tmp_path, monkeypatch):
+    count = len(EXERCISES["conv_db"].draw(np.random.default_rng(0)))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("yes\n" * count + "the next one's\n"))
+    module = solution_but(tmp_path, "conv_db", None, "input()\n    return np.empty(1)")
+    finding = check("conv_db", module)
+    assert finding.state == "wrong"
+    assert sys.stdin.read() == "the next one's\n"
 
 
 def test_quitting_the_debugger_ends_the_check(tmp_path):
