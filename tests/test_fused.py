@@ -383,6 +383,27 @@ def test_without_winograd_the_result_is_the_same(tmp_path):
     run_cases(6, tmp_path, SRCNN_NP_WINOGRAD="none")
 
 
+@pytest.mark.parametrize(
+    "name, value, words",
+    [
+        ("SRCNN_NP_WINOGRAD", "First", "'First'; unset it, or give one of both, first, none"),
+        ("SRCNN_NP_WINOGRAD", "x" * 9999, "'xxx"),
+        ("SRCNN_NP_CHECK_BOUNDS", "yes", "'yes'; unset it, or give one of 0, 1"),
+    ],
+)
+def test_a_switch_that_says_something_else_is_refused(name, value, words):
+    code = "from srcnn_np.fused import winograd"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, name: value},
+        capture_output=True,
+        text=True,
+    )
+    *_, last = done.stderr.splitlines()
+    assert f"InputError: the environment variable {name} is {words}" in last
+    assert len(last) < 200
+
+
 def test_kernels_are_compiled_anew_when_their_source_is_another(tmp_path):
     (tmp_path / "kernel.nbi").write_bytes(b"")
     forget_stale.__wrapped__(str(tmp_path))

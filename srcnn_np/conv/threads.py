@@ -9,11 +9,13 @@ products, which only the "im2col" backend and `Muon` use.
 
 import itertools
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 
 from numba import config
+from numba.core import event
 
 # The processors this process may use, or what the variable NUMBA_NUM_THREADS says.
 THREADS = config.NUMBA_NUM_THREADS
@@ -21,12 +23,12 @@ _helpers = ThreadPoolExecutor(max(1, THREADS - 1), thread_name_prefix="srcnn_np"
 
 _compiled: set = set()  # every kind of `work` whose kernels were called before
 _compiling = threading.Lock()
-_PATIENCE = 3  # seconds; to load what is compiled already takes less
+_PATIENCE = 3  # seconds
 _COMPILING = "compiling for this processor, which is done once and kept ..."
 
 
 def announce(sentence: str) -> None:
-    """Told when a call takes long because it compiles; the command line prints it."""
+    """Told, once, when compiling takes long; the command line prints it."""
 
 
 def share(work: Callable[[int], None], count: int) -> None:
@@ -42,7 +44,7 @@ def share(work: Callable[[int], None], count: int) -> None:
         # no helper should be waiting there.
         with _compiling:
             if kind not in _compiled:
-                _announced(work, next(numbers))
+                work(next(numbers))
                 _compiled.add(kind)
 
     stop = threading.Event()
@@ -77,12 +79,31 @@ def _kind(work: Callable[[int], None]) -> tuple:
     return work.__code__, *(getattr(value, "dtype", type(value)) for value in cells)
 
 
-def _announced(work: Callable[[int], None], number: int) -> None:
-    """Call work(number), and say that it compiles if it takes long."""
-    news = threading.Timer(_PATIENCE, lambda: announce(_COMPILING))
-    news.daemon = True
-    news.start()
-    try:
-        work(number)
-    finally:
-        news.cancel()
+class _Announcer(event.Listener):
+    """Announces that Numba compiles, where that takes longer than _PATIENCE in all.
+
+    Numba tells of every function that it compiles, but not of those it finds compiled, nor of
+    work that takes long by itself. One function compiles within another: depth counts them.
+    """
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._patience = _PATIENCE
+
+    def on_start(self, _: event.Event) -> None:
+        self._depth += 1
+        if self._depth == 1 and self._patience > 0:
+            self._start = time.monotonic()
+            self._news = threading.Timer(self._patience, lambda: announce(_COMPILING))
+            self._news.daemon = True
+            self._news.start()
+
+    def on_end(self, _: event.Event) -> None:
+        self._depth -= 1
+        if self._depth == 0 and self._patience > 0:
+            self._news.cancel()
+            self._patience -= time.monotonic() - self._start
+
+
+_announcer = _Announcer()
+event.register("numba:compile", _announcer)

@@ -5,18 +5,16 @@ when a file has from which that function calls others. Here they all go together
 """
 
 import hashlib
-import os
 from functools import lru_cache
 from pathlib import Path
 
-# They change what is compiled.
-_SWITCHES = ("SRCNN_NP_CHECK_BOUNDS", "SRCNN_NP_WINOGRAD")
+from .switches import switches
 
 
 @lru_cache
 def forget_stale(folder: str) -> None:
     """Empty Numba's cache for this package, in that folder, unless it was made from its source."""
-    digest = hashlib.sha256(repr([os.environ.get(name) for name in _SWITCHES]).encode())
+    digest = hashlib.sha256(repr(switches()).encode())
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
     stamp = Path(folder, "made-from")

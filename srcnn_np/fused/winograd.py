@@ -30,7 +30,6 @@ References: Winograd 1980, "Arithmetic complexity of computations"; Lavin and Gr
 arXiv:1509.09308.
 """
 
-import os
 from typing import NamedTuple
 
 import numpy as np
@@ -47,6 +46,7 @@ from .simd import (
     store_block,
     zeros,
 )
+from .switches import switches
 
 TILES = 16  # tiles in one go
 SIDE, STEP = 8, 4
@@ -60,9 +60,7 @@ class Scratch(NamedTuple):
     spare: np.ndarray
 
 
-# So that benchmarks can show what Winograd brings, the environment variable SRCNN_NP_WINOGRAD
-# leaves it to the "first" layer alone, or to "none". (Changing it compiles anew.)
-_WHICH = os.environ.get("SRCNN_NP_WINOGRAD", "both")
+_WHICH = switches()["SRCNN_NP_WINOGRAD"]
 FIRST, SECOND = _WHICH != "none", _WHICH == "both"
 
 
