@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from srcnn_np import RECIPES, SRCNN, Model, Recipe, paper, training
+from srcnn_np import RECIPES, SRCNN, Model, Recipe, checkpoint, paper
+from srcnn_np.checkpoint import log_path
 from srcnn_np.data import cut_sub_images, hold_out, read_folder
 from srcnn_np.errors import InputError
 from srcnn_np.optim import as_matrix
-from srcnn_np.training import epochs_in, log_path, train
+from srcnn_np.training import epochs_in, train
 
 RESULTS = Path(__file__).parent / "results" / "recipes"
 STRUCTURE, SCALE = "9-1-5", 3
@@ -210,7 +211,7 @@ def print_first_gradients(data: Path) -> None:
 
 def read_log(path: Path) -> list[dict[str, float]]:
     """The rows of a training's log that have a PSNR."""
-    return [row for row in training.read_log(path) if row["psnr"] is not None]
+    return [row for row in checkpoint.read_log(path) if row["psnr"] is not None]
 
 
 def rows(logs: dict[str, list[dict[str, float]]]) -> list[str]:

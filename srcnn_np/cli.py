@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from . import __version__
 from .errors import InputError
+from .stopping import stopped_at_once
 
 SCALES = (2, 3, 4)
 _ORIGINAL = "a picture; it is made small and enlarged again"
@@ -30,7 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     options.command = shlex.join(["srcnn-np", *(sys.argv[1:] if arguments is None else arguments)])
     try:
-        code = options.run(options) or 0
+        with stopped_at_once():
+            code = options.run(options) or 0
         sys.stdout.flush()
         return code
     except InputError as error:
@@ -39,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain("there is not enough memory for that; use a smaller picture or batch")
     except KeyboardInterrupt as interrupt:
         _complain(str(interrupt) or "interrupted")
-        return 130
+        return getattr(interrupt, "code", 130)
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -215,11 +217,13 @@ def train(options: argparse.Namespace) -> None:
     """Train a network on a folder of photographs, or on drawn pictures."""
     from dataclasses import replace
 
+    from .checkpoint import last_path, log_path, resumed_epochs
     from .data import draw_pictures, hold_out
     from .model import Model
     from .network import SRCNN
     from .output import check_output
-    from .training import RECIPES, epochs_in, last_path, log_path, resumed_epochs, train
+    from .recipe import RECIPES
+    from .training import epochs_in, train
 
     _say_when_compiling()
     if (options.folder is None) == (options.drawn is None):
@@ -259,6 +263,7 @@ def train(options: argparse.Namespace) -> None:
         validations=options.validations,
         out=options.out,
         resume=options.resume,
+        force=options.force,
     )
     best = max(row["psnr"] for row in history.validations)
     bicubic = history.bicubic["psnr"]
@@ -266,8 +271,8 @@ def train(options: argparse.Namespace) -> None:
         f"held-out pictures: {best:.2f} dB, bicubic {bicubic:.2f} dB; best state in "
         f"{options.out}, last in {last_path(options.out)}, log in {log_path(options.out)}"
     )
-    if best < bicubic:
-        print("that is worse than bicubic interpolation: train longer, or on more pictures")
+    if history.advice:
+        print(f"that is worse than bicubic interpolation: {history.advice}")
 
 
 def _photographs(folder: str) -> list:
@@ -319,11 +324,11 @@ def show(options: argparse.Namespace) -> None:
 
 def report(options: argparse.Namespace) -> None:
     """Write a page that lays a picture's enlargements over each other."""
+    from .checkpoint import log_path, read_log
     from .imaging import read_picture
     from .model import shipped_models
     from .output import check_output, writing
     from .report import report
-    from .training import log_path, read_log
 
     _say_when_compiling()
     source = Path(options.picture)

@@ -273,7 +273,7 @@ def loss_curve(rows: list[dict], bicubic: float | None = None) -> Figure:
     Parameters
     ----------
     rows : list of dict
-        The rows of a `History`, or what `srcnn_np.training.read_log` reads.
+        The rows of a `History`, or what `srcnn_np.checkpoint.read_log` reads.
     bicubic : float, optional
         PSNR in dB of bicubic interpolation on the held-out pictures, drawn as a line.
 

@@ -71,10 +71,16 @@ def clipped_leaky_relu_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
 _CLIPPED = (1 / 256, 255 / 256, 1 / 1280, -1179 / 256, 1535 / 256)
 
 
+# Every kind of layer by its name, as model files have it.
+KINDS: dict[str, type["Layer"]] = {}
+
+
 class Layer:
     """What a network is made of.
 
-    A kind of layer gives `apply`, y from x, and `gradient`, dx from dy and x.
+    A kind of layer gives `apply`, y from x, and `gradient`, dx from dy and x; and `settings`, if
+    its constructor takes arguments. A model file names the kinds of its layers: where it is
+    read, a kind that is not this package's must have been defined, or imported, before.
 
     Attributes
     ----------
@@ -86,6 +92,12 @@ class Layer:
     """
 
     kinks: tuple[float, ...] = ()
+
+    def __init_subclass__(cls, **more: object) -> None:
+        """Note the kind. This package's stay; of others the last counts, as notebooks have it."""
+        super().__init_subclass__(**more)
+        if cls.__module__ == __name__ or not is_ours(cls.__name__):
+            KINDS[cls.__name__] = cls
 
     def __init__(self) -> None:
         self.params: dict[str, np.ndarray] = {}
@@ -126,6 +138,11 @@ class Layer:
     def settings(self) -> dict:
         """The arguments that build this layer again, for a model file's card."""
         return {}
+
+
+def is_ours(kind: str) -> bool:
+    """Whether this package has a kind of layer of that name."""
+    return kind in KINDS and KINDS[kind].__module__ == __name__
 
 
 class Conv2D(Layer):

@@ -55,7 +55,7 @@ def report(
     name, model_name : str
         What the page calls them.
     rows : list of dict, optional
-        How the model was trained, as `srcnn_np.training.read_log` reads it.
+        How the model was trained, as `srcnn_np.checkpoint.read_log` reads it.
     original : bool
         Whether the picture is the original, to be shrunk first and measured against; else
         it is the small one, to be enlarged.

@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 
 from srcnn_np import SRCNN, InputError, Model, draw_pictures, figures, save_model
+from srcnn_np.checkpoint import read_log
 from srcnn_np.cli import main
 from srcnn_np.data import shrink
 from srcnn_np.evaluation import as_measured, evaluate_picture
 from srcnn_np.imaging import enlarge
 from srcnn_np.loss import mse_backward
-from srcnn_np.training import read_log
 
 PICTURE = draw_pictures(1, size=96)[0]
 

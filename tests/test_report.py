@@ -13,13 +13,13 @@ import pytest
 from PIL import Image
 
 from srcnn_np import SRCNN, Model, load_model, save_model
+from srcnn_np.checkpoint import log_path, read_log
 from srcnn_np.cli import main
 from srcnn_np.data import to_channels
 from srcnn_np.evaluation import evaluate_picture
 from srcnn_np.imaging import Picture
 from srcnn_np.model import shipped_models
 from srcnn_np.report import SHOWN_H, SHOWN_W, enlargements, report
-from srcnn_np.training import log_path, read_log
 
 LOG = """sub_images,seconds,rate,loss,psnr,watched
 32,0.1,1.0,0.5,,
