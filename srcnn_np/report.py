@@ -139,10 +139,9 @@ def enlargements(
 
 def _bicubic(model: Model) -> float | None:
     """PSNR of bicubic interpolation on the held-out pictures, where the model's card says it."""
-    try:
-        return float(model.training["held_out"]["bicubic"])
-    except (KeyError, TypeError, ValueError):
-        return None
+    held_out = model.training.get("held_out")
+    psnr = held_out.get("bicubic") if isinstance(held_out, dict) else None
+    return float(psnr) if isinstance(psnr, (int, float)) and abs(psnr) < 1000 else None
 
 
 def _picture(method: str, pixels: np.ndarray) -> str:

@@ -19,7 +19,7 @@ from srcnn_np.data import to_channels
 from srcnn_np.evaluation import evaluate_picture
 from srcnn_np.imaging import Picture
 from srcnn_np.model import shipped_models
-from srcnn_np.report import SHOWN_H, SHOWN_W, enlargements, report
+from srcnn_np.report import SHOWN_H, SHOWN_W, _bicubic, enlargements, report
 
 LOG = """sub_images,seconds,rate,loss,psnr,watched
 32,0.1,1.0,0.5,,
@@ -431,3 +431,18 @@ def test_a_phone_has_no_need_to_scroll_sideways(page):
         assert page.execute_script("return document.documentElement.scrollWidth") == 390
     finally:
         page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_odd_entries_of_a_card_do_no_harm(capsys, folder):
+    (folder / "model-log.csv").write_text(LOG)
+    model = dark_model()
+    for odd in (1e308, None, "1", "nan", [], {}, [1], {"bicubic": []}, -1e308, [{"bicubic": 1}]):
+        for training in ({"held_out": odd}, {"held_out": {"bicubic": odd}}, {"recipe": odd}):
+            model.training, model.figures = training, {"Set5": odd, "of": {"psnr": odd}}
+            assert _bicubic(model) is None
+            save_model("model.npz", model, force=True)
+            code, out, _ = run(capsys, "models", "model.npz")
+            assert code == 0
+            assert json.loads(out)["training"] == training
+        if odd == 1e308:
+            assert run(capsys, "report", "p.png", "--model", "model.npz")[0] == 0
