@@ -378,7 +378,7 @@ def test_places_that_cannot_be_written(tmp_path):
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(InputError, match="is a folder"):
         write_picture(tmp_path / "folder.png", Picture(GREY))
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match=r"cannot hold 20000 x 1 pixels \(at most 16,383"):
         write_picture(tmp_path / "wide.webp", Picture(np.zeros((1, 20000), np.uint8)))
     assert [p.name for p in tmp_path.iterdir()] == ["folder.png"]
 
@@ -394,4 +394,10 @@ def test_list_pictures(tmp_path):
     for name in ("b.PNG", "a.jpg", ".hidden.png"):
         (tmp_path / name).write_text("")
     (tmp_path / "c.png").mkdir()
-    assert [path.name for path in list_pictures(tmp_path)] == ["a.jpg", "b.PNG"]
+    (tmp_path / "d.jpg").symlink_to(tmp_path / "absent")
+    (tmp_path / "e").write_text("")
+    for name in ("f.jfif", "g.avif", "h.ico", "i.jp2"):
+        (tmp_path / name).write_text("")
+    paths, others = list_pictures(tmp_path)
+    assert [path.name for path in paths] == ["a.jpg", "b.PNG", "f.jfif", "g.avif", "h.ico", "i.jp2"]
+    assert others == ["c.png/", "d.jpg", "e", "notes.txt"]
