@@ -16,8 +16,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
-from numba import njit
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile
+
+from .errors import InputError
+
+try:
+    from numba import config, njit
+    from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile
+except ValueError as error:  # NUMBA_NUM_THREADS=0
+    raise InputError(f"Numba cannot be loaded, see the variables NUMBA_...: {error}") from error
 
 # These change what is compiled, as the source does.
 _SWITCHES = ("SRCNN_NP_CHECK_BOUNDS", "SRCNN_NP_WINOGRAD")
@@ -135,3 +141,6 @@ class _Cache(FunctionCache):
 
 
 FOLDER = _folder()
+# The processors this process may use, or what the variable NUMBA_NUM_THREADS says.
+THREADS = config.NUMBA_NUM_THREADS
+COMPILES = not config.DISABLE_JIT

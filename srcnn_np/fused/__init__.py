@@ -104,11 +104,10 @@ def loss_and_gradients(
 
 
 def _processor_is_fit() -> bool:
-    from numba import config
-
+    from ..compiling import COMPILES
     from .simd import FUSED
 
-    return FUSED and not config.DISABLE_JIT
+    return FUSED and COMPILES
 
 
 def _weights_and_biases(network: "Sequential") -> tuple[list[np.ndarray], list[np.ndarray]]:
