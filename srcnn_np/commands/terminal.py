@@ -53,7 +53,7 @@ class _Lasting:
     """
 
     def __init__(self, stream: TextIO | None) -> None:
-        self._stream = open(os.devnull, "w") if stream is None else stream
+        self._stream = open(os.devnull, "w") if stream is None else stream  # noqa: SIM115
         if hasattr(stream, "reconfigure"):  # letters that a terminal's encoding lacks
             stream.reconfigure(errors="backslashreplace")
         self.error: OSError | None = None
