@@ -37,7 +37,7 @@ def kernel(function: Callable | None = None, **options: object) -> Callable:
     ----------
     function : function
     **options
-        Of `numba.njit`. A kernel always leaves Python's lock while it runs ("nogil").
+        Of Numba's njit. A kernel always leaves Python's lock while it runs ("nogil").
     """
     if function is None:
         return lambda function: kernel(function, **options)

@@ -74,14 +74,15 @@ def _draw_leaves(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def read_folder(
-    folder: str | Path, colour: Literal["luma", "ycbcr"] = "luma"
+    folder: str | Path, colour: Literal["luma", "ycbcr"] = "luma", *, grey_is_luma: bool = False
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Read the photographs of a folder.
 
     Parameters
     ----------
     folder : str or Path
-    colour : "luma" or "ycbcr"
+    colour, grey_is_luma
+        See `to_channels`.
 
     Returns
     -------
@@ -99,7 +100,8 @@ def read_folder(
     pictures = {}
     for path in paths:
         try:
-            pictures[path.name] = to_channels(read_picture(path), colour)
+            picture = read_picture(path)
+            pictures[path.name] = to_channels(picture, colour, grey_is_luma=grey_is_luma)
         except InputError as error:
             skipped.append(str(error))
     if not pictures:
