@@ -1,15 +1,12 @@
 """Every backend computes what the definition says, and its gradients are the right ones."""
 
 import threading
-import time
 
 import numpy as np
 import pytest
 from conftest import assert_close, convolutions, random
 from hypothesis import given
 from hypothesis import strategies as st
-from numba import njit
-from numba.core import event
 from scipy.signal import correlate2d
 
 from srcnn_np.conv import (
@@ -20,7 +17,6 @@ from srcnn_np.conv import (
     im2col,
     pad_backward,
     pad_forward,
-    threads,
 )
 from srcnn_np.conv.threads import share
 from srcnn_np.gradcheck import check_convolution
@@ -200,26 +196,6 @@ def test_shared_work_is_done_once_each_and_its_errors_are_raised():
     with pytest.raises(KeyError):
         share(fail, 1000)
     share(lambda number: done.append(number), 10)  # and the threads are there for the next
-
-
-def test_only_what_compiles_long_is_called_compiling(monkeypatch):
-    """A slow machine, or a slow first call, compiles nothing where all was compiled before."""
-    told = []
-    monkeypatch.setattr(threads, "announce", told.append)
-    monkeypatch.setattr(threads._announcer, "_patience", 0.1)
-    share(lambda number: time.sleep(0.5), 2)
-    assert told == []
-    for _ in range(3):  # short each, but long together
-        with event.trigger_event("numba:compile"), event.trigger_event("numba:compile"):
-            time.sleep(0.05)
-        time.sleep(0.2)
-    assert len(told) == 1
-    with event.trigger_event("numba:compile"):
-        time.sleep(0.2)
-    assert len(told) == 1
-    monkeypatch.setattr(threads._announcer, "_patience", 0.001)
-    njit(lambda x: x + 1)(1)
-    assert len(told) == 2
 
 
 @pytest.mark.parametrize(

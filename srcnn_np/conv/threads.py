@@ -9,26 +9,16 @@ products, which only the "im2col" backend and `Muon` use.
 
 import itertools
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 
-from numba import config
-from numba.core import event
+from ..compiling import THREADS
 
-# The processors this process may use, or what the variable NUMBA_NUM_THREADS says.
-THREADS = config.NUMBA_NUM_THREADS
 _helpers = ThreadPoolExecutor(max(1, THREADS - 1), thread_name_prefix="srcnn_np")
 
 _compiled: set = set()  # every kind of `work` whose kernels were called before
 _compiling = threading.Lock()
-_PATIENCE = 3  # seconds
-_COMPILING = "compiling for this processor, which is done once and kept ..."
-
-
-def announce(sentence: str) -> None:
-    """Told, once, when compiling takes long; the command line prints it."""
 
 
 def share(work: Callable[[int], None], count: int) -> None:
@@ -77,33 +67,3 @@ def _kind(work: Callable[[int], None]) -> tuple:
     """What decides how its kernels are compiled: its code, and the dtypes of its arrays."""
     cells = [cell.cell_contents for cell in work.__closure__ or ()]
     return work.__code__, *(getattr(value, "dtype", type(value)) for value in cells)
-
-
-class _Announcer(event.Listener):
-    """Announces that Numba compiles, where that takes longer than _PATIENCE in all.
-
-    Numba tells of every function that it compiles, but not of those it finds compiled, nor of
-    work that takes long by itself. One function compiles within another: depth counts them.
-    """
-
-    def __init__(self) -> None:
-        self._depth = 0
-        self._patience = _PATIENCE
-
-    def on_start(self, _: event.Event) -> None:
-        self._depth += 1
-        if self._depth == 1 and self._patience > 0:
-            self._start = time.monotonic()
-            self._news = threading.Timer(self._patience, lambda: announce(_COMPILING))
-            self._news.daemon = True
-            self._news.start()
-
-    def on_end(self, _: event.Event) -> None:
-        self._depth -= 1
-        if self._depth == 0 and self._patience > 0:
-            self._news.cancel()
-            self._patience -= time.monotonic() - self._start
-
-
-_announcer = _Announcer()
-event.register("numba:compile", _announcer)

@@ -32,7 +32,7 @@ from numba.core.typing import signature
 from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.extending import intrinsic, lower_builtin
 
-from .switches import switches
+from ..compiling import SWITCHES
 
 
 def _features() -> set[str]:
@@ -49,7 +49,7 @@ FUSED = _ARM or "fma" in _FEATURES
 _REGISTER_BYTES = 64 if "avx512f" in _FEATURES else 32 if "avx" in _FEATURES else 16
 REGISTERS = 32 if _ARM or "avx512f" in _FEATURES else 16  # how many there are
 LANES = _REGISTER_BYTES // 4  # float32 numbers in one
-_CHECK = switches()["SRCNN_NP_CHECK_BOUNDS"] == "1"
+_CHECK = SWITCHES["SRCNN_NP_CHECK_BOUNDS"] == "1"
 
 
 class Vector(types.Type):
