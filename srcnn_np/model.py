@@ -104,8 +104,11 @@ class Model:
         Raises
         ------
         InputError
-            If it holds values that are not finite: the weights are no use.
+            If the picture holds values that are not finite; or the result does: then the
+            weights are no use.
         """
+        if not np.isfinite(enlarged).all():
+            raise InputError("the picture holds values that are not finite (NaN or infinite)")
         with np.errstate(all="ignore"):
             return check_finite(self.network.predict(enlarged))
 
@@ -337,8 +340,8 @@ def _check_builds_again(path: str | Path, layer: Layer) -> None:
 
 
 def _in_order(card: dict) -> str:
-    """JSON that is equal for equal contents: unlike in Python, 1 is neither 1.0 nor true."""
-    return json.dumps(card, sort_keys=True)
+    """JSON that is equal for equal contents: 1 and 1.0 are, but not true, as in Python."""
+    return json.dumps(json.loads(json.dumps(card), parse_int=float), sort_keys=True)
 
 
 def _read_mat(path: Path) -> Model:

@@ -330,7 +330,7 @@ class _Training:
 
     def load(self, out: str | Path) -> None:
         """Go on from what `save` wrote."""
-        params, optimiser = deepcopy(self.model.network.params), deepcopy(self.optimiser)
+        params, optimiser = deepcopy(dict(self.model.network.params)), deepcopy(self.optimiser)
         optimiser.step(params, {name: np.zeros_like(p) for name, p in params.items()})
         batch = self.recipe.batch
         state = read_state(out, self._same(), self.marks, batch, params, optimiser.memory)
@@ -463,10 +463,10 @@ class _Measure:
     def _mean(self, results: Sequence[np.ndarray]) -> float | None:
         scale = self.model.scale
         values = [
-            min(psnr(as_measured(result, scale), as_measured(target, scale)), _PERFECT)
+            psnr(as_measured(result, scale), as_measured(target, scale), peak=255)
             for result, (target, _) in zip(results, self.pairs, strict=True)
         ]
-        return float(np.mean(values)) if values else None
+        return float(np.mean(np.minimum(values, _PERFECT))) if values else None
 
 
 @lru_cache(maxsize=2)

@@ -129,6 +129,10 @@ def test_enlarge():
     np.testing.assert_array_equal(enlarge(x, 2), imresize(x, 2))
     with pytest.raises(ValueError, match="unknown enlargement 'lanczos'"):
         enlarge(x, 2, "lanczos")
+    for enlargement in ("nearest", "bicubic"):
+        for scale in (0, -1, 1.5):
+            with pytest.raises(ValueError, match="scale is"):
+                enlarge(x, scale, enlargement)
 
 
 # --- colour --------------------------------------------------------------------------------
@@ -180,16 +184,44 @@ def test_measures_against_scikit_image(size, seed):
 
 def test_measures_of_equal_and_of_unequal_shapes():
     a = np.random.default_rng(0).random((12, 12))
-    assert psnr(a, a) == float("inf")
+    assert psnr(a, a, peak=1) == float("inf")
     assert ssim(a, a, peak=1) == pytest.approx(1)
-    assert np.isnan(psnr(a, np.where(a > 0.5, np.nan, a)))
+    assert np.isnan(psnr(a, np.where(a > 0.5, np.nan, a), peak=1))
     for measure in (psnr, ssim):
         with pytest.raises(ValueError, match="differ in shape"):
-            measure(a, a[:, :11])
+            measure(a, a[:, :11], peak=1)
         with pytest.raises(ValueError, match="empty"):
-            measure(a[:0], a[:0])
+            measure(a[:0], a[:0], peak=1)
     with pytest.raises(ValueError, match="at least 11 x 11"):
-        ssim(a[:10], a[:10])
+        ssim(a[:10], a[:10], peak=1)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1.0, 255, 65535]))
+def test_measures_do_not_depend_on_the_scale(seed, peak):
+    """The same pictures in [0, 1], on a scale of 255, or of another, measured with their white."""
+    rng = np.random.default_rng(seed)
+    a, b = rng.integers(0, 256, (2, 12, 13)).astype(np.uint8)
+    assert psnr(peak * (a / 255), peak * (b / 255), peak=peak) == pytest.approx(psnr(a, b))
+    assert ssim(peak * (a / 255), peak * (b / 255), peak=peak) == pytest.approx(ssim(a, b))
+    a16, b16 = a.astype(np.uint16) * 257, b.astype(np.uint16) * 257
+    assert psnr(a16, b16) == pytest.approx(psnr(a, b))
+    assert ssim(a16, b16) == pytest.approx(ssim(a, b))
+
+
+def test_white_is_not_guessed():
+    a = np.random.default_rng(0).integers(0, 2, (12, 12)).astype(np.uint8)
+    for measure in (psnr, ssim):
+        for dtype in (np.float32, np.float64, np.float16, np.int64, np.int16, bool):
+            with pytest.raises(ValueError, match="give peak, such as 1 for pictures in"):
+                measure(a.astype(dtype), a.astype(dtype))
+        for b in (a.astype(float), a.astype(np.uint16)):
+            with pytest.raises(ValueError, match="give peak"):
+                measure(a, b)
+        for peak in (0, -1, np.nan, np.inf):
+            with pytest.raises(ValueError, match="peak is"):
+                measure(a, a, peak=peak)
+        with pytest.raises(TypeError, match="complex"):
+            measure(a, 1j * a, peak=1)
 
 
 # --- files ---------------------------------------------------------------------------------

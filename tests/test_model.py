@@ -150,6 +150,15 @@ def test_weights_too_large_to_use_are_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_picture_that_is_not_finite_is_not_blamed_on_the_weights(bad):
+    picture = np.full((9, 9), 0.5, np.float32)
+    picture[4, 4] = bad
+    for layers in ([Conv2D(1, 1, 3)], [Conv2D(1, 1, 3), ClippedLeakyReLU()]):
+        with pytest.raises(InputError, match="the picture holds values that are not finite"):
+            Model(Sequential(layers), 2).predict(picture)
+
+
 def test_a_write_that_fails_leaves_the_old_model(saved, monkeypatch):
     before = saved.read_bytes()
 
@@ -744,16 +753,17 @@ def test_a_model_that_makes_no_sense_is_refused(change):
         Model(SRCNN("3-1-1", filters=(2, 2)), **{"scale": 2, **change})
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float64", "complex64", "int32", "longdouble"])
-def test_parameters_of_another_type_are_read_as_float32_or_not_written(tmp_path, dtype):
+def test_parameters_of_another_type_are_read_as_float32_or_not_written(tmp_path):
     model = Model(SRCNN("3-1-1", filters=(2, 2)), 2)
-    model.network.astype(dtype)
-    if dtype in ("float16", "float64"):
-        save_model(tmp_path / "m.npz", model)
-        for name, p in load_model(tmp_path / "m.npz").network.params.items():
-            assert p.dtype == np.float32
-            assert p.flags.writeable
-            np.testing.assert_array_equal(p, model.network.params[name].astype(np.float32))
-        model.network.params["conv1.w"][:] = np.inf if dtype == "float16" else 1e300
+    model.network.astype(np.float64)
+    save_model(tmp_path / "m.npz", model)
+    for name, p in load_model(tmp_path / "m.npz").network.params.items():
+        assert p.dtype == np.float32
+        assert p.flags.writeable
+        np.testing.assert_array_equal(p, model.network.params[name].astype(np.float32))
+    model.network.params["conv1.w"][:] = 1e300
+    with pytest.raises(InputError, match=r"conv1\.w holds values that are not finite numbers of f"):
+        save_model(tmp_path / "n.npz", model)
+    model.network.astype(np.complex128)
     with pytest.raises(InputError, match="not finite numbers of float32"):
         save_model(tmp_path / "n.npz", model)
