@@ -38,7 +38,7 @@ class Plan:
     jobs : list of Job
     problems : list of str
         A sentence for each input that nothing can be made of.
-    others : list of Path
+    others : list of str
         What lies in the folders beside the pictures.
     folders : list of Path
         What is to be made if it is not there.
@@ -46,7 +46,7 @@ class Plan:
 
     jobs: list[Job] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    others: list[Path] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)
 
 
@@ -99,7 +99,7 @@ def plan(inputs: Sequence[str | Path], output: str | Path | None, scale: int) ->
             if path.is_dir():
                 place = output or _with_scale(path, scale)
                 pictures, others = list_pictures(path)
-                found.others += [path / name for name in others]
+                found.others += [os.path.join(path, name) for name in others]
                 found.folders.append(place)
         except (InputError, OSError) as error:  # OSError: a name that is too long
             found.problems.append(str(error))
@@ -114,17 +114,19 @@ def plan(inputs: Sequence[str | Path], output: str | Path | None, scale: int) ->
             raise InputError(f"{output} names a file; for several pictures give a folder's name")
         found.folders = [output]
     taken = {os.path.realpath(picture) for picture in places.values()}
-    for place in dict.fromkeys(place for _, place in places):
-        here = [source for (_, other), source in places.items() if other == place]
-        for source, name in zip(here, _distinct_names(here), strict=True):
-            target = place / f"{name}_x{scale}.png"
-            if os.path.realpath(target) in taken:
-                found.problems.append(
-                    f"{source} is not enlarged, as {target} is one of the pictures to enlarge; "
-                    "give another folder"
-                )
-            else:
-                found.jobs.append(Job(source, target))
+    names: dict[tuple[Path, Path], str] = {}
+    for place in {place for _, place in places}:
+        here = [picture for (_, other), picture in places.items() if other == place]
+        names |= zip(((place, picture) for picture in here), _distinct_names(here), strict=True)
+    for (_, place), picture in places.items():
+        target = place / f"{names[place, picture]}_x{scale}.png"
+        if os.path.realpath(target) in taken:
+            found.problems.append(
+                f"{picture} is not enlarged, as {target} is one of the pictures to enlarge; "
+                "give another folder"
+            )
+        else:
+            found.jobs.append(Job(picture, target))
     return found
 
 
@@ -189,6 +191,8 @@ def enlarge_all(
                 yield Result(job, *enlarge_file(job, scale, model, **how))
             except InputError as error:
                 yield Result(job, why=str(error))
+            except OSError as error:
+                yield Result(job, why=f"{job.source}: {error.strerror or error}")
             except MemoryError:
                 yield Result(job, why=f"{job.source}: there is not enough memory to enlarge it")
     finally:

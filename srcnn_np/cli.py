@@ -9,6 +9,7 @@ import gc
 import logging
 import shlex
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NoReturn
@@ -55,16 +56,19 @@ def _run(arguments: list[str]) -> int:
 
 @contextmanager
 def _news() -> Iterator[None]:
-    """Where what the package logs, such as that it compiles, is printed."""
+    """Where what the package logs, such as that it compiles, and warnings are a line each."""
     handler = logging.Handler()
     handler.emit = lambda record: notice(record.getMessage())
     log = logging.getLogger(__package__)
     log.addHandler(handler)
     log.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # of its own folders
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: notice(str(message).partition("\n")[0])
+        try:
+            yield
+        finally:
+            log.removeHandler(handler)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -5,6 +5,7 @@ nothing need be downloaded.
 """
 
 from dataclasses import dataclass
+from operator import index
 from pathlib import Path
 from typing import Literal
 
@@ -40,7 +41,7 @@ def draw_pictures(count: int, *, size: int = 256, seed: int = 0) -> list[np.ndar
     """
     if count < 1 or size < 1:
         raise ValueError(f"count is {count}, size {size}: give at least 1")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(index(seed))
     return [_draw_leaves(rng, size) for _ in range(count)]
 
 
@@ -74,14 +75,15 @@ def _draw_leaves(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def read_folder(
-    folder: str | Path, colour: Literal["luma", "ycbcr"] = "luma"
+    folder: str | Path, colour: Literal["luma", "ycbcr"] = "luma", *, grey_is_luma: bool = False
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Read the photographs of a folder.
 
     Parameters
     ----------
     folder : str or Path
-    colour : "luma" or "ycbcr"
+    colour, grey_is_luma
+        See `to_channels`.
 
     Returns
     -------
@@ -99,7 +101,8 @@ def read_folder(
     pictures = {}
     for path in paths:
         try:
-            pictures[path.name] = to_channels(read_picture(path), colour)
+            picture = read_picture(path)
+            pictures[path.name] = to_channels(picture, colour, grey_is_luma=grey_is_luma)
         except InputError as error:
             skipped.append(str(error))
     if not pictures:
@@ -154,7 +157,14 @@ def to_channels(
     grey_is_luma : bool
         Whether a grey file's values, from 0 to 255, are taken as luma as they are, as the
         paper's protocol does. Else they become what the same picture in RGB has: 16 to 235.
+
+    Raises
+    ------
+    ValueError
+        If the colour is another word.
     """
+    if colour not in ("luma", "ycbcr"):
+        raise ValueError(f"unknown colour {colour!r}: choose luma or ycbcr")
     pixels = to_8_bits(picture.pixels)
     if pixels.ndim == 2 and not grey_is_luma:
         pixels = np.dstack([pixels] * 3)
@@ -185,9 +195,13 @@ def shrink(picture: np.ndarray, scale: int) -> tuple[np.ndarray, np.ndarray]:
     ------
     InputError
         If a side is shorter than the scale.
+    ValueError
+        If the scale is below 1.
     TypeError
         If the picture is not uint8.
     """
+    if scale < 1:
+        raise ValueError(f"scale is {scale}: give a whole number of at least 1")
     if picture.dtype != np.uint8:
         raise TypeError(f"the picture is {picture.dtype}; give uint8")
     H, W = (side // scale for side in picture.shape[:2])
@@ -290,7 +304,11 @@ def cut_sub_images(
     ------
     InputError
         If no picture is as large as one sub-image, or the network needs more.
+    ValueError
+        If the size, the stride or the scale is below 1, or the enlargement is another word.
     """
+    if size < 1 or stride < 1:
+        raise ValueError(f"size is {size}, stride {stride}: give at least 1")
     if size <= max(margin[0] + margin[1], margin[2] + margin[3]):
         raise InputError(
             f"sub-images of {size} x {size} are too small: the network's filters take "
@@ -330,7 +348,14 @@ def turn(x: np.ndarray, how: int) -> np.ndarray:
     -------
     turned : view of x
         (..., W, H) after an odd number of quarter turns.
+
+    Raises
+    ------
+    ValueError
+        If `how` is another number.
     """
+    if how not in range(8):
+        raise ValueError(f"how is {how}: give a whole number from 0 to 7")
     return np.rot90(x[..., ::-1] if how >= 4 else x, how % 4, axes=(-2, -1))
 
 

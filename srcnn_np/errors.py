@@ -5,3 +5,16 @@ class InputError(ValueError):
     command line prints it alone and exits with 1; a Python caller catches a
     ValueError.
     """
+
+
+DTYPES = ("float32", "float64", "complex128")  # what networks compute with
+
+
+def check_dtype(allowed: tuple[str, ...] = DTYPES, /, **arrays: object) -> None:
+    """Raise a TypeError unless the arrays, given by name, have one of these dtypes.
+
+    Whole numbers would round what is computed of them, and float16 loses small gradients.
+    """
+    for name, array in arrays.items():
+        if array.dtype.name not in allowed:
+            raise TypeError(f"{name} is {array.dtype}: convert it to {' or '.join(allowed)}")

@@ -163,7 +163,7 @@ def check_measurable(picture: np.ndarray, scale: int) -> None:
 def measure(result: np.ndarray, target: np.ndarray, scale: int) -> dict[str, float]:
     """PSNR (in dB) and SSIM of a result; parameters as `as_measured`."""
     a, b = as_measured(result, scale), as_measured(target, scale)
-    return {"psnr": psnr(a, b), "ssim": ssim(a, b)}
+    return {"psnr": psnr(a, b, peak=255), "ssim": ssim(a, b, peak=255)}
 
 
 def as_measured(x: np.ndarray, scale: int) -> np.ndarray:

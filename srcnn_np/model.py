@@ -92,8 +92,11 @@ class Model:
         Raises
         ------
         InputError
-            If it holds values that are not finite: the weights are no use.
+            If the picture holds values that are not finite; or the result does: then the
+            weights are no use.
         """
+        if not np.isfinite(enlarged).all():
+            raise InputError("the picture holds values that are not finite (NaN or infinite)")
         with np.errstate(all="ignore"):
             return check_finite(self.network.predict(enlarged))
 

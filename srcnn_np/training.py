@@ -536,7 +536,7 @@ class _Measure:
     def _mean(self, results: Sequence[np.ndarray]) -> float | None:
         scale = self.model.scale
         values = [
-            psnr(as_measured(result, scale), as_measured(target, scale))
+            psnr(as_measured(result, scale), as_measured(target, scale), peak=255)
             for result, (target, _) in zip(results, self.pairs, strict=True)
         ]
         return float(np.mean(values)) if values else None

@@ -202,7 +202,7 @@ def test_upscale_a_folder(capsys, model, tmp_path):
     names = ["a_x2.png", "b.jpg_x2.png", "b.png_x2.png"]
     assert sorted(p.name for p in (tmp_path / "in_x2").iterdir()) == names
     why = refused(capsys, "upscale", "in", "--scale", 2, "--model", model)
-    assert "in_x2/a_x2.png and 2 more results exist already" in why
+    assert "in_x2/a_x2.png and 2 more exist already" in why
     assert run(capsys, "upscale", "in", "--scale", 2, "--model", model, "--force")[0] == 0
     assert run(capsys, "upscale", "in", "-o", "out", "--scale", 2, "--model", model)[0] == 0
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names

@@ -125,6 +125,26 @@ def test_sub_images_refuse():
         cut_sub_images([np.zeros((40, 40), np.uint8)], 3, size=12, margin=(6, 6, 6, 6))
 
 
+def test_words_and_numbers_that_mean_nothing_are_refused(tmp_path):
+    picture = np.zeros((40, 40), np.uint8)
+    Image.fromarray(picture).save(tmp_path / "p.png")
+    for call, words in (
+        (lambda: to_channels(Picture(picture), "rgb"), "unknown colour 'rgb'"),
+        (lambda: read_folder(tmp_path, "rgb"), "unknown colour 'rgb'"),
+        (lambda: cut_sub_images([picture], 3, stride=0), "stride 0"),
+        (lambda: cut_sub_images([picture], 3, stride=-14), "stride -14"),
+        (lambda: cut_sub_images([picture], 3, enlargement="nearst"), "unknown enlargement"),
+        (lambda: shrink(picture, 0), "scale is 0"),
+        (lambda: shrink(picture, -3), "scale is -3"),
+        (lambda: turn(picture, 8), "how is 8"),
+        (lambda: turn(picture, -1), "how is -1"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            call()
+    with pytest.raises(TypeError, match="integer"):
+        draw_pictures(1, size=8, seed=None)
+
+
 def test_folders(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         read_folder(tmp_path / "absent")

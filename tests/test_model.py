@@ -137,6 +137,15 @@ def test_weights_too_large_to_use_are_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_picture_that_is_not_finite_is_not_blamed_on_the_weights(bad):
+    picture = np.full((9, 9), 0.5, np.float32)
+    picture[4, 4] = bad
+    for layers in ([Conv2D(1, 1, 3)], [Conv2D(1, 1, 3), ClippedLeakyReLU()]):
+        with pytest.raises(InputError, match="the picture holds values that are not finite"):
+            Model(Sequential(layers), 2).predict(picture)
+
+
 def test_a_write_that_fails_leaves_the_old_model(saved, monkeypatch):
     before = saved.read_bytes()
 

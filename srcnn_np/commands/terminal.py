@@ -52,8 +52,10 @@ class _Lasting:
     What a command leaves in files does not depend on a reader such as `head`, who goes early.
     """
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = open(os.devnull, "w") if stream is None else stream  # noqa: SIM115
+        if hasattr(stream, "reconfigure"):  # letters that a terminal's encoding lacks
+            stream.reconfigure(errors="backslashreplace")
         self.error: OSError | None = None
 
     def write(self, text: str) -> int:
@@ -89,11 +91,7 @@ def lasting_streams() -> Iterator[_Lasting]:
         except OSError:
             os.open(os.devnull, os.O_RDWR)
     before = sys.stdout, sys.stderr
-    streams = [
-        _Lasting(open(os.devnull, "w") if stream is None else stream)  # noqa: SIM115
-        for stream in before
-    ]
-    sys.stdout, sys.stderr = streams
+    sys.stdout, sys.stderr = streams = [_Lasting(stream) for stream in before]
     try:
         yield streams[0]
     finally:

@@ -93,7 +93,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         pictures = _photographs(options.folder)
         source = f"{len(pictures)} pictures of {Path(options.folder).resolve().name}"
-    watched = [] if options.watch is None else _photographs(options.watch)
+    watched = [] if options.watch is None else _photographs(options.watch, grey_is_luma=True)
     pictures, held_out = hold_out(pictures, options.scale, recipe.size)
     model = Model(network, options.scale, training={"pictures": source, "command": options.command})
     if options.minutes is not None:
@@ -126,11 +126,11 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _photographs(folder: str) -> list:
+def _photographs(folder: str, *, grey_is_luma: bool = False) -> list:
     """The pictures of a folder; what is left out is named."""
     from ..data import read_folder
 
-    pictures, skipped = read_folder(folder)
+    pictures, skipped = read_folder(folder, grey_is_luma=grey_is_luma)
     if skipped:
         say(f"skipped in {folder}: {listed(skipped)}")
     return list(pictures.values())

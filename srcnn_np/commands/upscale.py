@@ -58,14 +58,15 @@ def run(options: argparse.Namespace) -> int:
     there = [job for job in todo.jobs if os.path.isfile(job.target)]
     if there and options.skip_existing:
         todo.jobs = [job for job in todo.jobs if job not in there]
-        say(f"{len(there)} of {count} results are there already, and left")
-    elif len(there) > 1 and not options.force:
+        say(f"{len(there)} of {count} results {'is' if len(there) == 1 else 'are'} left as before")
+    elif there and count > 1 and not options.force:
+        more = f" and {len(there) - 1} more exist" if len(there) > 1 else " exists"
         raise InputError(
-            f"{there[0].target} and {len(there) - 1} more results exist already; --skip-existing "
-            "leaves them and makes the others, --force replaces them"
+            f"{there[0].target}{more} already; --skip-existing leaves what is there and makes the "
+            "others, --force replaces it"
         )
     if todo.others:
-        notice(f"left out, no pictures by their names: {listed(list(map(str, todo.others)))}")
+        notice(f"left out, no pictures by their names: {listed(todo.others)}")
     for sentence in todo.problems:
         complain(sentence)
     done, failures = 0, len(todo.problems)

@@ -14,10 +14,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 
-from numba import config
+from ..compiling import THREADS
 
-# The processors this process may use, or what the variable NUMBA_NUM_THREADS says.
-THREADS = config.NUMBA_NUM_THREADS
 _helpers = ThreadPoolExecutor(max(1, THREADS - 1), thread_name_prefix="srcnn_np")
 
 _log = logging.getLogger(__name__)

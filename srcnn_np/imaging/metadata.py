@@ -16,7 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 # description, maker, model, software, date, artist, host, rating, copyright, and three groups.
 _ABOUT = {270, 271, 272, 305, 306, 315, 316, 18246, 33432, 34665, 34853}
 _ABOUT |= set(range(40091, 40096))
-_ORIENTATION = 0x0112
+_ORIENTATION, _X_RESOLUTION = 0x0112, 0x011A
 _EXIF, _WIDTH, _HEIGHT = 0x8769, (0x0100, 0xA002), (0x0101, 0xA003)
 _XMP_SIZES = {
     "tiff:ImageWidth": 1,
@@ -73,7 +73,7 @@ def read_metadata(image: ImageFile.ImageFile, channels: str) -> tuple[dict, list
     found = {"exif": _read_exif(image, lost), "icc_profile": _profile_for(info, channels)}
     xmp = info.get("xmp")
     found["xmp"] = _XMP_ORIENTATION.sub(b"", xmp) if isinstance(xmp, bytes) else None
-    found["dpi"] = _resolution(info.get("dpi"))
+    found["dpi"] = _resolution(image)
     comment = info.get("comment")
     found["comment"] = comment.encode() if isinstance(comment, str) else comment
     found["text"] = {
@@ -166,9 +166,14 @@ def _profile_for(info: dict, channels: str) -> bytes | None:
     return profile if spaces.get(profile[16:20], channels) == channels else None
 
 
-def _resolution(dpi: object) -> tuple[float, float] | None:
+def _resolution(image: ImageFile.ImageFile) -> tuple[float, float] | None:
+    """Dots per inch, where the file says them: Pillow makes them up for some that do not."""
+    if image.format == "JPEG" and image.info.get("jfif_unit") not in (1, 2):
+        return None
+    if image.format == "TIFF" and _X_RESOLUTION not in image.tag_v2:
+        return None
     try:
-        x, y = (float(n) for n in dpi)
+        x, y = (float(n) for n in image.info.get("dpi"))
     except (TypeError, ValueError, ZeroDivisionError, OverflowError):
         return None
     return (x, y) if 0 < x < 1e6 and 0 < y < 1e6 else None

@@ -99,6 +99,7 @@ def enlarge(picture: np.ndarray, scale: int, enlargement: Enlargement = "bicubic
     ----------
     picture : (H, W) or (H, W, C) floating-point array
     scale : int
+        At least 1.
     enlargement : "bicubic" or "nearest"
         `imresize`, or every pixel repeated.
 
@@ -109,8 +110,10 @@ def enlarge(picture: np.ndarray, scale: int, enlargement: Enlargement = "bicubic
     Raises
     ------
     ValueError
-        If the enlargement is another.
+        If the scale is no such number, or the enlargement another word.
     """
+    if scale < 1 or scale != int(scale):
+        raise ValueError(f"scale is {scale}: give a whole number of at least 1")
     if enlargement not in ("bicubic", "nearest"):
         raise ValueError(f"unknown enlargement {enlargement!r}: choose bicubic or nearest")
     if enlargement == "nearest":
