@@ -4,8 +4,9 @@ An SRCNN is three convolutions with a ReLU after the first two:
 
     F1(Y) = max(0, W1 * Y + B1)      patch extraction: 64 features of each 9 x 9 patch
     F2(Y) = max(0, W2 * F1(Y) + B2)  non-linear mapping: to 32 features of a sharp patch
-    F(Y)  = W3 * F2(Y) + B3          reconstruction: overlapping patches, averaged
+    F(Y)  = W3 * F2(Y) + B3          reconstruction: a sum over 5 x 5 places, with weights
 
+(The paper reads the last one as an average of overlapping patches. Its weights are learnt.)
 Y is the luma of a picture already enlarged by bicubic interpolation, in [0, 1].
 
 Dong, Loy, He, Tang: Image Super-Resolution Using Deep Convolutional Networks,
@@ -27,7 +28,7 @@ from .errors import InputError, check_dtype
 from .layers import Conv2D, Layer, ReLU
 from .loss import MeanOver, mse_backward, mse_forward
 
-# A strip of `predict` has about this many pixels: 64 float32 feature maps of it are 64 MB.
+# A strip of `predict` has about this many pixels: 64 float32 feature maps of it are 67 MB.
 # Rows at its seams are computed twice: 2% of them at a width of 512, 18% at 3840.
 _STRIP_PIXELS = 1 << 18
 
