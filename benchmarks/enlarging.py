@@ -52,7 +52,7 @@ def command(model: str, size: tuple[int, int], times: int) -> tuple[float, int]:
         noise = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
         Image.fromarray(noise).save(source, compress_level=1)
         options = ["--scale", "3", "--model", model, "--force"]
-        words = ["upscale", str(source), str(result), *options]
+        words = ["upscale", str(source), "-o", str(result), *options]
         for _ in range(times + 1):  # the first may compile, and is not counted
             start = time.perf_counter()
             subprocess.run([sys.executable, "-m", "srcnn_np", *words], check=True, stdout=DEVNULL)

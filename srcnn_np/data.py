@@ -4,7 +4,6 @@ Pictures come from a folder of photographs, or are drawn by `draw_pictures`, so 
 nothing need be downloaded.
 """
 
-from contextlib import suppress
 from dataclasses import dataclass
 from operator import index
 from pathlib import Path
@@ -16,6 +15,7 @@ from PIL import Image, ImageDraw
 from .conv.geometry import Pads
 from .errors import InputError
 from .imaging import Picture, enlarge, imresize, list_pictures, read_picture, rgb_to_ycbcr
+from .imaging.files import to_8_bits
 from .imaging.resize import Enlargement
 
 
@@ -75,36 +75,39 @@ def _draw_leaves(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def read_folder(
-    folder: str | Path, colour: Literal["luma", "ycbcr"] = "luma"
+    folder: str | Path, colour: Literal["luma", "ycbcr"] = "luma", *, grey_is_luma: bool = False
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Read the photographs of a folder.
 
     Parameters
     ----------
     folder : str or Path
-    colour : "luma" or "ycbcr"
+    colour, grey_is_luma
+        See `to_channels`.
 
     Returns
     -------
     pictures : dict of str to uint8 array
         By file name, as `to_channels` gives them.
     skipped : list of str
-        Names of the files that are no pictures, or damaged.
+        What else is there: names of what is no picture, and why a picture cannot be read.
 
     Raises
     ------
     InputError
         If there is no such folder, or no picture in it.
     """
-    paths = list_pictures(folder)
+    paths, skipped = list_pictures(folder)
     pictures = {}
     for path in paths:
-        with suppress(InputError):
-            pictures[path.name] = to_channels(read_picture(path), colour)
+        try:
+            picture = read_picture(path)
+            pictures[path.name] = to_channels(picture, colour, grey_is_luma=grey_is_luma)
+        except InputError as error:
+            skipped.append(str(error))
     if not pictures:
         raise InputError(f"{folder} holds no picture that can be read")
-    files = sorted(path.name for path in Path(folder).iterdir() if path.is_file())
-    return pictures, [name for name in files if name not in pictures]
+    return pictures, skipped
 
 
 def hold_out(
@@ -142,21 +145,34 @@ def is_large_enough(picture: np.ndarray, scale: int, size: int) -> bool:
     return min(picture.shape[:2]) // scale * scale >= size
 
 
-def to_channels(picture: Picture, colour: Literal["luma", "ycbcr"] = "luma") -> np.ndarray:
-    """A picture's 8-bit luma (H, W), or Y, Cb, Cr (H, W, 3). Grey counts as luma as it is."""
+def to_channels(
+    picture: Picture, colour: Literal["luma", "ycbcr"] = "luma", *, grey_is_luma: bool = False
+) -> np.ndarray:
+    """Return a picture's 8-bit luma (H, W), or Y, Cb, Cr (H, W, 3).
+
+    Parameters
+    ----------
+    picture : Picture
+    colour : "luma" or "ycbcr"
+    grey_is_luma : bool
+        Whether a grey file's values, from 0 to 255, are taken as luma as they are, as the
+        paper's protocol does. Else they become what the same picture in RGB has: 16 to 235.
+
+    Raises
+    ------
+    ValueError
+        If the colour is another word.
+    """
     if colour not in ("luma", "ycbcr"):
         raise ValueError(f"unknown colour {colour!r}: choose luma or ycbcr")
     pixels = to_8_bits(picture.pixels)
+    if pixels.ndim == 2 and not grey_is_luma:
+        pixels = np.dstack([pixels] * 3)
     if pixels.ndim == 3:
         ycbcr = rgb_to_ycbcr(pixels)
         return ycbcr if colour == "ycbcr" else ycbcr[..., 0]
     neutral = np.full_like(pixels, 128)
     return np.dstack([pixels, neutral, neutral]) if colour == "ycbcr" else pixels
-
-
-def to_8_bits(pixels: np.ndarray) -> np.ndarray:
-    """Pixels of uint16 as uint8; others as they are."""
-    return np.rint(pixels / 257).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
 
 
 def shrink(picture: np.ndarray, scale: int) -> tuple[np.ndarray, np.ndarray]:

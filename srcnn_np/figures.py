@@ -7,6 +7,7 @@ and enlarged again, and that is x, what the network is given. Pictures and featu
 drawn in grey, what has a sign in red above 0 and blue below.
 """
 
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -26,6 +27,11 @@ try:
     from matplotlib.patches import Rectangle
 except ImportError as missing:
     raise InputError("figures need matplotlib: pip install matplotlib") from missing
+except ValueError as error:  # MPLBACKEND=nonsense
+    raise InputError(
+        "matplotlib cannot be loaded with the settings it finds; see the variable MPLBACKEND and "
+        "the file matplotlibrc"
+    ) from error
 
 _SIDE = 240  # of the middle of a picture, whose feature maps and gradients are drawn
 _MAPS = 16  # of a stage, at most
@@ -318,8 +324,9 @@ def save(path: str | Path, figure: Figure, *, title: str = "", force: bool = Fal
     """
     check_png(path)
     if title:
-        figure.suptitle(title, fontweight="bold")
-    with writing(path, force=force) as part:
+        figure.suptitle(title, fontweight="bold", parse_math=False)  # a name may hold a $
+    with writing(path, force=force) as part, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of letters that the font lacks
         figure.savefig(part, dpi=110)
 
 

@@ -14,9 +14,10 @@ import numpy as np
 from PIL import Image
 
 from . import __version__, figures
-from .data import to_8_bits, to_channels
+from .data import to_channels
 from .evaluation import evaluate_picture
 from .imaging import Picture, imresize
+from .imaging.files import to_8_bits
 from .model import Model
 from .upscaling import upscale
 
@@ -75,7 +76,9 @@ def report(
     pixels = to_8_bits(picture.pixels)
     H, W = (n // scale * scale if original else n * scale for n in pixels.shape[:2])
     measures = (
-        evaluate_picture(to_channels(picture, model.colour), scale, model) if original else {}
+        evaluate_picture(to_channels(picture, model.colour, grey_is_luma=True), scale, model)
+        if original
+        else {}
     )
     factor = 1 if original else scale
     shown = figures.middle(pixels, SHOWN_H // factor, SHOWN_W // factor)

@@ -106,9 +106,16 @@ def test_colours_of_a_picture():
         to_channels(Picture(colour), "ycbcr")[..., 0], to_channels(Picture(colour))
     )
     grey = colour[..., 0]
-    np.testing.assert_array_equal(to_channels(Picture(grey)), grey)
-    assert (to_channels(Picture(grey), "ycbcr")[..., 1:] == 128).all()
-    np.testing.assert_array_equal(to_channels(Picture(grey.astype(np.uint16) * 257)), grey)
+    deep = Picture(grey.astype(np.uint16) * 257)
+    for kind in ("luma", "ycbcr"):
+        same = to_channels(Picture(np.dstack([grey] * 3)), kind)
+        np.testing.assert_array_equal(to_channels(Picture(grey), kind), same)
+        np.testing.assert_array_equal(to_channels(deep, kind), same)
+    for picture in (Picture(grey), deep):
+        np.testing.assert_array_equal(to_channels(picture, grey_is_luma=True), grey)
+        ycbcr = to_channels(picture, "ycbcr", grey_is_luma=True)
+        np.testing.assert_array_equal(ycbcr[..., 0], grey)
+        assert (ycbcr[..., 1:] == 128).all()
 
 
 def test_sub_images_refuse():
@@ -148,7 +155,8 @@ def test_folders(tmp_path):
     (tmp_path / "notes.txt").write_text("")
     pictures, skipped = read_folder(tmp_path)
     assert list(pictures) == ["good.png"]
-    assert skipped == ["broken.png", "notes.txt"]
+    assert skipped[0] == "notes.txt"
+    assert "broken.png is not a picture" in skipped[1]
 
 
 def test_every_tenth_picture_is_held_out():

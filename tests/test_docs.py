@@ -34,7 +34,15 @@ PAGES = [
 SOURCES = [path for d in ("srcnn_np", "benchmarks", "tests") for path in ROOT.glob(f"{d}/**/*.py")]
 
 # In backticks, but names of something else.
-OTHERS = {"python", "rgb2ycbcr", "scaling", "torch.compile", "tqdm.tqdm", *TRAININGS}
+OTHERS = {
+    "NUMBA_CACHE_DIR",
+    "python",
+    "rgb2ycbcr",
+    "scaling",
+    "torch.compile",
+    "tqdm.tqdm",
+    *TRAININGS,
+}
 
 
 def read(page):

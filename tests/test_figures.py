@@ -324,21 +324,24 @@ def test_show_writes_a_picture(capsys, folder, figure, monkeypatch):
     code, out, err = run(capsys, "show", figure, *picture, "--model", "model.npz")
     assert code == 1
     assert "exists already" in err
-    assert run(capsys, "show", figure, *picture, folder, "--model", "model.npz", "--force")[0] == 0
+    assert (
+        run(capsys, "show", figure, *picture, "-o", folder, "--model", "model.npz", "--force")[0]
+        == 0
+    )
 
 
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
         (["filters"], "give --scale"),
-        (["filters", "p.png", "--scale", "2"], "would be replaced: the filters need no picture"),
+        (["filters", "-o", "p.png", "--scale", "2"], "exists already"),
         (["filters", "--model", "."], "'.': that is a folder"),
-        (["compare", "p.png", "out.jpg", "--model", "model.npz"], "name ending in .png"),
+        (["compare", "p.png", "-o", "out.jpg", "--model", "model.npz"], "name ending in .png"),
         (
-            ["compare", "p.png", "p.png", "--model", "model.npz", "--force"],
+            ["compare", "p.png", "-o", "p.png", "--model", "model.npz", "--force"],
             "the picture to enlarge",
         ),
-        (["compare", "p.png", "no/out.png", "--model", "model.npz"], "no folder"),
+        (["compare", "p.png", "-o", "no/out.png", "--model", "model.npz"], "no folder"),
         (["compare", "none.png", "--model", "model.npz"], "does not exist"),
         (["compare", "model.npz", "--model", "model.npz"], "not a picture"),
         (["features", "p.png", "--model", "model.npz", "--scale", "3"], "trained for scale 2"),

@@ -133,7 +133,7 @@ def test_names_are_shown_as_text():
 
 
 def test_16_bits_and_transparency():
-    deep = Picture(COLOUR[..., 0].astype(np.uint16) * 257, np.zeros((40, 61), np.uint8))
+    deep = Picture(COLOUR[..., 0].astype(np.uint16) * 257, np.ones((40, 61), np.uint8))
     page = Page(report(deep, 2, dark_model()))
     np.testing.assert_array_equal(page.images["original"], COLOUR[:, :60, 0])
 
@@ -147,11 +147,13 @@ def test_the_command_takes_the_scale_and_the_log_of_the_model(capsys, folder):
     assert "p.png -> p.html" in out
     assert "The training" not in (folder / "p.html").read_text()
     (folder / "model-log.csv").write_text(LOG)
-    assert run(capsys, "report", "p.png", "out.html", "--model", "model.npz")[0] == 0
+    assert run(capsys, "report", "p.png", "-o", "out.html", "--model", "model.npz")[0] == 0
     assert "The training" in Page((folder / "out.html").read_text()).images
     (folder / "other.csv").write_text(LOG)
     arguments = ("--scale", 2, "--enlarge", "--log", "other.csv", "--force")
-    assert run(capsys, "report", "p.png", "out.html", "--model", "model.npz", *arguments)[0] == 0
+    assert (
+        run(capsys, "report", "p.png", "-o", "out.html", "--model", "model.npz", *arguments)[0] == 0
+    )
     assert "original" not in Page((folder / "out.html").read_text()).images
 
 
@@ -164,14 +166,17 @@ def test_shipped_models_have_their_logs_beside_them(capsys, folder):
         assert best[card["sub_images_seen"]] == card["held_out"]["psnr"]
 
 
+FORCED = ["--model", "model.npz", "--force"]
+
+
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
         (["p.png"], "give --scale"),
         (["p.png", "--model", "model.npz", "--scale", "3"], "trained for scale 2"),
-        (["p.png", "p.png", "--model", "model.npz", "--force"], "name ending in .html"),
-        (["p.png", "there.html", "--model", "model.npz"], "exists already"),
-        (["p.png", "no/p.html", "--model", "model.npz"], "no folder"),
+        (["p.png", "-o", "p.png", "--model", "model.npz", "--force"], "name ending in .html"),
+        (["p.png", "-o", "there.html", "--model", "model.npz"], "exists already"),
+        (["p.png", "-o", "no/p.html", "--model", "model.npz"], "no folder"),
         (["none.png", "--model", "model.npz"], "does not exist"),
         (["tiny.png", "--model", "model.npz"], "too small to be measured"),
         (["p.png", "--model", "unnamed.npz"], "does not say its scale"),
@@ -183,8 +188,14 @@ def test_shipped_models_have_their_logs_beside_them(capsys, folder):
         (["p.png", "--model", "model.npz", "--log", "nan.csv"], "is not a log"),
         (["p.png", "--model", "model.npz", "--log", "begun.csv"], "begun.csv holds no row yet"),
         (["same.html", "--model", "model.npz", "--force"], "same.html is the picture to enlarge"),
-        (["p.png", "link.html", "--model", "model.npz", "--force"], "is the picture to enlarge"),
-        (["p.png", "l.html", "--model", "model.npz", "--log", "l.html", "--force"], "is the log"),
+        (
+            ["p.png", "-o", "link.html", "--model", "model.npz", "--force"],
+            "is the picture to enlarge",
+        ),
+        (
+            ["p.png", "-o", "l.html", "--model", "model.npz", "--log", "l.html", "--force"],
+            "is the log",
+        ),
         (["tiny.png", "--model", "model.npz"], "tiny.png: a picture of 9 x 9"),
     ],
 )

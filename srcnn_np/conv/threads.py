@@ -8,25 +8,21 @@ products, which only the "im2col" backend and `Muon` use.
 """
 
 import itertools
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 
-from numba import config
+from ..compiling import THREADS
 
-# The processors this process may use, or what the variable NUMBA_NUM_THREADS says.
-THREADS = config.NUMBA_NUM_THREADS
 _helpers = ThreadPoolExecutor(max(1, THREADS - 1), thread_name_prefix="srcnn_np")
 
+_log = logging.getLogger(__name__)
 _compiled: set = set()  # every kind of `work` whose kernels were called before
 _compiling = threading.Lock()
 _PATIENCE = 3  # seconds; to load what is compiled already takes less
 _COMPILING = "compiling for this processor, which is done once and kept ..."
-
-
-def announce(sentence: str) -> None:
-    """Told when a call takes long because it compiles; the command line prints it."""
 
 
 def share(work: Callable[[int], None], count: int) -> None:
@@ -79,7 +75,7 @@ def _kind(work: Callable[[int], None]) -> tuple:
 
 def _announced(work: Callable[[int], None], number: int) -> None:
     """Call work(number), and say that it compiles if it takes long."""
-    news = threading.Timer(_PATIENCE, lambda: announce(_COMPILING))
+    news = threading.Timer(_PATIENCE, lambda: _log.info(_COMPILING))
     news.daemon = True
     news.start()
     try:
