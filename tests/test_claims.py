@@ -20,13 +20,13 @@ from benchmarks import __main__ as benchmarks
 from benchmarks import enlarging, races, recipes
 from benchmarks.tasks import Inference
 from srcnn_np import RECIPES, SRCNN, InputError, Model, default_model, load_model, paper, train
+from srcnn_np.checkpoint import log_path, read_log
 from srcnn_np.data import hold_out, read_folder, shrink, to_channels
 from srcnn_np.evaluation import as_measured, evaluate_picture
 from srcnn_np.fused import picture
 from srcnn_np.fused.prepared import prepare
 from srcnn_np.imaging import Picture, imresize, psnr
 from srcnn_np.model import shipped_models
-from srcnn_np.training import log_path, read_log
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/results"
