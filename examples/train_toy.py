@@ -1,4 +1,4 @@
-"""Train an SRCNN from nothing, in a minute, without a download, and see what it learnt.
+"""Train an SRCNN from nothing, without a download, and see what it learnt.
 
     python examples/train_toy.py
 
@@ -36,9 +36,7 @@ def main() -> None:
     """Draw, train, measure, show."""
     options = parse_arguments()
     out = Path(options.out)
-    photos = scikit_image_photos() if options.photos is None else read_folder(options.photos)[0]
-    for photo in photos.values():
-        check_measurable(photo, SCALE)
+    photos = scikit_image_photos() if options.photos is None else photos_of(options.photos)
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; give a folder with --out")
     out.mkdir(parents=True, exist_ok=True)
@@ -89,12 +87,28 @@ def parse_arguments() -> argparse.Namespace:
     return options
 
 
+def photos_of(folder: str) -> dict[str, np.ndarray]:
+    """Luma of the photographs in a folder that can be measured; the others are named."""
+    photos, skipped = read_folder(folder, grey_is_luma=True)
+    for name, photo in list(photos.items()):
+        try:
+            check_measurable(photo, SCALE)
+        except InputError as error:
+            skipped.append(f"{name}: {error}")
+            del photos[name]
+    for why in skipped:
+        print(f"skipped {why}")
+    if not photos:
+        raise InputError(f"{folder} holds no photograph that can be measured")
+    return photos
+
+
 def scikit_image_photos() -> dict[str, np.ndarray]:
     """Luma of the photographs in scikit-image's wheel, uint8 (H, W), by name."""
     from skimage import data
 
     names = ("astronaut", "camera", "chelsea", "coffee", "rocket")
-    return {name: to_channels(Picture(getattr(data, name)())) for name in names}
+    return {name: to_channels(Picture(getattr(data, name)()), grey_is_luma=True) for name in names}
 
 
 def print_row(name: str, measures: dict) -> None:

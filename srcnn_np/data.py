@@ -4,8 +4,8 @@ Pictures come from a folder of photographs, or are drawn by `draw_pictures`, so 
 nothing need be downloaded.
 """
 
-from contextlib import suppress
 from dataclasses import dataclass
+from operator import index
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw
 from .conv.geometry import Pads
 from .errors import InputError
 from .imaging import Picture, enlarge, imresize, list_pictures, read_picture, rgb_to_ycbcr
+from .imaging.files import to_8_bits
 from .imaging.resize import Enlargement
 
 
@@ -40,7 +41,7 @@ def draw_pictures(count: int, *, size: int = 256, seed: int = 0) -> list[np.ndar
     """
     if count < 1 or size < 1:
         raise ValueError(f"count is {count}, size {size}: give at least 1")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(index(seed))
     return [_draw_leaves(rng, size) for _ in range(count)]
 
 
@@ -74,36 +75,39 @@ def _draw_leaves(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def read_folder(
-    folder: str | Path, colour: Literal["luma", "ycbcr"] = "luma"
+    folder: str | Path, colour: Literal["luma", "ycbcr"] = "luma", *, grey_is_luma: bool = False
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Read the photographs of a folder.
 
     Parameters
     ----------
     folder : str or Path
-    colour : "luma" or "ycbcr"
+    colour, grey_is_luma
+        See `to_channels`.
 
     Returns
     -------
     pictures : dict of str to uint8 array
         By file name, as `to_channels` gives them.
     skipped : list of str
-        Names of the files that are no pictures, or damaged.
+        What else is there: names of what is no picture, and why a picture cannot be read.
 
     Raises
     ------
     InputError
         If there is no such folder, or no picture in it.
     """
-    paths = list_pictures(folder)
+    paths, skipped = list_pictures(folder)
     pictures = {}
     for path in paths:
-        with suppress(InputError):
-            pictures[path.name] = to_channels(read_picture(path), colour)
+        try:
+            picture = read_picture(path)
+            pictures[path.name] = to_channels(picture, colour, grey_is_luma=grey_is_luma)
+        except InputError as error:
+            skipped.append(str(error))
     if not pictures:
         raise InputError(f"{folder} holds no picture that can be read")
-    files = sorted(path.name for path in Path(folder).iterdir() if path.is_file())
-    return pictures, [name for name in files if name not in pictures]
+    return pictures, skipped
 
 
 def hold_out(
@@ -141,19 +145,34 @@ def is_large_enough(picture: np.ndarray, scale: int, size: int) -> bool:
     return min(picture.shape[:2]) // scale * scale >= size
 
 
-def to_channels(picture: Picture, colour: Literal["luma", "ycbcr"] = "luma") -> np.ndarray:
-    """A picture's 8-bit luma (H, W), or Y, Cb, Cr (H, W, 3). Grey counts as luma as it is."""
+def to_channels(
+    picture: Picture, colour: Literal["luma", "ycbcr"] = "luma", *, grey_is_luma: bool = False
+) -> np.ndarray:
+    """Return a picture's 8-bit luma (H, W), or Y, Cb, Cr (H, W, 3).
+
+    Parameters
+    ----------
+    picture : Picture
+    colour : "luma" or "ycbcr"
+    grey_is_luma : bool
+        Whether a grey file's values, from 0 to 255, are taken as luma as they are, as the
+        paper's protocol does. Else they become what the same picture in RGB has: 16 to 235.
+
+    Raises
+    ------
+    ValueError
+        If the colour is another word.
+    """
+    if colour not in ("luma", "ycbcr"):
+        raise ValueError(f"unknown colour {colour!r}: choose luma or ycbcr")
     pixels = to_8_bits(picture.pixels)
+    if pixels.ndim == 2 and not grey_is_luma:
+        pixels = np.dstack([pixels] * 3)
     if pixels.ndim == 3:
         ycbcr = rgb_to_ycbcr(pixels)
         return ycbcr if colour == "ycbcr" else ycbcr[..., 0]
     neutral = np.full_like(pixels, 128)
     return np.dstack([pixels, neutral, neutral]) if colour == "ycbcr" else pixels
-
-
-def to_8_bits(pixels: np.ndarray) -> np.ndarray:
-    """Pixels of uint16 as uint8; others as they are."""
-    return np.rint(pixels / 257).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
 
 
 def shrink(picture: np.ndarray, scale: int) -> tuple[np.ndarray, np.ndarray]:
@@ -176,9 +195,13 @@ def shrink(picture: np.ndarray, scale: int) -> tuple[np.ndarray, np.ndarray]:
     ------
     InputError
         If a side is shorter than the scale.
+    ValueError
+        If the scale is below 1.
     TypeError
         If the picture is not uint8.
     """
+    if scale < 1:
+        raise ValueError(f"scale is {scale}: give a whole number of at least 1")
     if picture.dtype != np.uint8:
         raise TypeError(f"the picture is {picture.dtype}; give uint8")
     H, W = (side // scale for side in picture.shape[:2])
@@ -281,7 +304,11 @@ def cut_sub_images(
     ------
     InputError
         If no picture is as large as one sub-image, or the network needs more.
+    ValueError
+        If the size, the stride or the scale is below 1, or the enlargement is another word.
     """
+    if size < 1 or stride < 1:
+        raise ValueError(f"size is {size}, stride {stride}: give at least 1")
     if size <= max(margin[0] + margin[1], margin[2] + margin[3]):
         raise InputError(
             f"sub-images of {size} x {size} are too small: the network's filters take "
@@ -321,7 +348,14 @@ def turn(x: np.ndarray, how: int) -> np.ndarray:
     -------
     turned : view of x
         (..., W, H) after an odd number of quarter turns.
+
+    Raises
+    ------
+    ValueError
+        If `how` is another number.
     """
+    if how not in range(8):
+        raise ValueError(f"how is {how}: give a whole number from 0 to 7")
     return np.rot90(x[..., ::-1] if how >= 4 else x, how % 4, axes=(-2, -1))
 
 

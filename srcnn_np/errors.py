@@ -1,3 +1,8 @@
+"""What is said about input that cannot be used."""
+
+import reprlib
+
+
 class InputError(ValueError):
     """Something that came from outside (a file, a name, a number) cannot be used.
 
@@ -5,3 +10,26 @@ class InputError(ValueError):
     command line prints it alone and exits with 1; a Python caller catches a
     ValueError.
     """
+
+
+def brief(value: object) -> str:
+    """A value as Python writes it, cut where that is long, to be quoted in a sentence."""
+    return _SHORT.repr(value)
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel = 1
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 40
+
+
+DTYPES = ("float32", "float64", "complex128")  # what networks compute with
+
+
+def check_dtype(allowed: tuple[str, ...] = DTYPES, /, **arrays: object) -> None:
+    """Raise a TypeError unless the arrays, given by name, have one of these dtypes.
+
+    Whole numbers would round what is computed of them, and float16 loses small gradients.
+    """
+    for name, array in arrays.items():
+        if array.dtype.name not in allowed:
+            raise TypeError(f"{name} is {array.dtype}: convert it to {' or '.join(allowed)}")

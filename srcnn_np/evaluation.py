@@ -40,24 +40,38 @@ def evaluate(
     -------
     report : dict
         ``{"scale", "images": [{"name", "bicubic": {"psnr", "ssim"}, "model": {...}}],
-        "mean": {"bicubic": {...}, "model": {...}}}``, PSNR in dB.
+        "mean": {"bicubic": {...}, "model": {...}}, "failed": [{"name", "why"}],
+        "others": [name]}``, PSNR in dB. "failed" are pictures that are damaged, too small to
+        measure, or for which the model's result is not finite; the means are without them.
+        "others" are files that are no pictures by their names.
 
     Raises
     ------
     InputError
-        If the folder holds no picture, one is damaged or too small to measure, the
-        model was trained for another scale, or its result is not finite.
+        If the folder holds no picture that can be measured, or the model was trained for
+        another scale.
     """
     model.check_scale(scale)
-    images = []
-    for path in progress(list_pictures(folder)):
-        picture = to_channels(read_picture(path), model.colour)
+    paths, others = list_pictures(folder)
+    images, failed = [], []
+    for path in progress(paths):
         try:
-            images.append({"name": path.name, **evaluate_picture(picture, scale, model)})
+            images.append({"name": path.name, **_evaluate_file(path, scale, model)})
         except InputError as error:
-            raise InputError(f"{path}: {error}") from error
+            failed.append({"name": path.name, "why": str(error)})
+    if not images:
+        raise InputError(failed[0]["why"])
     mean = {method: _mean(images, method) for method in ("bicubic", "model")}
-    return {"scale": scale, "images": images, "mean": mean}
+    return {"scale": scale, "images": images, "mean": mean, "failed": failed, "others": others}
+
+
+def _evaluate_file(path: Path, scale: int, model: Model) -> dict:
+    picture = read_picture(path)
+    try:
+        channels = to_channels(picture, model.colour, grey_is_luma=True)
+        return evaluate_picture(channels, scale, model)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def paper_report(
@@ -67,6 +81,8 @@ def paper_report(
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> dict[str, dict[str, dict[str, float | None]]]:
     """Measure models on the paper's test sets, beside the figures that the paper gives.
+
+    Whole sets only: a mean without one of the pictures would not be the paper's.
 
     Parameters
     ----------
@@ -86,13 +102,12 @@ def paper_report(
     Raises
     ------
     InputError
-        As `evaluate`.
+        If a picture is damaged or too small, or a model's result is not finite.
     """
     report = {}
     for test_set in paper.SETS:
-        pictures = [
-            to_channels(read_picture(path)) for path in list_pictures(Path(folder, test_set))
-        ]
+        paths, _ = list_pictures(Path(folder, test_set))
+        pictures = [to_channels(read_picture(path), grey_is_luma=True) for path in paths]
         for scale in progress(sorted({scale for found in models.values() for scale in found})):
             rows = report[f"{test_set} x{scale}"] = paper.figures(test_set, scale)
             for name, found in models.items():
@@ -148,7 +163,7 @@ def check_measurable(picture: np.ndarray, scale: int) -> None:
 def measure(result: np.ndarray, target: np.ndarray, scale: int) -> dict[str, float]:
     """PSNR (in dB) and SSIM of a result; parameters as `as_measured`."""
     a, b = as_measured(result, scale), as_measured(target, scale)
-    return {"psnr": psnr(a, b), "ssim": ssim(a, b)}
+    return {"psnr": psnr(a, b, peak=255), "ssim": ssim(a, b, peak=255)}
 
 
 def as_measured(x: np.ndarray, scale: int) -> np.ndarray:

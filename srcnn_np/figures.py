@@ -7,7 +7,9 @@ and enlarged again, and that is x, what the network is given. Pictures and featu
 drawn in grey, what has a sign in red above 0 and blue below.
 """
 
+import warnings
 from collections.abc import Iterable
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,11 @@ try:
     from matplotlib.patches import Rectangle
 except ImportError as missing:
     raise InputError("figures need matplotlib: pip install matplotlib") from missing
+except ValueError as error:  # MPLBACKEND=nonsense
+    raise InputError(
+        "matplotlib cannot be loaded with the settings it finds; see the variable MPLBACKEND and "
+        "the file matplotlibrc"
+    ) from error
 
 _SIDE = 240  # of the middle of a picture, whose feature maps and gradients are drawn
 _MAPS = 16  # of a stage, at most
@@ -152,7 +159,7 @@ def gradients(picture: np.ndarray, scale: int, model: Model) -> Figure:
     InputError
         As `features`; also if a gradient is not finite.
     """
-    network = model.network
+    network = deepcopy(model.network)  # its own gradients, and what it remembers, stay
     x, target = _x_and_target(picture, scale, model)
     with np.errstate(all="ignore"):
         y = check_finite(network.forward(x))
@@ -273,7 +280,7 @@ def loss_curve(rows: list[dict], bicubic: float | None = None) -> Figure:
     Parameters
     ----------
     rows : list of dict
-        The rows of a `History`, or what `srcnn_np.training.read_log` reads.
+        The rows of a `History`, or what `srcnn_np.checkpoint.read_log` reads.
     bicubic : float, optional
         PSNR in dB of bicubic interpolation on the held-out pictures, drawn as a line.
 
@@ -318,8 +325,9 @@ def save(path: str | Path, figure: Figure, *, title: str = "", force: bool = Fal
     """
     check_png(path)
     if title:
-        figure.suptitle(title, fontweight="bold")
-    with writing(path, force=force) as part:
+        figure.suptitle(title, fontweight="bold", parse_math=False)  # a name may hold a $
+    with writing(path, force=force) as part, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of letters that the font lacks
         figure.savefig(part, dpi=110)
 
 

@@ -23,7 +23,9 @@ real functions"; Martins, Sturdza, Alonso 2003, "The complex-step derivative
 approximation".
 """
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -31,11 +33,12 @@ from typing import Literal
 import numpy as np
 
 from .conv import BACKENDS, conv2d_backward, conv2d_forward, pad_backward, pad_forward
+from .errors import check_dtype
 from .layers import ClippedLeakyReLU, Layer, LeakyReLU, ReLU
 from .loss import mse_backward, mse_forward
 from .network import SRCNN, Sequential
 
-Arrays = dict[str, np.ndarray]
+Arrays = Mapping[str, np.ndarray]
 Method = Literal["differences", "complex step"]
 
 # What float64 can be asked for; a wrong gradient is off by about 1.
@@ -89,13 +92,21 @@ def check_gradients(
         ``pieces(**inputs)``: an array that says on which linear piece each activation
         is. Differences between points where it differs are left out.
     step : float, optional
-        h; 1e-4 for differences and 1e-30 for the complex step.
+        h, above 0; 1e-4 for differences and 1e-30 for the complex step.
     seed : int
         Of dy.
 
     Returns
     -------
     checks : dict of str to Check
+
+    Raises
+    ------
+    ValueError
+        If the method is another word, the step is not above 0, or `backward` names no gradient
+        or one of what is no input.
+    TypeError
+        If an input is not float64, which has the digits that a derivative takes.
 
     Examples
     --------
@@ -105,16 +116,27 @@ def check_gradients(
     >>> checks["x"].error < 1e-7
     True
     """
+    if method not in TOLERANCE:
+        raise ValueError(f"unknown method {method!r}: choose one of {', '.join(TOLERANCE)}")
+    if step is None:
+        step = 1e-30 if method == "complex step" else 1e-4
+    if not 0 < step < math.inf:
+        raise ValueError(f"step is {step}: give a finite one above 0")
+    check_dtype(("float64",), **inputs)
     y = np.asarray(forward(**inputs))
     dy = np.random.default_rng(seed).standard_normal(y.shape)
+    gradients = backward(dy, **inputs)
+    if not gradients or not gradients.keys() <= inputs.keys():
+        names = ", ".join(gradients) or "nothing"
+        raise ValueError(f"backward gives {names}, but the inputs are {', '.join(inputs)}")
     checks = {}
-    for name, gradient in backward(dy, **inputs).items():
+    for name, gradient in gradients.items():
         vary = partial(_vary, forward, inputs, name)
         if method == "complex step":
-            derivative, skip = _complex_steps(vary, inputs[name], dy, step or 1e-30)
+            derivative, skip = _complex_steps(vary, inputs[name], dy, step)
         else:
             where = None if pieces is None else partial(_vary, pieces, inputs, name)
-            derivative, skip = _differences(vary, inputs[name], dy, step or 1e-4, where)
+            derivative, skip = _differences(vary, inputs[name], dy, step, where)
         if np.shape(gradient) != derivative.shape:
             checks[name] = Check(np.inf, derivative.size, 0)
             continue
@@ -190,7 +212,8 @@ def check_convolution(
 
 
 def check_layer(layer: Layer, x: np.ndarray, **options: object) -> dict[str, Check]:
-    """`check_gradients` of an activation with respect to x."""
+    """`check_gradients` of an activation with respect to x; the layer stays as it was."""
+    layer = deepcopy(layer)
     return check_gradients(
         lambda x: layer.forward(x),
         lambda dy, x: {"x": (layer.forward(x), layer.backward(dy))[1]},
@@ -208,12 +231,12 @@ def check_network(
     Parameters
     ----------
     network : Sequential
-        Its parameters are converted to float64.
+        Stays as it was: a copy of it in float64 is checked.
     x, target : (N, C, H, W) float64 arrays
     **options
         For `check_gradients`.
     """
-    params = network.astype(np.float64).params
+    network = deepcopy(network).astype(np.float64)
 
     def forward(x, **changed):
         # One complex input makes all complex, since a convolution takes one dtype.
@@ -235,9 +258,8 @@ def check_network(
             x = layer.apply(x)
         return np.concatenate(found)
 
-    checks = check_gradients(forward, backward, {"x": x, **params}, pieces=pieces, **options)
-    network.params = params
-    return checks
+    inputs = {"x": x, **network.params}
+    return check_gradients(forward, backward, inputs, pieces=pieces, **options)
 
 
 def _piece(layer: Layer, x: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ Everywhere x goes in, y comes out, L is the loss, and d-something is ∂L/∂som
 """
 
 import math
+from numbers import Real
 from typing import Literal
 
 import numpy as np
@@ -20,6 +21,7 @@ from .conv import (
     same_pads,
 )
 from .conv.geometry import Fill, Pads, pair
+from .errors import check_dtype
 
 Border = Literal["valid", "zero", "replicate"]
 
@@ -36,11 +38,13 @@ def relu_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 def leaky_relu_forward(x: np.ndarray, slope: float = 0.01) -> np.ndarray:
     """y = x where x > 0, else slope·x."""
+    check_dtype(x=x)
     return np.where(x.real <= 0, x.dtype.type(slope) * x, x)
 
 
 def leaky_relu_backward(dy: np.ndarray, x: np.ndarray, slope: float = 0.01) -> np.ndarray:
     """dx = dy · ∂y/∂x: dy where x > 0, else slope·dy."""
+    check_dtype(dy=dy, x=x)
     return np.where(x.real <= 0, dy.dtype.type(slope) * dy, dy)
 
 
@@ -50,6 +54,7 @@ def clipped_leaky_relu_forward(x: np.ndarray) -> np.ndarray:
     Identity on [1/256, 255/256]; slope 1/1280 on both sides of that; 0 below
     -1179/256 and 1 above 1535/256. (It jumps by 100/1280/256 at -1179/256, as given.)
     """
+    check_dtype(x=x)
     low, high, slope, floor, ceiling = _CLIPPED
     r = x.real
     return np.select(
@@ -61,6 +66,7 @@ def clipped_leaky_relu_forward(x: np.ndarray) -> np.ndarray:
 
 def clipped_leaky_relu_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
     """dx = dy · ∂y/∂x: dy times 0, 1/1280, 1, 1/1280, 0 on the five pieces."""
+    check_dtype(dy=dy, x=x)
     low, high, slope, floor, ceiling = _CLIPPED
     r = x.real
     return np.select(
@@ -71,15 +77,23 @@ def clipped_leaky_relu_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
 _CLIPPED = (1 / 256, 255 / 256, 1 / 1280, -1179 / 256, 1535 / 256)
 
 
+# Every kind of layer by its name, as model files have it.
+KINDS: dict[str, type["Layer"]] = {}
+
+
 class Layer:
     """What a network is made of.
 
-    A kind of layer gives `apply`, y from x, and `gradient`, dx from dy and x.
+    A kind of layer gives `apply`, y from x, and `gradient`, dx from dy and x; and `settings`, if
+    its constructor takes arguments. A model file names the kinds of its layers: where it is
+    read, a kind that is not this package's must have been defined, or imported, before.
 
     Attributes
     ----------
     params, grads : dict of str to array
         Parameters, and after `backward` their gradients, under the same names.
+    remembered : tuple, or None
+        What `backward` needs of the last `forward`: its x, and the shape of its y.
     kinks : tuple of float
         Inputs at which the layer has no derivative. A difference quotient taken
         across one is wrong, so that `srcnn_np.gradcheck` asks for them.
@@ -87,15 +101,21 @@ class Layer:
 
     kinks: tuple[float, ...] = ()
 
+    def __init_subclass__(cls, **more: object) -> None:
+        """Note the kind. This package's stay; of others the last counts, as notebooks have it."""
+        super().__init_subclass__(**more)
+        if cls.__module__ == __name__ or not is_ours(cls.__name__):
+            KINDS[cls.__name__] = cls
+
     def __init__(self) -> None:
         self.params: dict[str, np.ndarray] = {}
         self.grads: dict[str, np.ndarray] = {}
-        self._remembered: tuple[np.ndarray, tuple[int, ...]] | None = None
+        self.remembered: tuple[np.ndarray, tuple[int, ...]] | None = None
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """y from x, remembering x for `backward`."""
+        """y from x, remembering x for `backward`: x itself, so do not change it before."""
         y = self.apply(x)
-        self._remembered = x, y.shape
+        self.remembered = x, y.shape
         return y
 
     def backward(self, dy: np.ndarray, *, need_dx: bool = True) -> np.ndarray | None:
@@ -108,9 +128,9 @@ class Layer:
         ValueError
             If dy has not the shape of that y.
         """
-        if self._remembered is None:
+        if self.remembered is None:
             raise RuntimeError("backward was called before forward: there is no x to go back to")
-        x, y_shape = self._remembered
+        x, y_shape = self.remembered
         if dy.shape != y_shape:
             raise ValueError(f"dy has shape {dy.shape}, but y had {y_shape}")
         return self.gradient(dy, x, need_dx)
@@ -126,6 +146,11 @@ class Layer:
     def settings(self) -> dict:
         """The arguments that build this layer again, for a model file's card."""
         return {}
+
+
+def is_ours(kind: str) -> bool:
+    """Whether this package has a kind of layer of that name."""
+    return kind in KINDS and KINDS[kind].__module__ == __name__
 
 
 class Conv2D(Layer):
@@ -172,11 +197,10 @@ class Conv2D(Layer):
         if backend not in BACKENDS:
             raise ValueError(f"unknown backend {backend!r}: choose one of {', '.join(BACKENDS)}")
         channels = pair("(out_channels, in_channels)", (out_channels, in_channels), 1)
-        self.kernel = pair("kernel", kernel, 1)
         self.stride = pair("stride", stride, 1)
         self.border = border
         self.backend = backend
-        self.params["w"] = np.zeros((*channels, *self.kernel), np.float32)
+        self.params["w"] = np.zeros((*channels, *pair("kernel", kernel, 1)), np.float32)
         self.params["b"] = np.zeros(channels[0], np.float32)
 
     def settings(self) -> dict:
@@ -191,6 +215,11 @@ class Conv2D(Layer):
         }
 
     @property
+    def kernel(self) -> tuple[int, int]:
+        """Rows and columns (kh, kw) of the filters."""
+        return self.params["w"].shape[2:]
+
+    @property
     def pads(self) -> Pads:
         """Rows and columns (top, bottom, left, right) by which `forward` widens x."""
         return (0, 0, 0, 0) if self.border == "valid" else same_pads(self.kernel)
@@ -198,7 +227,7 @@ class Conv2D(Layer):
     @property
     def fill(self) -> Fill:
         """What `forward` widens x with."""
-        return "zero" if self.border == "zero" else "replicate"
+        return {"valid": "replicate", "zero": "zero", "replicate": "replicate"}[self.border]
 
     def convolve(self, x: np.ndarray) -> np.ndarray:
         """y of the convolution alone, x (N, C, H, W) being widened already."""
@@ -249,9 +278,9 @@ class LeakyReLU(Layer):
 
     def __init__(self, slope: float = 0.01) -> None:
         super().__init__()
-        if not isinstance(slope, (int, float)) or not math.isfinite(slope):
+        if not isinstance(slope, Real) or not math.isfinite(slope):
             raise ValueError(f"slope is {slope!r}; give a finite number")
-        self.slope = slope
+        self.slope = float(slope)
 
     def settings(self) -> dict:
         """The slope."""

@@ -13,6 +13,8 @@ from typing import Literal
 
 import numpy as np
 
+from .errors import check_dtype
+
 MeanOver = Literal["values", "pictures"]
 
 
@@ -34,6 +36,8 @@ def mse_forward(y: np.ndarray, target: np.ndarray, mean_over: MeanOver = "values
     ------
     ValueError
         If the shapes differ or `mean_over` is another word.
+    TypeError
+        If an array is not float32, float64 or complex128.
     """
     count = _count(y, target, mean_over)
     return ((y - target) ** 2).sum(dtype=_wide(y)).item() / count
@@ -68,6 +72,7 @@ def divisor(target: np.ndarray, mean_over: MeanOver) -> int:
 
 
 def _count(y: np.ndarray, target: np.ndarray, mean_over: MeanOver) -> int:
+    check_dtype(y=y, target=target)
     if y.shape != target.shape or y.size == 0:
         raise ValueError(f"y has shape {y.shape}, but the target {target.shape}; none is empty")
     return divisor(target, mean_over)

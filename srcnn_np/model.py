@@ -6,24 +6,28 @@ The SRCNN authors' MATLAB ``.mat`` files are read as well.
 """
 
 import json
+import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, brief
 from .imaging.resize import Enlargement
-from .layers import ClippedLeakyReLU, Conv2D, Layer, LeakyReLU, ReLU
+from .layers import KINDS, Layer, is_ours
+from .mat import read_mat
 from .network import SRCNN, Sequential
+from .npz import FLOATS, MOST_TEXT, NpzFile, parse_json
 from .output import writing
 
 _FORMAT = "srcnn_np model 1"
-_KINDS: dict[str, type[Layer]] = {
-    kind.__name__: kind for kind in (Conv2D, ReLU, LeakyReLU, ClippedLeakyReLU)
-}
 _SHIPPED = Path(__file__).parent / "models"
+_MOST_VALUES = 1 << 25  # of all parameters together: 128 MB. The paper's largest has 300,000
+_MOST_LAYERS = 1000
+_MOST_SCALE = 16
 
 
 @dataclass
@@ -34,7 +38,7 @@ class Model:
     ----------
     network : Sequential
     scale : int or None
-        The enlargement it was trained for; None where nobody knows.
+        The enlargement it was trained for, 1 to 16; None where nobody knows.
     colour : "luma" or "ycbcr"
         What its channels are.
     enlargement : "bicubic" or "nearest"
@@ -53,9 +57,9 @@ class Model:
     figures: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        channels = {"luma": 1, "ycbcr": 3}.get(self.colour)
-        if channels is None:
-            raise InputError(f"unknown colour {self.colour!r}: choose luma or ycbcr")
+        if self.colour not in ("luma", "ycbcr"):
+            raise InputError(f"unknown colour {brief(self.colour)}: choose luma or ycbcr")
+        channels = {"luma": 1, "ycbcr": 3}[self.colour]
         if self.network.channels != (channels, channels):
             raise InputError(
                 f"a model for {self.colour} has {channels} channels in and out, but this "
@@ -64,9 +68,17 @@ class Model:
         if not self.network.keeps_size:
             raise InputError("a model's network keeps a picture's size, so it has no stride")
         if self.enlargement not in ("bicubic", "nearest"):
-            raise InputError(f"unknown enlargement {self.enlargement!r}: choose bicubic or nearest")
-        if self.scale is not None and not (isinstance(self.scale, int) and self.scale >= 1):
-            raise InputError(f"a scale is a whole number of at least 1, not {self.scale!r}")
+            raise InputError(
+                f"unknown enlargement {brief(self.enlargement)}: choose bicubic or nearest"
+            )
+        if self.scale is not None and not (
+            type(self.scale) is int and 1 <= self.scale <= _MOST_SCALE
+        ):
+            raise InputError(
+                f"a scale is a whole number from 1 to {_MOST_SCALE}, not {brief(self.scale)}"
+            )
+        if not (isinstance(self.training, dict) and isinstance(self.figures, dict)):
+            raise InputError("a model's training and figures are dictionaries")
 
     def card(self) -> dict:
         """All but the parameters, as a dictionary for JSON."""
@@ -92,8 +104,11 @@ class Model:
         Raises
         ------
         InputError
-            If it holds values that are not finite: the weights are no use.
+            If the picture holds values that are not finite; or the result does: then the
+            weights are no use.
         """
+        if not np.isfinite(enlarged).all():
+            raise InputError("the picture holds values that are not finite (NaN or infinite)")
         with np.errstate(all="ignore"):
             return check_finite(self.network.predict(enlarged))
 
@@ -135,17 +150,36 @@ def save_model(
     Raises
     ------
     InputError
-        If the name ends otherwise, the file exists, or it cannot be written; or a
-        parameter is not finite.
+        If the name ends otherwise, the file exists, or it cannot be written; or `load_model`
+        could not read it, as a parameter is not finite, or a layer cannot be built again.
     """
+    check_name(path)
+    params = model.network.params
+    for name, p in params.items():
+        if p.dtype.name not in FLOATS or not np.isfinite(_float32(p)).all():
+            raise InputError(
+                f"{path} is not written: {name} holds values that are not finite numbers of float32"
+            )
+    for layer in model.network.layers.values():
+        _check_builds_again(path, layer)
+    try:
+        card = json.dumps(model.card())
+        parse_json(card)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"{path} is not written: training or figures hold what is no JSON, or not finite"
+        ) from error
+    if len(card) > MOST_TEXT or sum(p.size for p in params.values()) > _MOST_VALUES:
+        raise InputError(f"{path} is not written: the model is too large to be read again")
+    with writing(path, force=force) as part:
+        np.savez_compressed(part, card=np.array(card), **params, **(more or {}))
+
+
+def check_name(path: str | Path) -> Path:
+    """A path that `save_model` may write; an InputError where it does not end in ``.npz``."""
     if Path(path).suffix != ".npz":
         raise InputError(f"{path}: a model file's name ends in .npz")
-    for name, p in model.network.params.items():
-        if not np.isfinite(p).all():
-            raise InputError(f"{path} is not written: {name} holds values that are not finite")
-    with writing(path, force=force) as part:
-        card = np.array(json.dumps(model.card()))
-        np.savez_compressed(part, card=card, **model.network.params, **(more or {}))
+    return Path(path)
 
 
 def load_model(name_or_path: str | Path) -> Model:
@@ -169,23 +203,17 @@ def load_model(name_or_path: str | Path) -> Model:
         has the wrong shape, or is not finite.
     """
     path = shipped_models().get(str(name_or_path), Path(name_or_path))
-    if not path.is_file():
-        names = ", ".join(shipped_models())
-        why = "that is a folder; " if path.is_dir() else ""
+    if not os.path.isfile(path):
+        why = "that is a folder; " if os.path.isdir(path) else ""
+        why = why or ("that is no ordinary file; " if os.path.exists(path) else "")
         raise InputError(
-            f"there is no model {str(name_or_path)!r}: {why}give the path of a .npz or .mat file, "
-            f"or one of {names}"
+            f"there is no model {brief(str(name_or_path))}: {why}give the path of a .npz or .mat "
+            f"file, or one of {', '.join(shipped_models())}"
         )
     try:
         return _read_mat(path) if path.suffix.lower() == ".mat" else _read_npz(path)
-    except PermissionError as error:
-        raise InputError(f"{path} cannot be read: no permission") from error
     except InputError as error:
         raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
-    except MemoryError:
-        raise
-    except Exception as error:  # zip, NumPy, SciPy and JSON each raise their own
-        raise InputError(f"{path} is not a model file (.npz or .mat), or damaged") from error
 
 
 def shipped_models() -> dict[str, Path]:
@@ -209,55 +237,118 @@ def default_model(scale: int) -> Model:
     return load_model(default_name(scale))
 
 
+_A_MODEL = "a model file (.npz or .mat)"
+
+
 def _read_npz(path: Path) -> Model:
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
-    if "card" not in arrays:
-        raise InputError(f"{path} is a .npz file, but no model: it holds no card")
-    card = json.loads(str(arrays.pop("card")))
-    if not isinstance(card, dict) or card.get("format") != _FORMAT:
-        raise InputError(f"{path} is no model of a format this version reads ({_FORMAT!r})")
+    with NpzFile(path, _A_MODEL) as file:
+        if "card" not in file.names:
+            raise InputError(f"{path} is a .npz file, but no model: it holds no card")
+        card = file.json("card")
+        if not isinstance(card, dict) or card.get("format") != _FORMAT:
+            raise InputError(f"{path} is no model of a format this version reads ({_FORMAT!r})")
+        card.setdefault("figures", {})
+        for name in ("colour", "enlargement", "training"):
+            if card.get(name) is None:
+                raise InputError(f"{path} is damaged: its card says no {name}")
+        if card.get("predict_border") not in ("replicate", "replicate-once"):
+            raise InputError(f"{path} is damaged: its card has no predict_border that is known")
+        try:
+            network = Sequential(_read_layers(file, card), predict_border=card["predict_border"])
+        except InputError:
+            raise
+        except ValueError as error:
+            raise InputError(f"{path} is damaged: in its card {error}") from error
+        network.params = {
+            name: _as_float32(path, name, file.array(name, p.shape))
+            for name, p in network.params.items()
+        }
+    known = ("scale", "colour", "enlargement", "training", "figures")
+    model = Model(network, **{name: card.get(name) for name in known})
+    # So nothing is missing in it, nothing is there that is not known, and nothing contradicts.
+    if _in_order(model.card()) != _in_order(card):
+        raise InputError(f"{path} is damaged: its card is not one that this version writes")
+    return model
+
+
+def _read_layers(file: NpzFile, card: dict) -> list[Layer]:
+    """The layers of a card, with parameters of the right shapes, but not yet those of the file."""
+    listed = card.get("layers")
+    if not isinstance(listed, list) or not 0 < len(listed) <= _MOST_LAYERS:
+        raise InputError(
+            f"{file.path} is damaged: its card lists no layers, or more than {_MOST_LAYERS}"
+        )
+    layers, convs, values = [], 0, 0
+    for turn, entry in enumerate(listed, 1):
+        settings = dict(entry) if isinstance(entry, dict) else {}
+        kind = settings.pop("kind", None)
+        if not isinstance(kind, str):
+            raise InputError(f"{file.path} is damaged: layer {turn} of its card has no kind")
+        if kind not in KINDS:
+            raise InputError(
+                f"{file.path} has a layer of a kind that is not known here, {brief(kind)}: define "
+                "or import its class, which is derived from srcnn_np.layers.Layer, before"
+            )
+        if kind == "Conv2D":  # nothing of a size that a card claims is built unless it is there
+            convs += 1
+            kernel = settings.get("kernel")
+            if not isinstance(kernel, list):
+                kernel = [kernel]
+            shape = (settings.get("out_channels"), settings.get("in_channels"), *kernel)
+            if not all(type(n) is int for n in shape):
+                raise InputError(f"{file.path} is damaged: its card has no size of conv{convs}")
+            file.check(f"conv{convs}.w", shape)
+        layer = _build_layer(kind, settings)
+        if layer is None:
+            raise InputError(
+                f"{file.path} is damaged: layer {turn} of its card, {brief(kind)}, cannot be built "
+                "from what is said there"
+            )
+        layers.append(layer)
+        values += sum(p.size for p in layer.params.values())
+        if values > _MOST_VALUES:
+            raise InputError(f"{file.path} is too large: more than {_MOST_VALUES} parameters")
+    return layers
+
+
+def _build_layer(kind: str, settings: dict) -> Layer | None:
+    """A layer of these settings; None where its kind takes others."""
     try:
-        # The shapes are compared before anything of the size a card claims is built.
-        convs = [layer for layer in card["layers"] if layer["kind"] == "Conv2D"]
-        for turn, conv in enumerate(convs, 1):
-            K, C = conv["out_channels"], conv["in_channels"]
-            _check_array(path, arrays, f"conv{turn}.w", (K, C, *conv["kernel"]))
-            _check_array(path, arrays, f"conv{turn}.b", (K,))
-        network = Sequential(
-            [_build_layer(settings) for settings in card["layers"]],
-            predict_border=card["predict_border"],
-        )
-        network.params = {name: arrays[name] for name in network.params}
-        return Model(
-            network,
-            card["scale"],
-            card["colour"],
-            card["enlargement"],
-            card["training"],
-            card.get("figures", {}),
-        )
-    except InputError:
+        layer = KINDS[kind](**settings)
+        return layer if _in_order(layer.settings()) == _in_order(settings) else None
+    except MemoryError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path} has a card that describes no network ({error!r})") from error
+    except Exception:  # whatever a reader's own class raises
+        return None
 
 
-def _build_layer(settings: dict) -> Layer:
-    settings = dict(settings)
-    return _KINDS[settings.pop("kind")](**settings)
+def _check_builds_again(path: str | Path, layer: Layer) -> None:
+    kind = type(layer).__name__
+    if is_ours(kind) and KINDS[kind] is not type(layer):
+        raise InputError(
+            f"{path} is not written: the package has its own {kind}; give your class another name"
+        )
+    again = None
+    with suppress(TypeError, ValueError):  # no JSON
+        again = _build_layer(kind, json.loads(json.dumps(layer.settings())))
+    shapes = ({name: p.shape for name, p in of.params.items()} for of in (layer, again or layer))
+    if again is None or next(shapes) != next(shapes):
+        raise InputError(
+            f"{path} is not written: a {kind} cannot be built again from its settings(); let them "
+            "return the arguments of its constructor, as numbers, texts, or lists of them"
+        )
+
+
+def _in_order(card: dict) -> str:
+    """JSON that is equal for equal contents: 1 and 1.0 are, but not true, as in Python."""
+    return json.dumps(json.loads(json.dumps(card), parse_int=float), sort_keys=True)
 
 
 def _read_mat(path: Path) -> Model:
     """The authors' files: MATLAB arrays, whose first index runs fastest ("F" order)."""
-    from scipy.io import loadmat  # slow to import, and seldom needed
-
-    # MATLAB stores whole numbers in fewer bytes; mat_dtype makes them doubles again.
-    arrays = loadmat(path, appendmat=False, mat_dtype=True)
-    for turn in (1, 2, 3):
-        for name in (f"weights_conv{turn}", f"biases_conv{turn}"):
-            if name not in arrays:
-                raise InputError(f"{path} holds no array {name}: it is no SRCNN of the authors'")
+    names = [f"{kind}_conv{turn}" for turn in (1, 2, 3) for kind in ("weights", "biases")]
+    found = read_mat(path, names, _MOST_VALUES, _A_MODEL)
+    arrays = {name: _as_float32(path, name, array) for name, array in found.items()}
     w1, w2, w3 = (arrays[f"weights_conv{turn}"] for turn in (1, 2, 3))
     if w2.ndim == 2:  # one filter: MATLAB drops a last axis of length 1
         w2 = w2[:, :, None]
@@ -265,8 +356,11 @@ def _read_mat(path: Path) -> Model:
     n1, n2 = w1.shape[1], w2.shape[-1]
     shapes = ((f1 * f1, n1), (n1, f2 * f2, n2), (n2, f3 * f3))
     for turn, array, shape in zip((1, 2, 3), (w1, w2, w3), shapes, strict=True):
-        name = f"weights_conv{turn}"
-        _check_array(path, {name: array}, name, shape)
+        if array.shape != shape or array.size == 0:
+            raise InputError(
+                f"{path} is damaged: weights_conv{turn} has shape {brief(array.shape)} instead of "
+                f"{brief(shape)}"
+            )
     network = SRCNN(f"{f1}-{f2}-{f3}", filters=(n1, n2))
     params = {
         "conv1.w": w1.reshape(f1, f1, 1, n1, order="F").transpose(3, 2, 0, 1),
@@ -275,23 +369,25 @@ def _read_mat(path: Path) -> Model:
     }
     for turn in (1, 2, 3):
         params[f"conv{turn}.b"] = arrays[f"biases_conv{turn}"].reshape(-1)
-    for name, expected in network.params.items():
-        _check_array(path, params, name, expected.shape)
-    network.params = params
+    for name, p in network.params.items():
+        if params[name].shape != p.shape:
+            raise InputError(
+                f"{path} is damaged: {name} has shape {brief(params[name].shape)} instead of "
+                f"{brief(p.shape)}"
+            )
+    network.params = {name: np.ascontiguousarray(p) for name, p in params.items()}
     scale = re.search(r"(?:^|[^a-z\d])x([2-9])$", path.stem, re.IGNORECASE)
     return Model(network, int(scale[1]) if scale else None, training={"by": "the SRCNN authors"})
 
 
-def _check_array(path: Path, arrays: dict[str, np.ndarray], name: str, shape: tuple) -> None:
-    """Make sure of an array, and convert it to float32."""
-    if name not in arrays:
-        raise InputError(f"{path} is damaged: the array {name} is missing")
-    array = arrays[name]
-    if array.shape != shape:
-        raise InputError(f"{path} is damaged: {name} has shape {array.shape} instead of {shape}")
-    if np.issubdtype(array.dtype, np.floating):
-        with np.errstate(over="ignore"):  # too large for float32 is not finite
-            arrays[name] = np.ascontiguousarray(array, np.float32)
-        if np.isfinite(arrays[name]).all():
-            return
+def _as_float32(path: Path, name: str, array: np.ndarray) -> np.ndarray:
+    if isinstance(array, np.ndarray) and array.dtype.name in FLOATS:
+        array = _float32(array)
+        if np.isfinite(array).all():
+            return array
     raise InputError(f"{path} is damaged: {name} does not hold finite floating-point numbers")
+
+
+def _float32(array: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):  # too large for float32 is not finite
+        return np.ascontiguousarray(array, np.float32)

@@ -4,8 +4,9 @@ An SRCNN is three convolutions with a ReLU after the first two:
 
     F1(Y) = max(0, W1 * Y + B1)      patch extraction: 64 features of each 9 x 9 patch
     F2(Y) = max(0, W2 * F1(Y) + B2)  non-linear mapping: to 32 features of a sharp patch
-    F(Y)  = W3 * F2(Y) + B3          reconstruction: overlapping patches, averaged
+    F(Y)  = W3 * F2(Y) + B3          reconstruction: a sum over 5 x 5 places, with weights
 
+(The paper reads the last one as an average of overlapping patches. Its weights are learnt.)
 Y is the luma of a picture already enlarged by bicubic interpolation, in [0, 1].
 
 Dong, Loy, He, Tang: Image Super-Resolution Using Deep Convolutional Networks,
@@ -13,8 +14,9 @@ TPAMI 2016, arXiv:1501.00092.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from itertools import pairwise
+from operator import index
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -22,13 +24,50 @@ from numpy.typing import DTypeLike
 from . import fused
 from .conv import pad_forward, same_pads
 from .conv.geometry import Pads
-from .errors import InputError
+from .errors import InputError, check_dtype
 from .layers import Conv2D, Layer, ReLU
 from .loss import MeanOver, mse_backward, mse_forward
 
-# A strip of `predict` has about this many pixels: 64 float32 feature maps of it are 64 MB.
+# A strip of `predict` has about this many pixels: 64 float32 feature maps of it are 67 MB.
 # Rows at its seams are computed twice: 2% of them at a width of 512, 18% at 3840.
 _STRIP_PIXELS = 1 << 18
+
+
+class NamedArrays(MutableMapping):
+    """Arrays of all layers by name, such as "conv1.w": parameters, or their gradients.
+
+    They are the layers' own, not copies. To assign to a name copies values into its array, so
+    that they must be of its shape (else ValueError) and dtype (else TypeError). No name can be
+    added (KeyError) or taken away (TypeError).
+    """
+
+    def __init__(self, arrays: dict[str, np.ndarray]) -> None:
+        self._arrays = arrays
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._arrays[name]
+
+    def __setitem__(self, name: str, values: np.ndarray) -> None:
+        if name not in self._arrays:
+            raise KeyError(f"there is no {name}, but {', '.join(self._arrays) or 'nothing'}")
+        own, values = self._arrays[name], np.asarray(values)
+        if values.shape != own.shape:
+            raise ValueError(f"{name} has shape {own.shape}, not {values.shape}")
+        if values.dtype != own.dtype:
+            raise TypeError(f"{name} is {own.dtype}, not {values.dtype}: convert it by astype")
+        own[...] = values
+
+    def __delitem__(self, name: str) -> None:
+        raise TypeError(f"{name} cannot be taken away: its layer has it")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    def __repr__(self) -> str:
+        return repr(self._arrays)
 
 
 class Sequential:
@@ -37,16 +76,26 @@ class Sequential:
     Parameters
     ----------
     layers : list of Layer
-        Each gets a name from its kind and its turn: conv1, relu1, conv2, ...
+        Each gets a name from its kind and its turn: conv1, relu1, conv2, ... They are used
+        as they are, not copied: what they learn here, they know in every network they stand in.
     predict_border : "replicate" or "replicate-once"
         How `predict` keeps a picture's size where a layer's own border is "valid":
         each layer replicates the border of what it is given, as the SRCNN authors'
         code does; or the picture's border is replicated once, by the reach of all
         layers together, as theanonSR does.
     init : "he", "contrast", "glorot" or "gaussian"
-        See `initialise`.
+        How the weights are drawn of those layers that have none yet, because all their
+        parameters are still 0, see `initialise`. Others keep what they have.
     seed : int
-        Of the initial weights.
+        Of the weights that are drawn.
+
+    Raises
+    ------
+    ValueError
+        If there is no convolution, channels do not fit together, one layer stands in two
+        places, or `predict_border` or `init` is another word.
+    TypeError
+        If something is no layer.
 
     Examples
     --------
@@ -55,16 +104,31 @@ class Sequential:
     ['conv1.w', 'conv1.b', 'conv2.w', 'conv2.b']
     >>> net.forward(np.zeros((2, 1, 8, 8), np.float32)).shape
     (2, 1, 4, 4)
+
+    One that begins with what this one knows, of which only conv3 is drawn:
+
+    >>> longer = Sequential([*net.layers.values(), ReLU(), Conv2D(1, 1, 3)])
+    >>> list(longer.layers)
+    ['conv1', 'relu1', 'conv2', 'relu2', 'conv3']
     """
 
     def __init__(
         self,
-        layers: Sequence[Layer],
+        layers: Iterable[Layer],
         *,
         predict_border: str = "replicate",
         init: str = "he",
         seed: int = 0,
     ) -> None:
+        layers = list(layers)
+        for layer in layers:
+            if not isinstance(layer, Layer):
+                raise TypeError(f"a network is made of layers, and {layer!r} is none")
+        if len({id(layer) for layer in layers}) < len(layers):
+            raise ValueError(
+                "one layer stands in two places, but it remembers one x, and has one gradient: "
+                "give each place a layer of its own"
+            )
         convs = [layer for layer in layers if isinstance(layer, Conv2D)]
         if not convs:
             raise ValueError("a network needs at least one convolution")
@@ -73,32 +137,47 @@ class Sequential:
                 raise ValueError(
                     f"a layer of {before[0]} filters is followed by one for {after[1]} channels"
                 )
-        if predict_border not in ("replicate", "replicate-once"):
-            raise ValueError(
-                f"unknown predict_border {predict_border!r}: choose replicate or replicate-once"
-            )
         self.predict_border = predict_border
+        self._check_predict_border()
         self.layers: dict[str, Layer] = {}
         for layer in layers:
             kind = type(layer).__name__.lower().removesuffix("2d")
-            turn = 1 + sum(type(other) is type(layer) for other in self.layers.values())
+            turn = 1
+            while f"{kind}{turn}" in self.layers:
+                turn += 1
             self.layers[f"{kind}{turn}"] = layer
-        self.initialise(init, seed)
+        self._went: list[tuple] = []  # what its layers remembered after its last forward
+        self._draw(init, seed, keep=True)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """y (N, K, OH, OW) from x (N, C, H, W); every layer remembers what backward needs."""
         for layer in self.layers.values():
             x = layer.forward(x)
+        self._went = [layer.remembered for layer in self.layers.values()]
         return x
 
     def backward(self, dy: np.ndarray, *, need_dx: bool = False) -> np.ndarray | None:
         """From dy = ∂L/∂y go back through the layers; afterwards `grads` holds ∂L/∂params.
 
+        It goes back the way of the last `forward`; in between neither x nor the parameters may
+        change.
+
         Returns
         -------
         dx : array of x's shape
             May be None unless `need_dx`.
+
+        Raises
+        ------
+        RuntimeError
+            If there was no `forward`, or a layer went another way since, by itself or in another
+            network. (Where only the layers went forward, one after the other, it is their way.)
+        ValueError
+            If dy has not the shape of y.
         """
+        for (name, layer), remembered in zip(self.layers.items(), self._went, strict=False):
+            if layer.remembered is not remembered:
+                raise RuntimeError(f"{name} went another way since this network's forward")
         first = next(iter(self.layers))
         for name, layer in reversed(self.layers.items()):
             dy = layer.backward(dy, need_dx=need_dx or name != first)
@@ -126,11 +205,14 @@ class Sequential:
         -----
         Runs in `srcnn_np.fused` where that covers the network, else by the layers, see
         `loss_and_gradients_by_layers`. The results are the same but for rounding.
+        Before a `backward` afterwards there must be a `forward` again.
         """
         if fused.covers(self) and fused.covers_batch(self, x, target):
             loss, grads = fused.loss_and_gradients(self, x, target, mean_over)
             for name, layer in self.layers.items():
                 layer.grads = {p: grads[f"{name}.{p}"] for p in layer.params}
+                layer.remembered = None
+            self._went = []
             return loss, grads
         return self.loss_and_gradients_by_layers(x, target, mean_over)
 
@@ -144,26 +226,47 @@ class Sequential:
         return loss, self.grads
 
     @property
-    def params(self) -> dict[str, np.ndarray]:
-        """All parameters by name, such as "conv1.w": the arrays themselves, not copies."""
-        return {f"{n}.{p}": a for n, layer in self.layers.items() for p, a in layer.params.items()}
+    def params(self) -> NamedArrays:
+        """All parameters by name, such as "conv1.w": the layers' own arrays, not copies.
+
+        ``net.params["conv1.w"] = w`` copies values into one of them, see `NamedArrays`;
+        ``net.params = arrays`` gives all layers copies of other arrays.
+
+        Raises
+        ------
+        ValueError
+            If the arrays have not the names and shapes of the parameters.
+        TypeError
+            If they are not all float32, float64 or complex128.
+        """
+        return self._named("params")
 
     @property
-    def grads(self) -> dict[str, np.ndarray]:
+    def grads(self) -> NamedArrays:
         """Gradients of the last `backward`, under the names of `params`."""
-        return {f"{n}.{p}": a for n, layer in self.layers.items() for p, a in layer.grads.items()}
+        return self._named("grads")
+
+    def _named(self, kind: str) -> NamedArrays:
+        arrays = {name: getattr(layer, kind) for name, layer in self.layers.items()}
+        return NamedArrays({f"{n}.{p}": a for n, own in arrays.items() for p, a in own.items()})
 
     @params.setter
-    def params(self, arrays: dict[str, np.ndarray]) -> None:
+    def params(self, arrays: Mapping[str, np.ndarray]) -> None:
         for name, p in self.params.items():
             if name not in arrays or arrays[name].shape != p.shape:
                 raise ValueError(f"there is no array {name} of shape {p.shape}")
+        others = [name for name in arrays if name not in self.params]
+        if others:
+            raise ValueError(f"the network has no parameter {', '.join(others)}")
+        check_dtype(**arrays)
+        if len({a.dtype for a in arrays.values()}) > 1:
+            raise TypeError("the arrays differ in dtype: convert them to one")
         for name, layer in self.layers.items():
             for p in layer.params:
-                layer.params[p] = arrays[f"{name}.{p}"]
+                layer.params[p] = arrays[f"{name}.{p}"].copy()
 
     def initialise(self, init: str, seed: int) -> None:
-        """Draw all weights anew, biases 0.
+        """Draw the weights of all convolutions anew, biases 0.
 
         Parameters
         ----------
@@ -181,17 +284,30 @@ class Sequential:
             - "gaussian": N(0, 0.001²), as the SRCNN paper.
         seed : int
         """
+        self._draw(init, seed, keep=False)
+
+    def _draw(self, init: str, seed: int, *, keep: bool) -> None:
+        """As `initialise`; to `keep` is to leave layers as they are that have weights.
+
+        Numbers are drawn for these too, so that those of a layer depend on its place alone.
+        """
         if init not in INITS:
             raise InputError(f"unknown init {init!r}: choose one of {', '.join(INITS)}")
-        rng = np.random.default_rng(seed)
-        convs = [layer for layer in self.layers.values() if "w" in layer.params]
-        for layer in convs:
+        rng = np.random.default_rng(index(seed))
+        for turn, layer in enumerate(self._with_filters()):
             w = layer.params["w"]
-            layer.params["w"] = INITS[init](rng, w.shape).astype(w.dtype)
-            layer.params["b"] = np.zeros_like(layer.params["b"])
-        w = convs[0].params["w"]
-        if init == "contrast" and w[0, 0].size > 1:
-            w -= w.mean(axis=(2, 3), keepdims=True)
+            drawn = INITS[init](rng, w.shape).astype(w.dtype)
+            if init == "contrast" and turn == 0 and w[0, 0].size > 1:
+                drawn -= drawn.mean(axis=(2, 3), keepdims=True)
+            if keep and any(p.any() for p in layer.params.values()):
+                continue
+            layer.params["w"] = drawn
+            if "b" in layer.params:
+                layer.params["b"] = np.zeros_like(layer.params["b"])
+
+    def _with_filters(self) -> list[Layer]:
+        """The layers with filters w (K, C, kh, kw): convolutions, and what a reader wrote."""
+        return [layer for layer in self.layers.values() if np.ndim(layer.params.get("w")) == 4]
 
     def astype(self, dtype: DTypeLike) -> "Sequential":
         """Convert all parameters (float32 at first) to another dtype; returns self."""
@@ -201,8 +317,8 @@ class Sequential:
     @property
     def channels(self) -> tuple[int, int]:
         """How many channels go in and come out."""
-        ws = [layer.params["w"] for layer in self.layers.values() if "w" in layer.params]
-        return ws[0].shape[1], ws[-1].shape[0]
+        layers = self._with_filters()
+        return layers[0].params["w"].shape[1], layers[-1].params["w"].shape[0]
 
     @property
     def keeps_size(self) -> bool:
@@ -304,11 +420,19 @@ class Sequential:
         if not self.keeps_size:
             raise ValueError("a network with a stride other than 1 does not keep a picture's size")
 
+    def _check_predict_border(self) -> None:
+        if self.predict_border not in ("replicate", "replicate-once"):
+            raise ValueError(
+                f"unknown predict_border {self.predict_border!r}: choose replicate or "
+                "replicate-once"
+            )
+
     def _predict_strip(self, x: np.ndarray, at_top: bool, at_bottom: bool) -> np.ndarray:
         def widen(x, pads, fill):
             top, bottom, left, right = pads
             return pad_forward(x, (top * at_top, bottom * at_bottom, left, right), fill)
 
+        self._check_predict_border()
         once = self.predict_border == "replicate-once"
         if once:
             x = widen(x, self.margin, "replicate")

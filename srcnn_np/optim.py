@@ -1,22 +1,25 @@
 """How gradients change parameters: SGD with momentum, Muon, Adam, schedules, clipping.
 
-An optimiser takes parameters and gradients as dictionaries of arrays by name, and
-changes the parameters in place. A layer's own learning rate is the optimiser's
-times a factor: ``layer_rates={"conv3": 0.1}`` is for every name that begins with
-"conv3.".
+An optimiser takes parameters and gradients as float32 or float64 arrays by the same names,
+and changes the parameters in place. What it remembers of them goes by name too, so it is for
+one network. A layer's own learning rate is the optimiser's times a factor:
+``layer_rates={"conv3": 0.1}`` is for every name that begins with "conv3.".
 
 A schedule is a function of the training's progress in [0, 1] that gives the factor
 on the learning rate.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
+from threading import Lock
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-Arrays = dict[str, np.ndarray]
+from .errors import check_dtype
+
+Arrays = Mapping[str, np.ndarray]
 Schedule = Callable[[float], float]
 
 
@@ -39,7 +42,7 @@ class SGD:
     momentum : float in [0, 1)
     nesterov : bool
     layer_rates : dict of str to float
-        Factor on the rate by layer name.
+        Factor on the rate by layer name, 0 or more.
 
     Attributes
     ----------
@@ -60,20 +63,21 @@ class SGD:
         nesterov: bool = False,
         layer_rates: dict[str, float] | None = None,
     ) -> None:
-        _check_rate_and_momentum(rate, momentum)
+        _check_rates(rate, layer_rates)
+        _require(0 <= momentum < 1, f"momentum is {momentum}: give one in [0, 1)")
         self.rate = rate
         self.momentum = momentum
         self.nesterov = nesterov
         self.layer_rates = layer_rates or {}
-        self.memory: Arrays = {}
+        self.memory: dict[str, np.ndarray] = {}
 
     def step(self, params: Arrays, grads: Arrays, factor: float = 1.0) -> None:
         """Change params in place; `factor` on the rate comes from a schedule."""
-        for name, p in params.items():
-            rate = p.dtype.type(self.rate * factor * _layer_rate(self.layer_rates, name, params))
+        for name, rate in _rates(self, params, grads, factor).items():
+            p = params[name]
             momentum = p.dtype.type(self.momentum)
-            push = rate * grads[name]
-            v = self.memory.setdefault(f"v.{name}", np.zeros_like(p))
+            push = p.dtype.type(rate) * grads[name]
+            v = _remembered(self.memory, f"v.{name}", p)
             v *= momentum
             v -= push
             p += momentum * v - push if self.nesterov else v
@@ -97,7 +101,7 @@ class Adam:
     betas : (β1, β2), each in [0, 1)
     epsilon : float
     layer_rates : dict of str to float
-        Factor on the rate by layer name.
+        Factor on the rate by layer name, 0 or more.
 
     Attributes
     ----------
@@ -118,30 +122,33 @@ class Adam:
         epsilon: float = 1e-8,
         layer_rates: dict[str, float] | None = None,
     ) -> None:
-        if not rate > 0 or not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(f"rate is {rate}, betas {betas}: give rate > 0, betas in [0, 1)")
+        _check_rates(rate, layer_rates)
+        holds = len(betas) == 2 and all(0 <= beta < 1 for beta in betas)
+        _require(holds, f"betas are {betas}: give two in [0, 1)")
+        _require(0 < epsilon < math.inf, f"epsilon is {epsilon}: give a finite one above 0")
         self.rate = rate
         self.betas = betas
         self.epsilon = epsilon
         self.layer_rates = layer_rates or {}
-        self.memory: Arrays = {}
+        self.memory: dict[str, np.ndarray] = {}
 
     def step(self, params: Arrays, grads: Arrays, factor: float = 1.0) -> None:
         """Change params in place; `factor` on the rate comes from a schedule."""
+        rates = _rates(self, params, grads, factor)
         t = self.memory.setdefault("t", np.zeros((), np.int64))
         t += 1
         beta1, beta2 = self.betas
-        for name, p in params.items():
-            g = grads[name]
-            rate = self.rate * factor * _layer_rate(self.layer_rates, name, params)
-            m = self.memory.setdefault(f"m.{name}", np.zeros_like(p))
-            s = self.memory.setdefault(f"s.{name}", np.zeros_like(p))
+        for name, rate in rates.items():
+            p, g = params[name], grads[name]
+            m = _remembered(self.memory, f"m.{name}", p)
+            s = _remembered(self.memory, f"s.{name}", p)
             m += p.dtype.type(1 - beta1) * (g - m)
             s += p.dtype.type(1 - beta2) * (g * g - s)
             # Both divisors in two numbers: the square root's goes into rate and ε.
             root = math.sqrt(1 - beta2 ** int(t))
             size = p.dtype.type(rate * root / (1 - beta1 ** int(t)))
-            p -= size * m / (np.sqrt(s) + p.dtype.type(self.epsilon * root))
+            least = p.dtype.type(max(self.epsilon * root, np.finfo(p.dtype).tiny))  # never 0
+            p -= size * m / (np.sqrt(s) + least)
 
 
 class Muon:
@@ -163,13 +170,16 @@ class Muon:
     rate · sqrt(min(A, B)), however large the gradient, so that there is nothing to clip; a
     single column c becomes c / |c|.
 
+    While it steps, the BLAS behind NumPy's matrix products has one thread, in the whole process;
+    steps in several threads wait for each other.
+
     Parameters
     ----------
     rate : float
         Learning rate, positive: how far each direction is moved.
     momentum : float in [0, 1)
     layer_rates : dict of str to float
-        Factor on the rate by layer name.
+        Factor on the rate by layer name, 0 or more.
 
     Attributes
     ----------
@@ -192,25 +202,31 @@ class Muon:
         *,
         layer_rates: dict[str, float] | None = None,
     ) -> None:
-        _check_rate_and_momentum(rate, momentum)
+        _check_rates(rate, layer_rates)
+        _require(0 <= momentum < 1, f"momentum is {momentum}: give one in [0, 1)")
         self.rate = rate
         self.momentum = momentum
         self.layer_rates = layer_rates or {}
-        self.memory: Arrays = {}
+        self.memory: dict[str, np.ndarray] = {}
 
     def step(self, params: Arrays, grads: Arrays, factor: float = 1.0) -> None:
         """Change params in place; `factor` on the rate comes from a schedule."""
+        rates = _rates(self, params, grads, factor)
         # Matrices this small gain nothing from BLAS's threads, which look for more work for a
-        # while afterwards and so take the processors from the network's own.
-        with _blas().limit(limits=1):
-            for name, p in params.items():
-                rate = self.rate * factor * _layer_rate(self.layer_rates, name, params)
+        # while afterwards and so take the processors from the network's own. The limit is one
+        # for the whole process: of two steps at a time, the second would find 1, and leave it.
+        with _limiting, _blas().limit(limits=1):
+            for name, rate in rates.items():
+                p = params[name]
                 momentum = p.dtype.type(self.momentum)
-                v = self.memory.setdefault(f"v.{name}", np.zeros_like(p))
+                v = _remembered(self.memory, f"v.{name}", p)
                 v *= momentum
                 v += grads[name]
                 step = orthogonal(as_matrix(grads[name] + momentum * v))
                 p -= p.dtype.type(rate) * step.reshape(p.shape)
+
+
+_limiting = Lock()
 
 
 @cache
@@ -223,8 +239,9 @@ def as_matrix(p: np.ndarray) -> np.ndarray:
     """Weights (K, C, kh, kw) as (K, C·kh·kw), or (C, kh·kw) if K is 1; biases (K,) as (K, 1).
 
     One filter would be one row, which has but one direction; what it makes of its C feature maps
-    are directions that differ.
+    are directions that differ. (A single number is as biases of one.)
     """
+    p = np.atleast_1d(p)
     rows = p.shape[1] if p.ndim > 1 and p.shape[0] == 1 else p.shape[0]
     return p.reshape(rows, -1)
 
@@ -241,12 +258,19 @@ def orthogonal(m: np.ndarray, damping: float = 1e-9) -> np.ndarray:
     ----------
     m : (A, B) array
     damping : float
-        Above 0 where M may be of lower rank than its shape allows.
+        At least 0; above 0 where M may be of lower rank than its shape allows.
 
     Returns
     -------
     o : (A, B) array
         0 if `m` is; not finite if `m` is not.
+
+    Raises
+    ------
+    ValueError
+        If `m` is no matrix, or `damping` below 0.
+    TypeError
+        If `m` is not float32 or float64.
 
     Examples
     --------
@@ -254,6 +278,9 @@ def orthogonal(m: np.ndarray, damping: float = 1e-9) -> np.ndarray:
     array([[ 1.,  0.,  0.],
            [ 0.,  0., -1.]])
     """
+    check_dtype(_DTYPES, m=m)
+    _require(m.ndim == 2 and m.size > 0, f"m has shape {m.shape}: give a matrix")
+    _require(0 <= damping < math.inf, f"damping is {damping}: give a finite one of at least 0")
     if m.shape[0] > m.shape[1]:
         return orthogonal(m.T, damping).T
     largest = np.abs(m).max()
@@ -280,10 +307,19 @@ def clip_gradients(grads: Arrays, max_norm: float) -> float:
     norm : float
         The norm before. Where it is not finite, nothing is scaled, so that it shows.
 
+    Raises
+    ------
+    ValueError
+        If `max_norm` is not above 0.
+    TypeError
+        If an array is not float32 or float64.
+
     References
     ----------
     Pascanu, Mikolov, Bengio 2013, arXiv:1211.5063.
     """
+    _require(max_norm > 0, f"max_norm is {max_norm}: give one above 0")
+    check_dtype(_DTYPES, **grads)
     norm = math.sqrt(sum(float(np.sum(np.square(g, dtype=np.float64))) for g in grads.values()))
     if max_norm < norm < math.inf:
         for g in grads.values():
@@ -298,21 +334,56 @@ def constant(progress: float) -> float:
 
 def cosine(progress: float) -> float:
     """Schedule: from 1 down to 0 along half a cosine."""
+    _require(0 <= progress <= 1, f"progress is {progress}: give what share is done, in [0, 1]")
     return (1 + math.cos(math.pi * progress)) / 2
 
 
 def steps(factor: float, at: tuple[float, ...]) -> Schedule:
-    """Schedule: multiply the rate by `factor` at each progress listed in `at`."""
+    """Schedule: multiply the rate by `factor` at each progress listed in `at`, in [0, 1]."""
+    _require(0 <= factor < math.inf, f"factor is {factor}: give a finite one of at least 0")
+    _require(all(0 <= place <= 1 for place in at), f"at is {at}: give progress in [0, 1]")
     return lambda progress: factor ** sum(progress >= place for place in at)
 
 
-def _check_rate_and_momentum(rate: float, momentum: float) -> None:
-    if not rate > 0 or not 0 <= momentum < 1:
-        raise ValueError(f"rate is {rate}, momentum {momentum}: give rate > 0, momentum in [0, 1)")
+def _require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise ValueError(otherwise)
 
 
-def _layer_rate(layer_rates: dict[str, float], name: str, params: Arrays) -> float:
-    unknown = set(layer_rates) - {other.partition(".")[0] for other in params}
-    if unknown:
-        raise ValueError(f"there are no layers named {', '.join(sorted(unknown))}")
-    return layer_rates.get(name.partition(".")[0], 1.0)
+def _check_rates(rate: float, layer_rates: dict[str, float] | None) -> None:
+    _require(0 < rate < math.inf, f"rate is {rate}: give a finite one above 0")
+    for name, factor in (layer_rates or {}).items():
+        holds = 0 <= factor < math.inf
+        _require(holds, f"the rate of layer {name} is {factor}: give a finite one of at least 0")
+
+
+_DTYPES = ("float32", "float64")
+
+
+def _rates(
+    optimiser: SGD | Adam | Muon, params: Arrays, grads: Arrays, factor: float
+) -> dict[str, float]:
+    """Each parameter's rate by name, after all that a step is given was looked at."""
+    _require(0 <= factor < math.inf, f"factor is {factor}: give a finite one of at least 0")
+    alone = ", ".join(sorted(params.keys() ^ grads.keys()))
+    _require(not alone, f"each parameter needs its gradient, but one of both lacks: {alone}")
+    check_dtype(_DTYPES, **params)
+    check_dtype(_DTYPES, **{f"the gradient of {name}": g for name, g in grads.items()})
+    for name, p in params.items():
+        g = grads[name]
+        _require(g.shape == p.shape, f"{name} has shape {p.shape}, its gradient {g.shape}")
+    layers = {name: name.partition(".")[0] for name in params}
+    unknown = ", ".join(sorted(set(optimiser.layer_rates) - set(layers.values())))
+    _require(not unknown, f"there are no layers named {unknown}")
+    rate = optimiser.rate * factor
+    return {name: rate * optimiser.layer_rates.get(layer, 1.0) for name, layer in layers.items()}
+
+
+def _remembered(memory: dict[str, np.ndarray], name: str, p: np.ndarray) -> np.ndarray:
+    """What is remembered of p by that name, 0 at first."""
+    found = memory.setdefault(name, np.zeros_like(p))
+    _require(
+        (found.shape, found.dtype) == (p.shape, p.dtype),
+        f"{name} in memory is {found.dtype} {found.shape}, but the parameter {p.dtype} {p.shape}",
+    )
+    return found

@@ -1,12 +1,29 @@
-"""Writing files so that nothing is lost: never half a file, never over another unasked."""
+"""Writing files so that nothing is lost: never half a file, never over another unasked.
 
+A file is written beside its place, under a hidden name, and then renamed into it. A process that
+is killed leaves such files. They are known by their name, and by a lock that nobody holds any
+more, and the next process that writes into the folder removes them. Where there are no locks (on
+Windows, on some network file systems) they are left alone.
+"""
+
+import hashlib
 import os
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+import secrets
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 from .errors import InputError
+
+_OURS = re.compile(r"\.srcnn-np-[0-9a-f]{16}\.(part|lock)(\..*)?")
 
 
 @contextmanager
@@ -33,15 +50,18 @@ def writing(path: str | Path, *, force: bool = False) -> Iterator[Path]:
     """
     check_output(path, force=force)
     path = Path(os.path.realpath(path))  # of a link, the file it leads to
-    # The ending stays, as libraries choose the format by it.
-    part = path.with_name(f".{os.getpid()}.{threading.get_ident()}.part{path.suffix}")
+    _remove_left_overs(path.parent)
+    part = None
     try:
-        yield part
-        os.replace(part, path)
+        part, held = _new_part(path)
+        try:
+            yield part
+            _reach_the_disk(part)
+            _put_into_place(part, path, force)
+        finally:
+            _let_go(part, held)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def check_output(path: str | Path, *, force: bool = False) -> None:
@@ -57,3 +77,124 @@ def check_output(path: str | Path, *, force: bool = False) -> None:
         raise InputError(f"{path} cannot be written: there is no folder {path.parent}")
     if not os.access(path.parent, os.W_OK):
         raise InputError(f"{path} cannot be written: no permission to write in {path.parent}")
+
+
+@contextmanager
+def claiming(paths: Iterable[str | Path]) -> Iterator[None]:
+    """Keep these files to oneself, for work that writes them again and again.
+
+    Parameters
+    ----------
+    paths : list of str or Path
+        Whether they are there or not.
+
+    Raises
+    ------
+    InputError
+        If another block, of this process or another, claims one of them.
+
+    Notes
+    -----
+    The claim is a lock on a hidden file beside each, and ends with its process however that ends.
+    """
+    with ExitStack() as claims:
+        for path in paths:
+            claims.enter_context(_claimed(Path(path)))
+        yield
+
+
+@contextmanager
+def _claimed(path: Path) -> Iterator[None]:
+    check_output(path, force=True)
+    real = Path(os.path.realpath(path))
+    name = hashlib.sha256(os.fsencode(real.name)).hexdigest()[:16]
+    lock = real.with_name(f".srcnn-np-{name}.lock")
+    try:
+        try:
+            held = _hold(lock)
+        except BlockingIOError:  # for a moment, by one who looks for what was left?
+            time.sleep(0.1)
+            held = _hold(lock)
+    except BlockingIOError:
+        raise InputError(
+            f"{path} is being written by another run; wait until that has ended, or give another "
+            "name"
+        ) from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        _let_go(lock, held)
+
+
+def _new_part(path: Path) -> tuple[Path, int | None]:
+    """A new name to write `path`'s contents to, and what holds it."""
+    while True:
+        # The ending stays, as libraries choose the format by it.
+        part = path.with_name(f".srcnn-np-{secrets.token_hex(8)}.part{path.suffix}")
+        with suppress(BlockingIOError):  # by one who looks for what was left, and has removed it
+            return part, _hold(part)
+
+
+def _hold(file: Path) -> int | None:
+    """Lock a file, made if it is not there, until `_let_go` or the process's end.
+
+    Returns
+    -------
+    held : int or None
+        For `_let_go`; None where there are no locks.
+
+    Raises
+    ------
+    BlockingIOError
+        If somebody else holds it, or has just removed it.
+    """
+    if fcntl is None:
+        return None
+    held = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        ours = os.path.samestat(os.fstat(held), os.stat(file))
+    except (BlockingIOError, FileNotFoundError):
+        ours = False
+    except OSError:  # a file system without locks
+        os.close(held)
+        return None
+    if not ours:
+        os.close(held)
+        raise BlockingIOError
+    return held
+
+
+def _let_go(file: Path, held: int | None) -> None:
+    file.unlink(missing_ok=True)  # first: whoever holds a file may remove it
+    if held is not None:
+        os.close(held)
+
+
+def _reach_the_disk(part: Path) -> None:
+    """Wait until a file is written: a full disk shows here, and a power cut leaves the old one."""
+    with part.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _put_into_place(part: Path, path: Path, force: bool) -> None:
+    if not force:
+        # A link fails where a file came meanwhile; some file systems have none.
+        with suppress(OSError):
+            os.link(part, path)
+            return
+        check_output(path)
+    os.replace(part, path)
+
+
+@cache
+def _remove_left_overs(folder: Path) -> None:
+    """Remove what killed processes left in a folder; looked for once."""
+    with suppress(OSError):
+        for file in sorted(folder.iterdir()):
+            if _OURS.fullmatch(file.name):
+                with suppress(OSError):  # it is in use
+                    if (held := _hold(file)) is not None:
+                        _let_go(file, held)

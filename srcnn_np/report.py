@@ -14,13 +14,14 @@ import numpy as np
 from PIL import Image
 
 from . import __version__, figures
-from .data import to_8_bits, to_channels
+from .data import to_channels
 from .evaluation import evaluate_picture
 from .imaging import Picture, imresize
+from .imaging.files import to_8_bits
 from .model import Model
 from .upscaling import upscale
 
-# Of larger results the page holds the middle: with three photographs of this size, about 8 MB.
+# Of larger results the page holds the middle: with three photographs of this size, up to 8 MB.
 SHOWN_H, SHOWN_W = 1080, 1440
 
 _TRAINING = (
@@ -55,7 +56,7 @@ def report(
     name, model_name : str
         What the page calls them.
     rows : list of dict, optional
-        How the model was trained, as `srcnn_np.training.read_log` reads it.
+        How the model was trained, as `srcnn_np.checkpoint.read_log` reads it.
     original : bool
         Whether the picture is the original, to be shrunk first and measured against; else
         it is the small one, to be enlarged.
@@ -75,7 +76,9 @@ def report(
     pixels = to_8_bits(picture.pixels)
     H, W = (n // scale * scale if original else n * scale for n in pixels.shape[:2])
     measures = (
-        evaluate_picture(to_channels(picture, model.colour), scale, model) if original else {}
+        evaluate_picture(to_channels(picture, model.colour, grey_is_luma=True), scale, model)
+        if original
+        else {}
     )
     factor = 1 if original else scale
     shown = figures.middle(pixels, SHOWN_H // factor, SHOWN_W // factor)
@@ -139,10 +142,9 @@ def enlargements(
 
 def _bicubic(model: Model) -> float | None:
     """PSNR of bicubic interpolation on the held-out pictures, where the model's card says it."""
-    try:
-        return float(model.training["held_out"]["bicubic"])
-    except (KeyError, TypeError, ValueError):
-        return None
+    held_out = model.training.get("held_out")
+    psnr = held_out.get("bicubic") if isinstance(held_out, dict) else None
+    return float(psnr) if isinstance(psnr, (int, float)) and abs(psnr) < 1000 else None
 
 
 def _picture(method: str, pixels: np.ndarray) -> str:

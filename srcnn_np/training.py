@@ -1,149 +1,30 @@
-"""The training loop, and the recipes it follows."""
+"""The training loop."""
 
-import csv
 import hashlib
-import io
 import json
 import math
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from .checkpoint import State, last_path, log_path, read_state, write_log, write_state
 from .data import cut_sub_images, shrink
-from .errors import InputError
+from .errors import InputError, brief
 from .evaluation import as_measured
 from .imaging import enlarge, psnr
-from .loss import MeanOver
-from .model import Model, load_model, save_model
-from .network import INITS
-from .optim import SGD, Adam, Muon, clip_gradients, constant, cosine
-from .output import writing
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything about a training but the network, the pictures and the seed.
-
-    Attributes
-    ----------
-    epochs : float
-        How often every sub-image is seen.
-    optimiser : "sgd", "adam" or "muon"
-        See `srcnn_np.optim`.
-    rate : float
-        Learning rate at the start.
-    momentum : float
-        Of SGD and Muon, in [0, 1).
-    nesterov : bool
-        Of SGD.
-    last_layer : float
-        Factor on the rate for the last convolution.
-    clip_norm : float, optional
-        Limit on the gradient's norm.
-    schedule : "constant" or "cosine"
-        How the rate goes on: stays, or falls to 0.
-    average : float
-        In [0, 1). The result is not the last parameters but their running mean
-        a <- average · a + (1 - average) · p; 0 is the last ones.
-    batch : int
-        Sub-images in a mini-batch.
-    init : str or None
-        How the parameters are drawn at the start, see `Sequential.initialise`; None
-        keeps those that the network has.
-    mean_over : "values" or "pictures"
-        See `srcnn_np.loss`.
-    turns : bool
-        Whether sub-images are flipped and rotated at random.
-    size, stride : int
-        Side of the sub-images, and the step from one to the next.
-    """
-
-    epochs: float = 1.0
-    optimiser: str = "sgd"
-    rate: float = 0.1
-    momentum: float = 0.9
-    nesterov: bool = False
-    last_layer: float = 0.1
-    clip_norm: float | None = None
-    schedule: str = "constant"
-    average: float = 0.0
-    batch: int = 128
-    init: str | None = "he"
-    mean_over: MeanOver = "values"
-    turns: bool = True
-    size: int = 33
-    stride: int = 14
-
-    def __post_init__(self) -> None:
-        for name, choices in _CHOICES.items():
-            value = getattr(self, name)
-            if value not in choices:
-                raise InputError(f"unknown {name} {value!r}: choose one of {choices}")
-        for name in ("batch", "size", "stride"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise InputError(f"{name} is {value!r}; give a whole number of at least 1")
-        for name in ("epochs", "rate", "last_layer"):
-            if not 0 < getattr(self, name) < 1e9:
-                raise InputError(f"{name} is {getattr(self, name)}; give one above 0 and below 1e9")
-        for name in ("momentum", "average"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; give 0 or more, below 1")
-
-
-_CHOICES = {
-    "optimiser": ("sgd", "adam", "muon"),
-    "schedule": ("constant", "cosine"),
-    "mean_over": ("values", "pictures"),
-    "init": (*INITS, None),
-}
-
-RECIPES = {
-    # As the paper gives it. Its 8e8 back-propagations took three days on a GPU.
-    "paper": Recipe(
-        epochs=8e8 / 21884,
-        rate=1e-4,
-        init="gaussian",
-        mean_over="pictures",
-        turns=False,
-    ),
-    # docs/training.md shows what each part of these is worth.
-    "sgd": Recipe(
-        epochs=20,
-        rate=1.0,
-        nesterov=True,
-        clip_norm=0.05,
-        schedule="cosine",
-        batch=32,
-    ),
-    "adam": Recipe(
-        epochs=20,
-        optimiser="adam",
-        rate=1e-3,
-        last_layer=0.3,
-        schedule="cosine",
-        batch=64,
-    ),
-    "fast": Recipe(
-        epochs=20,
-        optimiser="muon",
-        rate=0.005,
-        last_layer=0.3,
-        schedule="cosine",
-        batch=64,
-        init="contrast",
-    ),
-}
+from .model import Model, check_name, save_model
+from .optim import SGD, Adam, Arrays, Muon, clip_gradients, constant, cosine
+from .output import check_output, claiming
+from .recipe import Recipe
+from .stopping import Stopped, stopped_when_asked
 
 
 @dataclass
@@ -160,11 +41,14 @@ class History:
         The same measures of plain bicubic interpolation.
     best : dict of str to array
         The parameters at the highest PSNR on the held-out pictures.
+    advice : str
+        What to do about a training whose best is worse than bicubic interpolation; else empty.
     """
 
     bicubic: dict[str, float | None]
     rows: list[dict] = field(default_factory=list)
-    best: dict[str, np.ndarray] = field(default_factory=dict)
+    best: Arrays = field(default_factory=dict)
+    advice: str = ""
 
     @property
     def validations(self) -> list[dict]:
@@ -182,6 +66,7 @@ def train(
     validations: int = 10,
     watched: Sequence[np.ndarray] = (),
     out: str | Path | None = None,
+    force: bool = False,
     resume: bool = False,
     show: bool = True,
 ) -> History:
@@ -207,7 +92,9 @@ def train(
     out : str or Path, optional
         A model file that gets the state of the highest PSNR so far. Beside it are kept the
         last state (`last_path`), from which a training can go on, and the history as a table
-        (`log_path`). Files of these names are replaced.
+        (`log_path`). No other training can have these names meanwhile.
+    force : bool
+        Replace files of these names that are there already.
     resume : bool
         Go on from the last state beside `out`; all else must be as it was.
     show : bool
@@ -220,11 +107,13 @@ def train(
     Raises
     ------
     InputError
-        If the pictures give fewer sub-images than a mini-batch, there is none to measure
-        on, the model has no scale, the loss is no longer a finite number, or there is
-        nothing to resume.
-    KeyboardInterrupt
-        After Ctrl-C; the last state is saved.
+        If the pictures give fewer sub-images than a mini-batch, or more than memory holds,
+        there is none to measure on, the model has no scale, the loss is no longer a finite
+        number, files are there already or another training writes them, or there is nothing
+        to resume.
+    Stopped
+        After Ctrl-C, SIGTERM or SIGHUP; with `out`, the last state is saved. It is a
+        KeyboardInterrupt.
     """
     if not held_out:
         raise InputError("there is no held-out picture to measure progress on")
@@ -232,45 +121,64 @@ def train(
         raise InputError("the model has no scale to be trained for")
     if resume and out is None:
         raise InputError("there is nothing to resume without `out`")
-    training = _Training(model, pictures, held_out, recipe, seed, watched)
-    if resume:
-        training.load(out)
-    updates, history = training.updates, training.history
-    measured = {round(updates * (k + 1) / validations) for k in range(validations)}
-    noted = {round(updates * (k + 1) / 200) for k in range(200)} | measured
+    if type(seed) is not int or seed < 0:
+        raise InputError(f"seed is {brief(seed)}; give a whole number of at least 0")
+    if type(validations) is not int or not 1 <= validations <= 100_000:
+        raise InputError(f"validations is {brief(validations)}; give 1 to 100,000")
+    files = [] if out is None else [check_name(out), last_path(out), log_path(out)]
+    with claiming(files):
+        for file in files:
+            check_output(file, force=force or resume)
+        training = _Training(model, pictures, held_out, recipe, seed, validations, watched)
+        if resume:
+            training.load(out)
+            training.save(out)  # it may have been killed between one file and the next
+        with (
+            _enough_memory(f"a mini-batch of {recipe.batch}", "choose a smaller --batch"),
+            stopped_when_asked() if files else nullcontext(lambda: None) as asked,
+        ):
+            _run(training, out, asked, show)
+        training.finish()
+    return training.history
+
+
+def _run(
+    training: "_Training", out: str | Path | None, asked: Callable[[], int | None], show: bool
+) -> None:
+    """Go on to the end of a training, or until it is asked to stop."""
     saved = time.monotonic()
     # None: a bar where standard error is a terminal; elsewhere a line for each validation.
     bar = tqdm(
-        total=updates,
+        total=training.updates,
         initial=training.done,
         unit=" updates",
         disable=None if show else True,
         dynamic_ncols=True,
     )
-    with bar, _interrupts(catch=out is not None) as interrupted, np.errstate(all="ignore"):
-        while training.done < updates:
-            training.update()
-            bar.update()
-            if training.done in noted:
-                best = training.note(measure=training.done in measured)
-                bar.set_postfix_str(_shown(history), refresh=False)
-                if out is not None and best:
-                    with training.averaged():
-                        save_model(out, model, force=True)
-                if show and bar.disable and training.done in measured:
-                    print(f"{training.done}/{updates} updates, {_shown(history)}", file=sys.stderr)
-            if out is None:
-                continue
-            if training.done in measured or time.monotonic() > saved + 60 or interrupted():
-                training.save(out)
-                saved = time.monotonic()
-            if interrupted() and training.done < updates:
-                raise KeyboardInterrupt(
-                    f"interrupted after {training.done} of {updates} updates; the state is kept "
-                    f"in {last_path(out)}, and the same command with --resume goes on from it"
-                )
-    training.finish()
-    return history
+    with bar, np.errstate(all="ignore"):
+        while not training.finished:
+            validated = False
+            if training.row_is_due:
+                validated = training.note()
+                bar.set_postfix_str(_shown(training.history), refresh=False)
+            else:
+                training.update()
+                bar.update()
+            if out is not None:
+                if validated or time.monotonic() > saved + 60 or asked():
+                    training.save(out)
+                    saved = time.monotonic()
+                if asked() and not training.finished:
+                    raise Stopped(
+                        asked(),
+                        f"interrupted after {training.done} of {training.updates} updates; the "
+                        f"state is kept in {last_path(out)}, and the same command with --resume "
+                        "goes on from it",
+                    )
+            if show and bar.disable and validated:
+                with suppress(OSError, ValueError):  # nobody reads standard error any more
+                    shown = _shown(training.history)
+                    print(f"{training.done}/{training.updates} updates, {shown}", file=sys.stderr)
 
 
 def epochs_in(minutes: float, model: Model, pictures: list[np.ndarray], recipe: Recipe) -> float:
@@ -278,10 +186,13 @@ def epochs_in(minutes: float, model: Model, pictures: list[np.ndarray], recipe: 
 
     Parameters are as of `train`, which raises the same errors; `model` stays as it is.
     """
-    trial = _Training(deepcopy(model), pictures, [], recipe, 0, [])
+    if not 0 < minutes < 1e6:
+        raise InputError(f"minutes is {brief(minutes)}; give a number above 0 and below 1e6")
+    # The recipe's own epochs, which are to be found out, must not end the trial.
+    trial = _Training(deepcopy(model), pictures, [], replace(recipe, epochs=1e8), 0, 1, [])
     trial.update()  # may compile
     before, start = trial.done, time.monotonic()
-    while time.monotonic() < start + _TRIAL and trial.done < trial.updates:
+    while time.monotonic() < start + _TRIAL:
         trial.update()
     rate = (trial.done - before) / (time.monotonic() - start)
     updates = max(1, round(60 * minutes * rate))
@@ -289,44 +200,7 @@ def epochs_in(minutes: float, model: Model, pictures: list[np.ndarray], recipe: 
 
 
 _TRIAL = 3  # seconds
-
-
-def last_path(out: str | Path) -> Path:
-    """Where `train` leaves the last state, beside the best in `out`."""
-    return Path(out).with_name(f"{Path(out).stem}-last.npz")
-
-
-def log_path(out: str | Path) -> Path:
-    """Where `train` leaves the history as a table: comma-separated, a line each row."""
-    return Path(out).with_name(f"{Path(out).stem}-log.csv")
-
-
-def read_log(path: str | Path) -> list[dict]:
-    """The rows of a log that `train` left, as a `History` has them.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, or it is no such log.
-    """
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            table = csv.DictReader(file)
-            if not {*_COLUMNS} <= {*(table.fieldnames or ())}:
-                raise ValueError
-            rows = [
-                {name: float(row[name]) if row[name] else None for name in _COLUMNS}
-                for row in table
-            ]
-        if any(row[name] is None for row in rows for name in ("sub_images", "loss")):
-            raise ValueError
-        if not all(math.isfinite(v) for row in rows for v in row.values() if v is not None):
-            raise ValueError
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, csv.Error) as error:
-        raise InputError(f"{path} is not a log of srcnn-np train") from error
-    return rows
+_NOTED = 200  # rows in a history, besides validations
 
 
 class _Training:
@@ -339,38 +213,61 @@ class _Training:
         held_out: list[np.ndarray],
         recipe: Recipe,
         seed: int,
+        validations: int,
         watched: Sequence[np.ndarray],
     ) -> None:
         network = model.network
         if recipe.init is not None:
             network.initialise(recipe.init, seed)
         self.model, self.recipe, self.seed = model, recipe, seed
-        self.sub_images = cut_sub_images(
-            pictures,
-            model.scale,
-            size=recipe.size,
-            stride=recipe.stride,
-            margin=network.margin,
-            enlargement=model.enlargement,
-        )
+        values = sum(picture.size for picture in (*pictures, *held_out, *watched))
+        with _enough_memory(
+            f"{values / 1e6:,.0f} million pixels of pictures, about {16 * values / 1e9:.1f} GB",
+            "give fewer or smaller ones",
+        ):
+            self.sub_images = cut_sub_images(
+                pictures,
+                model.scale,
+                size=recipe.size,
+                stride=recipe.stride,
+                margin=network.margin,
+                enlargement=model.enlargement,
+            )
+            self.held_out, self.watched = _Measure(held_out, model), _Measure(watched, model)
         if len(self.sub_images) < recipe.batch:
             raise InputError(
                 f"the pictures give {len(self.sub_images)} sub-images, fewer than a mini-batch of "
                 f"{recipe.batch}; give more or larger pictures, or a smaller --batch"
             )
         self.updates = max(1, round(recipe.epochs * len(self.sub_images) / recipe.batch))
+        measured, noted = (
+            {round(self.updates * (k + 1) / count) for k in range(count)}
+            for count in (validations, _NOTED)
+        )
+        # After which updates the history gets a row, and whether with a PSNR.
+        self.marks = {mark: mark in measured for mark in sorted(measured | noted) if mark > 0}
         self.done = 0
         self.started = time.monotonic()
         self.optimiser = _optimiser(recipe, network.params)
         self.schedule = {"constant": constant, "cosine": cosine}[recipe.schedule]
         self.average = {name: p.copy() for name, p in network.params.items()}
         self.losses: list[float] = []  # since the history's last row
-        self.held_out, self.watched = _Measure(held_out, model), _Measure(watched, model)
+        self.about = dict(model.training)
         self.history = History({"psnr": self.held_out.bicubic(), "watched": self.watched.bicubic()})
+        self.validations = validations
         digest = hashlib.sha256()
         for picture in (*pictures, *held_out, *watched):
             digest.update(f"{picture.shape}".encode() + picture.tobytes())
         self.pictures = digest.hexdigest()
+
+    @property
+    def row_is_due(self) -> bool:
+        """Whether `note` comes before the next `update`."""
+        return self.done in self.marks and bool(self.losses)
+
+    @property
+    def finished(self) -> bool:
+        return self.done == self.updates and not self.row_is_due
 
     def update(self) -> None:
         """Learn from one mini-batch."""
@@ -388,10 +285,9 @@ class _Training:
         self.done += 1
         self.losses.append(loss)
 
-    def note(self, *, measure: bool) -> bool:
-        """Add a row to the history, with PSNRs if asked for; whether it is the best so far."""
-        model, history = self.model, self.history
-        best = False
+    def note(self) -> bool:
+        """Add a row to the history; whether it has PSNRs."""
+        history, measured = self.history, self.marks[self.done]
         row = {
             "sub_images": self.done * self.recipe.batch,
             "seconds": round(time.monotonic() - self.started, 1),
@@ -400,87 +296,104 @@ class _Training:
             "psnr": None,
             "watched": None,
         }
-        self.losses.clear()
-        if measure:
-            with self.averaged():
+        if measured:
+            with self.showing(self.average):
                 row["psnr"], row["watched"] = self.held_out.psnr(), self.watched.psnr()
-                if not math.isfinite(row["psnr"]):
-                    raise self._diverged()
-                best = row["psnr"] > max([-math.inf, *(r["psnr"] for r in history.validations)])
-                if best:
-                    history.best = {n: p.copy() for n, p in model.network.params.items()}
+            if not math.isfinite(row["psnr"]):
+                raise self._diverged()
+            if row["psnr"] > max((r["psnr"] for r in history.validations), default=-math.inf):
+                history.best = {name: p.copy() for name, p in self.average.items()}
+        self.losses.clear()
         history.rows.append(row)
-        model.training.update(
-            recipe=asdict(self.recipe),
-            seed=self.seed,
-            sub_images_seen=row["sub_images"],
-            seconds=round(row["seconds"]),
-        )
-        if measure:
-            model.training["held_out"] = {"bicubic": history.bicubic["psnr"], "psnr": row["psnr"]}
-        return best
+        return measured
 
     def save(self, out: str | Path) -> None:
-        """Write the last state and the log."""
-        state = {
-            "done": self.done,
-            "seconds": time.monotonic() - self.started,
-            "pictures": self.pictures,
-            "rows": self.history.rows,
-        }
-        more = {"state": np.array(json.dumps(state)), "losses": np.array(self.losses)}
-        more |= {f"memory.{name}": a for name, a in self.optimiser.memory.items()}
-        more |= {f"params.{name}": p for name, p in self.model.network.params.items()}
-        with self.averaged():
-            save_model(last_path(out), self.model, force=True, more=more)
-        with writing(log_path(out), force=True) as part:
-            text = io.StringIO()
-            table = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
-            table.writeheader()
-            table.writerows(self.history.rows)
-            part.write_text(text.getvalue())
+        """Write the last state, then what follows from it: the best model and the log."""
+        rows, validations = self.history.rows, self.history.validations
+        state = State(
+            self.done,
+            time.monotonic() - self.started,
+            rows,
+            self.losses,
+            self.about,
+            params=self.model.network.params,
+            average=self.average,
+            best=self.history.best,
+            memory=self.optimiser.memory,
+        )
+        with self.showing(self.average):
+            write_state(out, self.model, self._same(), state)
+        if validations:
+            with self.showing(self.history.best, max(validations, key=lambda row: row["psnr"])):
+                save_model(out, self.model, force=True)
+        write_log(log_path(out), rows)
 
     def load(self, out: str | Path) -> None:
         """Go on from what `save` wrote."""
-        path, last, arrays = _read_last(out)
-        state = json.loads(str(arrays["state"]))
-        now = {"seed": self.seed, **asdict(self.recipe), "pictures": self.pictures}
-        was = {"seed": last.training.get("seed"), **last.training.get("recipe", {})}
-        was["pictures"] = state["pictures"]
-        now |= {"scale": self.model.scale, "structure": self.model.network.structure}
-        was |= {"scale": last.scale, "structure": last.network.structure}
-        for name, value in now.items():
-            if was.get(name) != value:
-                what = f"was {was.get(name)}, not {value}"
-                what = "were others" if name == "pictures" else what
-                raise InputError(f"{path} cannot be resumed: its {name} {what}")
-        self.done = state["done"]
-        self.started = time.monotonic() - state["seconds"]
-        self.history.rows = state["rows"]
-        self.losses = arrays["losses"].tolist()
-        network = self.model.network
-        self.average = last.network.params
-        network.params = {name: arrays[f"params.{name}"] for name in network.params}
-        for name in arrays:
-            kind, _, rest = name.partition(".")
-            if kind == "memory":
-                self.optimiser.memory[rest] = arrays[name]
-        self.model.training.update(last.training)
-        if self.history.validations:
-            self.history.best = load_model(out).network.params
+        params, optimiser = deepcopy(dict(self.model.network.params)), deepcopy(self.optimiser)
+        optimiser.step(params, {name: np.zeros_like(p) for name, p in params.items()})
+        batch = self.recipe.batch
+        state = read_state(out, self._same(), self.marks, batch, params, optimiser.memory)
+        self.done, self.losses, self.about = state.done, state.losses, state.about
+        self.started = time.monotonic() - state.seconds
+        self.history.rows, self.history.best = state.rows, state.best
+        self.model.network.params, self.average = state.params, state.average
+        self.optimiser.memory.update(state.memory)
 
     @contextmanager
-    def averaged(self) -> Iterator[None]:
-        """Where the network has the running means of its parameters."""
-        network = self.model.network
-        params = network.params
-        network.params = self.average
-        yield
-        network.params = params
+    def showing(self, params: Arrays, row: dict | None = None) -> Iterator[None]:
+        """Where the model has these parameters, and says what was done up to a row, or now."""
+        network, live, said = self.model.network, self.model.network.params, self.model.training
+        network.params, self.model.training = params, self._said(row)
+        try:
+            yield
+        finally:
+            network.params, self.model.training = live, said
 
     def finish(self) -> None:
-        """Leave the running means in the network."""
+        """Leave the running means in the network, and what was done in the model."""
+        history = self.history
         self.model.network.params = self.average
+        self.model.training.update(self._said())
+        if max(row["psnr"] for row in history.validations) < history.bicubic["psnr"]:
+            history.advice = self._advice()
+
+    def _said(self, row: dict | None = None) -> dict:
+        """A model's `training`, as it was at a row of the history, or is now."""
+        psnrs = [r["psnr"] for r in self.history.validations]
+        row = row or {
+            "sub_images": self.done * self.recipe.batch,
+            "seconds": time.monotonic() - self.started,
+            "psnr": psnrs[-1] if psnrs else None,
+        }
+        said = {
+            **self.about,
+            "recipe": asdict(self.recipe),
+            "seed": self.seed,
+            "sub_images_seen": row["sub_images"],
+            "seconds": round(row["seconds"]),
+        }
+        if row["psnr"] is not None:
+            said["held_out"] = {"bicubic": self.history.bicubic["psnr"], "psnr": row["psnr"]}
+        return said
+
+    def _same(self) -> dict:
+        """All that must be the same where another run goes on, as JSON has it."""
+        model, network = self.model, self.model.network
+        same = {
+            "seed": self.seed,
+            **asdict(self.recipe),
+            "pictures": self.pictures,
+            **{name: getattr(model, name) for name in ("scale", "colour", "enlargement")},
+            "structure": network.structure,
+            "predict_border": network.predict_border,
+            "layers": ", ".join(network.layers),
+            "validations": self.validations,
+        }
+        for name, layer in network.layers.items():
+            settings = {**layer.settings(), "backend": getattr(layer, "backend", None)}
+            same |= {f"{name}.{key}": value for key, value in settings.items()}
+        return json.loads(json.dumps(same))
 
     def _next_indices_and_turns(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Of the next mini-batch; every sub-image comes once before any a second time."""
@@ -498,25 +411,39 @@ class _Training:
             f"the loss is no longer a finite number after {self.done} updates; choose a lower rate"
         )
 
+    def _advice(self) -> str:
+        """What to do about a result that is worse than bicubic interpolation's."""
+        x, target = self.sub_images.batch(*self._next_indices_and_turns())
+        _, grads = self.model.network.loss_and_gradients(x, target, self.recipe.mean_over)
+        still_learns = {name for name, g in grads.items() if g.any()}
+        if still_learns <= {list(grads)[-1]}:  # the last bias
+            return (
+                "its ReLUs let nothing through any more, as after steps that were too long; choose "
+                "a lower rate"
+            )
+        losses = [row["loss"] for row in self.history.rows]
+        quarter = len(losses) // 4
+        if quarter > 4:  # of fewer, chance may be all
+            early, late = np.mean(losses[quarter : 2 * quarter]), np.mean(losses[-quarter:])
+            if late > 2 * losses[0]:
+                return f"the loss rose, from {losses[0]:.2g} to {late:.2g}; choose a lower rate"
+            if late > 0.95 * early:
+                return (
+                    f"the loss no longer falls from {early:.2g}; choose a lower rate if it jumps, "
+                    "a higher one if it hardly moves"
+                )
+        return "train longer, or on more pictures"
 
-def resumed_epochs(out: str | Path) -> float:
-    """How many epochs the training has whose last state is beside `out`."""
-    return _read_last(out)[1].training["recipe"]["epochs"]
+
+@contextmanager
+def _enough_memory(what: str, advice: str) -> Iterator[None]:
+    try:
+        yield
+    except MemoryError as error:
+        raise InputError(f"there is not enough memory for {what}; {advice}") from error
 
 
-def _read_last(out: str | Path) -> tuple[Path, Model, dict[str, np.ndarray]]:
-    path = last_path(out)
-    if not path.is_file():
-        raise InputError(f"there is nothing to resume: {path} does not exist")
-    last = load_model(path)
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
-    if "state" not in arrays:
-        raise InputError(f"{path} is a model, but not the last state of a training")
-    return path, last, arrays
-
-
-_COLUMNS = ("sub_images", "seconds", "rate", "loss", "psnr", "watched")
+_PERFECT = 100.0  # dB; a picture without any error has infinitely many, which have no mean
 
 
 class _Measure:
@@ -536,10 +463,10 @@ class _Measure:
     def _mean(self, results: Sequence[np.ndarray]) -> float | None:
         scale = self.model.scale
         values = [
-            psnr(as_measured(result, scale), as_measured(target, scale))
+            psnr(as_measured(result, scale), as_measured(target, scale), peak=255)
             for result, (target, _) in zip(results, self.pairs, strict=True)
         ]
-        return float(np.mean(values)) if values else None
+        return float(np.mean(np.minimum(values, _PERFECT))) if values else None
 
 
 @lru_cache(maxsize=2)
@@ -564,23 +491,3 @@ def _shown(history: History) -> str:
     row = history.rows[-1]
     measured = [f"PSNR {history.validations[-1]['psnr']:.2f} dB"] if history.validations else []
     return ", ".join([f"loss {row['loss']:.2e}", f"rate {row['rate']:.1e}", *measured])
-
-
-@contextmanager
-def _interrupts(*, catch: bool) -> Iterator[Callable[[], bool]]:
-    """Give a function that tells whether Ctrl-C was pressed; twice interrupts at once."""
-    pressed = []
-
-    def press(*_: object) -> None:
-        if pressed:
-            raise KeyboardInterrupt
-        pressed.append(True)
-
-    if not catch or threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    before = signal.signal(signal.SIGINT, press)
-    try:
-        yield lambda: bool(pressed)
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -50,3 +50,9 @@ def assert_close(actual, expected):
     np.testing.assert_allclose(
         actual, expected, rtol=tolerance, atol=tolerance * max(1, np.abs(expected).max())
     )
+
+
+def pytest_addoption(parser):
+    """How long, and with which cases, tests/test_fuzz.py damages files."""
+    parser.addoption("--fuzz-seconds", type=float, default=60)
+    parser.addoption("--fuzz-seed", type=int, default=0)

@@ -89,7 +89,9 @@ def test_upscale_keeps_the_kind_of_picture(capsys, model):
         "deep.png": grey.astype(np.uint16) * 257,
     }.items():
         save(name, pixels)
-        code, _, _ = run(capsys, "upscale", name, f"out-{name}", "--scale", 2, "--model", model)
+        code, _, _ = run(
+            capsys, "upscale", name, "-o", f"out-{name}", "--scale", 2, "--model", model
+        )
         assert code == 0
         with Image.open(name) as before, Image.open(f"out-{name}") as after:
             assert after.mode == before.mode
@@ -128,10 +130,10 @@ def test_luma_goes_through_the_network_and_colour_does_not(capsys, brighter):
     np.testing.assert_array_equal(both[:, 12:], result)
 
 
-def test_grey_goes_through_the_network_as_it_is(capsys, brighter):
+def test_grey_goes_through_the_network_as_the_same_picture_in_colour_does(capsys, brighter):
     save("p.png", np.full((8, 6), 100, np.uint8))
     save("deep.png", np.full((8, 6), 20000, np.uint16))
-    for name, value in (("p", 100 + 25.5), ("deep", 20000 + 6553.5)):
+    for name, value in (("p", 100 + 0.1 * 255 * 255 / 219), ("deep", 20000 + 6553.5 * 255 / 219)):
         run(capsys, "upscale", f"{name}.png", "--scale", 2, "--model", brighter)
         assert np.abs(read_picture(f"{name}_x2.png").pixels - value).max() <= 1
 
@@ -193,14 +195,16 @@ def test_upscale_a_folder(capsys, model, tmp_path):
     for name in ("a.png", "b.jpg", "b.png"):
         save(f"in/{name}")
     (tmp_path / "in/notes.txt").write_text("")
-    code, out, _ = run(capsys, "upscale", "in", "--scale", 2, "--model", model)
+    code, out, err = run(capsys, "upscale", "in", "--scale", 2, "--model", model)
     assert code == 0
     assert out.count("\n") == 3
-    names = ["a.png_x2.png", "b.jpg_x2.png", "b.png_x2.png"]
+    assert err == "srcnn-np: left out, no pictures by their names: in/notes.txt\n"
+    names = ["a_x2.png", "b.jpg_x2.png", "b.png_x2.png"]
     assert sorted(p.name for p in (tmp_path / "in_x2").iterdir()) == names
-    assert "exists already" in refused(capsys, "upscale", "in", "--scale", 2, "--model", model)
+    why = refused(capsys, "upscale", "in", "--scale", 2, "--model", model)
+    assert "in_x2/a_x2.png and 2 more exist already" in why
     assert run(capsys, "upscale", "in", "--scale", 2, "--model", model, "--force")[0] == 0
-    assert run(capsys, "upscale", "in", "out", "--scale", 2, "--model", model)[0] == 0
+    assert run(capsys, "upscale", "in", "-o", "out", "--scale", 2, "--model", model)[0] == 0
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names
 
 
@@ -208,9 +212,12 @@ def test_no_picture_of_a_folder_is_written_over_another(capsys, model, tmp_path)
     (tmp_path / "in").mkdir()
     for name in ("a.png", "a_x2.png"):
         save(f"in/{name}")
-    why = refused(capsys, "upscale", "in", "in", "--scale", 2, "--model", model, "--force")
-    assert "one of the pictures to enlarge" in why
+    words = ("upscale", "in", "-o", "in", "--scale", 2, "--model", model, "--force")
+    code, _, err = run(capsys, *words)
+    assert code == 1
+    assert "in/a.png is not enlarged, as in/a_x2.png is one of the pictures" in err
     assert read_picture("in/a_x2.png").pixels.shape == (12, 10, 3)
+    assert read_picture("in/a_x2_x2.png").pixels.shape == (24, 20, 3)
     (tmp_path / "three").mkdir()
     for name in ("b.jpg", "b.png", "b.jpg.png"):
         save(f"three/{name}")
@@ -228,10 +235,10 @@ def test_one_bad_picture_does_not_stop_a_folder(capsys, model, tmp_path):
     assert "1 of 2 pictures" in err
     assert [p.name for p in (tmp_path / "in_x2").iterdir()] == ["good_x2.png"]
     (tmp_path / "in/good.png").unlink()
-    assert run(capsys, "upscale", "in", "out", "--scale", 2, "--model", model)[0] == 1
+    assert run(capsys, "upscale", "in", "-o", "out", "--scale", 2, "--model", model)[0] == 1
     assert not (tmp_path / "out").exists()
     (tmp_path / "out").mkdir()  # an empty folder that was there before stays
-    assert run(capsys, "upscale", "in", "out", "--scale", 2, "--model", model)[0] == 1
+    assert run(capsys, "upscale", "in", "-o", "out", "--scale", 2, "--model", model)[0] == 1
     assert (tmp_path / "out").is_dir()
 
 
@@ -240,11 +247,11 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(capsys, model, tmp_path
     for name in "abc":
         save(f"in/{name}.png")
     save("out.png")
-    words = ("upscale", "in", "out.png", "--scale", 2, "--model", model)
-    assert "out.png is a file; give the name of a folder" in refused(capsys, *words)
+    words = ("upscale", "in", "-o", "out.png", "--scale", 2, "--model", model)
+    assert "out.png names a file" in refused(capsys, *words)
     (tmp_path / "out").mkdir()
     monkeypatch.setattr("srcnn_np.output.os.access", lambda path, mode: False)
-    words = ("upscale", "in", "out", "--scale", 2, "--model", model)
+    words = ("upscale", "in", "-o", "out", "--scale", 2, "--model", model)
     assert "no permission to write in out" in refused(capsys, *words)
 
 
@@ -263,21 +270,21 @@ def test_upscale_refuses(capsys, model, tmp_path):
     assert "not a picture" in why("text.png")
     assert "damaged" in why("cut.png")
     assert "holds no pictures" in why("empty")
-    assert "does not say a format" in why("p.png", "q.xyz")
-    assert "no folder" in why("p.png", "absent/q.png")
-    assert "exists already" in why("p.png", "cut.png")
-    assert "one picture" in why("empty", "--compare", "c.png")
-    assert "both" in why("p.png", "q.png", "--compare", "q.png")
-    assert "exists already" in why("p.png", "q.png", "--compare", "cut.png")
+    assert "does not say a format" in why("p.png", "-o", "q.xyz")
+    assert "no folder" in why("p.png", "-o", "absent/q.png")
+    assert "exists already" in why("p.png", "-o", "cut.png")
+    assert "one picture" in why("p.png", "p.png", "cut.png", "--compare", "c.png")
+    assert "both" in why("p.png", "-o", "q.png", "--compare", "q.png")
+    assert "exists already" in why("p.png", "-o", "q.png", "--compare", "cut.png")
     save("alpha.png", np.dstack([COLOUR, COLOUR[..., 0]]))
     before.append("alpha.png")
     assert "cannot hold transparency" in why("alpha.png", "--compare", "c.jpg")
     assert "too long" in why("n" * 300 + ".png")
-    assert "too long" in why("p.png", "n" * 300 + ".png")
-    assert "the picture to enlarge" in why("p.png", "./p.png", "--force")
+    assert "too long" in why("p.png", "-o", "n" * 300 + ".png")
+    assert "the picture to enlarge" in why("p.png", "-o", "./p.png", "--force")
     assert "the picture to enlarge" in why("p.png", "--compare", "p.png", "--force")
     assert "absent/p.png does not exist" in why("absent/p.png")
-    for arguments in (["", "q.png"], ["p.png", ""], ["p.png", "--compare", ""]):
+    for arguments in (["", "q.png"], ["p.png", "-o", ""], ["p.png", "--compare", ""]):
         found = ["upscale", *arguments, "--scale", 2, "--model", model]
         assert "the name is empty" in refused(capsys, *found, code=2)
     assert "trained for scale 2, not 3" in refused(
@@ -293,11 +300,12 @@ def test_an_output_is_replaced_only_with_force(capsys, model, tmp_path):
     save("p.png")
     (tmp_path / "q.png").write_text("mine")
     assert "exists already" in refused(
-        capsys, "upscale", "p.png", "q.png", "--scale", 2, "--model", model
+        capsys, "upscale", "p.png", "-o", "q.png", "--scale", 2, "--model", model
     )
     assert (tmp_path / "q.png").read_text() == "mine"
     assert (
-        run(capsys, "upscale", "p.png", "q.png", "--scale", 2, "--model", model, "--force")[0] == 0
+        run(capsys, "upscale", "p.png", "-o", "q.png", "--scale", 2, "--model", model, "--force")[0]
+        == 0
     )
     assert read_picture("q.png").pixels.shape == (24, 20, 3)
 
@@ -314,7 +322,7 @@ def test_evaluate_table_and_json(capsys, model, tmp_path):
     )
     assert code == 0
     report = json.loads((tmp_path / "r.json").read_text())
-    assert list(report) == ["scale", "model", "images", "mean"]
+    assert list(report) == ["scale", "model", "images", "mean", "failed", "others"]
     assert (report["scale"], report["model"]) == (2, "model.npz")
     assert [image["name"] for image in report["images"]] == ["0.png", "1.png"]
     for method in ("bicubic", "model"):
@@ -424,7 +432,7 @@ def test_train_on_a_folder(capsys, tmp_path):
     (tmp_path / "set/notes.txt").write_text("")
     code, out, _ = run(capsys, "train", "set", *QUICK, "--out", "m.npz", "--seed", 3)
     assert code == 0
-    assert "skipped 1 file" in out
+    assert "skipped in set: notes.txt\n" in out
     model = load_model("m.npz")
     assert model.network.structure == "3-1-3"
     assert model.training["pictures"] == "3 pictures of set"

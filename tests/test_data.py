@@ -106,9 +106,16 @@ def test_colours_of_a_picture():
         to_channels(Picture(colour), "ycbcr")[..., 0], to_channels(Picture(colour))
     )
     grey = colour[..., 0]
-    np.testing.assert_array_equal(to_channels(Picture(grey)), grey)
-    assert (to_channels(Picture(grey), "ycbcr")[..., 1:] == 128).all()
-    np.testing.assert_array_equal(to_channels(Picture(grey.astype(np.uint16) * 257)), grey)
+    deep = Picture(grey.astype(np.uint16) * 257)
+    for kind in ("luma", "ycbcr"):
+        same = to_channels(Picture(np.dstack([grey] * 3)), kind)
+        np.testing.assert_array_equal(to_channels(Picture(grey), kind), same)
+        np.testing.assert_array_equal(to_channels(deep, kind), same)
+    for picture in (Picture(grey), deep):
+        np.testing.assert_array_equal(to_channels(picture, grey_is_luma=True), grey)
+        ycbcr = to_channels(picture, "ycbcr", grey_is_luma=True)
+        np.testing.assert_array_equal(ycbcr[..., 0], grey)
+        assert (ycbcr[..., 1:] == 128).all()
 
 
 def test_sub_images_refuse():
@@ -116,6 +123,26 @@ def test_sub_images_refuse():
         cut_sub_images([np.zeros((32, 40), np.uint8)] * 2, 3)
     with pytest.raises(InputError, match="leave none"):
         cut_sub_images([np.zeros((40, 40), np.uint8)], 3, size=12, margin=(6, 6, 6, 6))
+
+
+def test_words_and_numbers_that_mean_nothing_are_refused(tmp_path):
+    picture = np.zeros((40, 40), np.uint8)
+    Image.fromarray(picture).save(tmp_path / "p.png")
+    for call, words in (
+        (lambda: to_channels(Picture(picture), "rgb"), "unknown colour 'rgb'"),
+        (lambda: read_folder(tmp_path, "rgb"), "unknown colour 'rgb'"),
+        (lambda: cut_sub_images([picture], 3, stride=0), "stride 0"),
+        (lambda: cut_sub_images([picture], 3, stride=-14), "stride -14"),
+        (lambda: cut_sub_images([picture], 3, enlargement="nearst"), "unknown enlargement"),
+        (lambda: shrink(picture, 0), "scale is 0"),
+        (lambda: shrink(picture, -3), "scale is -3"),
+        (lambda: turn(picture, 8), "how is 8"),
+        (lambda: turn(picture, -1), "how is -1"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            call()
+    with pytest.raises(TypeError, match="integer"):
+        draw_pictures(1, size=8, seed=None)
 
 
 def test_folders(tmp_path):
@@ -128,7 +155,8 @@ def test_folders(tmp_path):
     (tmp_path / "notes.txt").write_text("")
     pictures, skipped = read_folder(tmp_path)
     assert list(pictures) == ["good.png"]
-    assert skipped == ["broken.png", "notes.txt"]
+    assert skipped[0] == "notes.txt"
+    assert "broken.png is not a picture" in skipped[1]
 
 
 def test_every_tenth_picture_is_held_out():

@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 
 from srcnn_np import SRCNN, InputError, Model, draw_pictures, figures, save_model
+from srcnn_np.checkpoint import read_log
 from srcnn_np.cli import main
 from srcnn_np.data import shrink
 from srcnn_np.evaluation import as_measured, evaluate_picture
 from srcnn_np.imaging import enlarge
 from srcnn_np.loss import mse_backward
-from srcnn_np.training import read_log
 
 PICTURE = draw_pictures(1, size=96)[0]
 
@@ -91,6 +91,7 @@ def test_features_are_those_of_the_network_the_most_varied_first():
 def test_gradients_are_those_of_the_network():
     model = small_model()
     figure = figures.gradients(PICTURE, 2, model)
+    assert not model.network.grads  # it stays as it was
     target, small = shrink(PICTURE, 2)
     x, target = (a[None, None].astype(np.float32) for a in (enlarge(small, 2), target))
     net = model.network
@@ -324,21 +325,24 @@ def test_show_writes_a_picture(capsys, folder, figure, monkeypatch):
     code, out, err = run(capsys, "show", figure, *picture, "--model", "model.npz")
     assert code == 1
     assert "exists already" in err
-    assert run(capsys, "show", figure, *picture, folder, "--model", "model.npz", "--force")[0] == 0
+    assert (
+        run(capsys, "show", figure, *picture, "-o", folder, "--model", "model.npz", "--force")[0]
+        == 0
+    )
 
 
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
         (["filters"], "give --scale"),
-        (["filters", "p.png", "--scale", "2"], "would be replaced: the filters need no picture"),
+        (["filters", "-o", "p.png", "--scale", "2"], "exists already"),
         (["filters", "--model", "."], "'.': that is a folder"),
-        (["compare", "p.png", "out.jpg", "--model", "model.npz"], "name ending in .png"),
+        (["compare", "p.png", "-o", "out.jpg", "--model", "model.npz"], "name ending in .png"),
         (
-            ["compare", "p.png", "p.png", "--model", "model.npz", "--force"],
+            ["compare", "p.png", "-o", "p.png", "--model", "model.npz", "--force"],
             "the picture to enlarge",
         ),
-        (["compare", "p.png", "no/out.png", "--model", "model.npz"], "no folder"),
+        (["compare", "p.png", "-o", "no/out.png", "--model", "model.npz"], "no folder"),
         (["compare", "none.png", "--model", "model.npz"], "does not exist"),
         (["compare", "model.npz", "--model", "model.npz"], "not a picture"),
         (["features", "p.png", "--model", "model.npz", "--scale", "3"], "trained for scale 2"),

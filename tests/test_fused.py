@@ -16,7 +16,6 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from srcnn_np import SRCNN, Conv2D, LeakyReLU, Muon, ReLU, Sequential, fused
 from srcnn_np.conv import threads
 from srcnn_np.conv.threads import THREADS
-from srcnn_np.fused.cache import forget_stale
 
 kernels = st.one_of(
     st.sampled_from([(9, 1, 5), (9, 3, 5), (9, 5, 5)]),
@@ -381,20 +380,6 @@ def test_memory_that_was_not_set_does_not_matter(tmp_path):
 
 def test_without_winograd_the_result_is_the_same(tmp_path):
     run_cases(6, tmp_path, SRCNN_NP_WINOGRAD="none")
-
-
-def test_kernels_are_compiled_anew_when_their_source_is_another(tmp_path):
-    (tmp_path / "kernel.nbi").write_bytes(b"")
-    forget_stale.__wrapped__(str(tmp_path))
-    assert not (tmp_path / "kernel.nbi").exists()
-    (tmp_path / "kernel.nbi").write_bytes(b"")
-    forget_stale.__wrapped__(str(tmp_path))
-    assert (tmp_path / "kernel.nbi").exists()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SRCNN_NP_WINOGRAD", "first")
-        forget_stale.__wrapped__(str(tmp_path))
-    assert not (tmp_path / "kernel.nbi").exists()
-    forget_stale.__wrapped__("/dev/null/nowhere")
 
 
 def test_a_python_that_compiles_nothing_uses_the_layers():

@@ -5,7 +5,13 @@ import pytest
 
 from srcnn_np import layers, loss
 from srcnn_np.conv import columns, conv2d_backward, direct, naive, pad_backward
-from srcnn_np.gradcheck import check_gradients, check_network, standard_checks
+from srcnn_np.gradcheck import (
+    check_convolution,
+    check_gradients,
+    check_layer,
+    check_network,
+    standard_checks,
+)
 from srcnn_np.network import SRCNN
 
 
@@ -161,13 +167,79 @@ def test_differences_and_complex_step_of_any_function():
         assert all(check.error < limit for check in checks.values())
 
 
-def test_checking_leaves_the_network_as_it_was():
-    net = SRCNN("3-1-3", filters=(2, 2)).astype(np.float64)
-    before = {name: p.copy() for name, p in net.params.items()}
-    x = np.random.default_rng(0).random((1, 1, 6, 6))
-    check_network(net, x, x[:, :, 2:4, 2:4])
-    for name, p in net.params.items():
-        np.testing.assert_array_equal(p, before[name])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("fails", [False, True])
+def test_checking_leaves_the_network_as_it_was(dtype, fails, monkeypatch):
+    net, rng = SRCNN("3-1-3", filters=(3, 2)).astype(dtype), np.random.default_rng(0)
+    y = net.forward(rng.random((2, 1, 9, 9)).astype(dtype))
+    net.backward(y)
+    before = {"params": net.params, "grads": net.grads}
+    copies = {kind: {n: a.copy() for n, a in arrays.items()} for kind, arrays in before.items()}
+    assert all(g.any() for g in copies["grads"].values())
+    x = rng.random((1, 1, 6, 6))
+    if fails:
+        monkeypatch.setattr(layers, "relu_backward", None)
+        with pytest.raises(TypeError):
+            check_network(net, x, x[:, :, 2:4, 2:4])
+        monkeypatch.undo()
+    else:
+        check_network(net, x, x[:, :, 2:4, 2:4])
+    for kind, arrays in before.items():
+        for name, a in getattr(net, kind).items():
+            assert a is arrays[name]
+            np.testing.assert_array_equal(a, copies[kind][name])
+            assert a.dtype == dtype
+    net.backward(y)  # goes the same way as before
+    for name, g in net.grads.items():
+        np.testing.assert_array_equal(g, copies["grads"][name])
+
+
+def test_checking_leaves_a_layer_as_it_was():
+    layer, x = layers.ReLU(), np.array([-1.0, 2.0])
+    layer.forward(x)
+    check_layer(layer, np.array([3.0, -4.0]))
+    assert layer.backward(np.ones(2)).tolist() == [0, 1]
+
+
+def check_square(**options):
+    inputs = {"x": np.array([1.0, 2.0]), **options.pop("inputs", {})}
+    backward = options.pop("backward", lambda dy, x: {"x": 2 * x * dy})
+    return check_gradients(lambda x: x**2, backward, inputs, **options)
+
+
+@pytest.mark.parametrize(
+    "options, error, words",
+    [
+        ({"method": "complex"}, ValueError, "unknown method 'complex': choose one of differences"),
+        ({"method": "Differences"}, ValueError, "unknown method"),
+        ({"step": 0}, ValueError, "step is 0"),
+        ({"step": -1e-4}, ValueError, r"step is -0\.0001"),
+        ({"step": np.nan, "method": "complex step"}, ValueError, "step is nan"),
+        ({"step": np.inf}, ValueError, "step is inf"),
+        ({"inputs": {"x": np.array([1, 2])}}, TypeError, "x is int64: convert it to float64"),
+        ({"inputs": {"x": np.ones(2, np.float32)}}, TypeError, "x is float32"),
+        ({"backward": lambda dy, x: {}}, ValueError, "backward gives nothing"),
+        ({"backward": lambda dy, x: {"X": dy}}, ValueError, "gives X, but the inputs are x"),
+    ],
+)
+def test_a_check_that_would_check_something_else_is_refused(options, error, words):
+    assert check_square()["x"].passes("differences")
+    assert check_square(step=1e-3)["x"].passes("differences")
+    with pytest.raises(error, match=words):
+        check_square(**options)
+
+
+@pytest.mark.parametrize("check", [check_network, check_layer, check_convolution])
+def test_every_check_refuses_a_misspelt_method(check):
+    x = np.random.default_rng(0).random((1, 1, 4, 4))
+    net = SRCNN("1-1-1", filters=(1, 1), backend="im2col")
+    arguments = {
+        check_network: (net, x, x),
+        check_layer: (layers.ReLU(), x),
+        check_convolution: (x, x, x[0, 0, 0, :1]),
+    }[check]
+    with pytest.raises(ValueError, match="unknown method 'difference'"):
+        check(*arguments, method="difference")
 
 
 def test_no_gradient_of_the_network_hides_behind_a_dead_relu(monkeypatch):

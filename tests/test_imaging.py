@@ -1,5 +1,7 @@
 """Resizing against MATLAB, measures against scikit-image, files of every kind."""
 
+import os
+import socket
 import warnings
 
 import numpy as np
@@ -24,6 +26,7 @@ from srcnn_np.imaging import (
     write_picture,
     ycbcr_to_rgb,
 )
+from srcnn_np.imaging.files import check_format
 
 sizes = st.tuples(st.integers(1, 20), st.integers(1, 20))
 
@@ -126,6 +129,10 @@ def test_enlarge():
     np.testing.assert_array_equal(enlarge(x, 2), imresize(x, 2))
     with pytest.raises(ValueError, match="unknown enlargement 'lanczos'"):
         enlarge(x, 2, "lanczos")
+    for enlargement in ("nearest", "bicubic"):
+        for scale in (0, -1, 1.5):
+            with pytest.raises(ValueError, match="scale is"):
+                enlarge(x, scale, enlargement)
 
 
 # --- colour --------------------------------------------------------------------------------
@@ -177,16 +184,44 @@ def test_measures_against_scikit_image(size, seed):
 
 def test_measures_of_equal_and_of_unequal_shapes():
     a = np.random.default_rng(0).random((12, 12))
-    assert psnr(a, a) == float("inf")
+    assert psnr(a, a, peak=1) == float("inf")
     assert ssim(a, a, peak=1) == pytest.approx(1)
-    assert np.isnan(psnr(a, np.where(a > 0.5, np.nan, a)))
+    assert np.isnan(psnr(a, np.where(a > 0.5, np.nan, a), peak=1))
     for measure in (psnr, ssim):
         with pytest.raises(ValueError, match="differ in shape"):
-            measure(a, a[:, :11])
+            measure(a, a[:, :11], peak=1)
         with pytest.raises(ValueError, match="empty"):
-            measure(a[:0], a[:0])
+            measure(a[:0], a[:0], peak=1)
     with pytest.raises(ValueError, match="at least 11 x 11"):
-        ssim(a[:10], a[:10])
+        ssim(a[:10], a[:10], peak=1)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1.0, 255, 65535]))
+def test_measures_do_not_depend_on_the_scale(seed, peak):
+    """The same pictures in [0, 1], on a scale of 255, or of another, measured with their white."""
+    rng = np.random.default_rng(seed)
+    a, b = rng.integers(0, 256, (2, 12, 13)).astype(np.uint8)
+    assert psnr(peak * (a / 255), peak * (b / 255), peak=peak) == pytest.approx(psnr(a, b))
+    assert ssim(peak * (a / 255), peak * (b / 255), peak=peak) == pytest.approx(ssim(a, b))
+    a16, b16 = a.astype(np.uint16) * 257, b.astype(np.uint16) * 257
+    assert psnr(a16, b16) == pytest.approx(psnr(a, b))
+    assert ssim(a16, b16) == pytest.approx(ssim(a, b))
+
+
+def test_white_is_not_guessed():
+    a = np.random.default_rng(0).integers(0, 2, (12, 12)).astype(np.uint8)
+    for measure in (psnr, ssim):
+        for dtype in (np.float32, np.float64, np.float16, np.int64, np.int16, bool):
+            with pytest.raises(ValueError, match="give peak, such as 1 for pictures in"):
+                measure(a.astype(dtype), a.astype(dtype))
+        for b in (a.astype(float), a.astype(np.uint16)):
+            with pytest.raises(ValueError, match="give peak"):
+                measure(a, b)
+        for peak in (0, -1, np.nan, np.inf):
+            with pytest.raises(ValueError, match="peak is"):
+                measure(a, a, peak=peak)
+        with pytest.raises(TypeError, match="complex"):
+            measure(a, 1j * a, peak=1)
 
 
 # --- files ---------------------------------------------------------------------------------
@@ -378,7 +413,7 @@ def test_places_that_cannot_be_written(tmp_path):
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(InputError, match="is a folder"):
         write_picture(tmp_path / "folder.png", Picture(GREY))
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match=r"cannot hold 20000 x 1 pixels \(at most 16,383"):
         write_picture(tmp_path / "wide.webp", Picture(np.zeros((1, 20000), np.uint8)))
     assert [p.name for p in tmp_path.iterdir()] == ["folder.png"]
 
@@ -394,4 +429,88 @@ def test_list_pictures(tmp_path):
     for name in ("b.PNG", "a.jpg", ".hidden.png"):
         (tmp_path / name).write_text("")
     (tmp_path / "c.png").mkdir()
-    assert [path.name for path in list_pictures(tmp_path)] == ["a.jpg", "b.PNG"]
+    (tmp_path / "d.jpg").symlink_to(tmp_path / "absent")
+    (tmp_path / "e").write_text("")
+    for name in ("f.jfif", "g.avif", "h.ico", "i.jp2"):
+        (tmp_path / name).write_text("")
+    paths, others = list_pictures(tmp_path)
+    assert [path.name for path in paths] == ["a.jpg", "b.PNG", "f.jfif", "g.avif", "h.ico", "i.jp2"]
+    assert others == ["c.png/", "d.jpg", "e", "notes.txt"]
+
+
+# --- hostile files -------------------------------------------------------------------------
+
+
+def test_a_picture_that_is_a_program_inside_is_none(tmp_path):
+    eps = tmp_path / "p.png"
+    Image.fromarray(COLOUR).save(eps, "EPS")
+    with pytest.raises(InputError, match="not a picture of a format that is read"):
+        read_picture(eps)
+
+
+@pytest.mark.parametrize("what", ["pipe", "device", "socket"])
+def test_only_ordinary_files_are_read(tmp_path, what):
+    path = tmp_path / "p.png"
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        listening = socket.socket(socket.AF_UNIX)
+        listening.bind(os.path.relpath(path))
+    with pytest.raises(InputError, match="no ordinary file but a pipe or a device"):
+        read_picture(path)
+    paths, others = list_pictures_with(tmp_path, "q.png")
+    assert paths == ["q.png"]
+    assert others == ["p.png"]
+
+
+def list_pictures_with(folder, name):
+    Image.fromarray(COLOUR).save(folder / name)
+    paths, others = list_pictures(folder)
+    return [path.name for path in paths], others
+
+
+@pytest.mark.parametrize("name", ["a\0b.png", "n" * 5000 + ".png"])
+def test_names_that_no_file_can_have(name):
+    with pytest.raises(InputError) as caught:
+        read_picture(name)
+    assert "Errno" not in str(caught.value)
+
+
+def test_more_pixels_are_read_if_that_is_asked_for(tmp_path, monkeypatch):
+    Image.fromarray(COLOUR).save(tmp_path / "p.png")  # 48 pixels
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
+    with pytest.raises(InputError, match="more than 40 pixels; --max-pixels N allows more"):
+        read_picture(tmp_path / "p.png")
+    assert read_picture(tmp_path / "p.png", max_pixels=48).pixels.shape == (6, 8, 3)
+    assert Image.MAX_IMAGE_PIXELS == 20
+    with pytest.raises(InputError, match="more than 47 pixels"):
+        read_picture(tmp_path / "p.png", max_pixels=47)
+
+
+def test_the_tiff_library_says_nothing_of_its_own(tmp_path, capfd):
+    for compression in ("tiff_deflate", "tiff_lzw", "jpeg"):
+        path = tmp_path / f"{compression}.tif"
+        Image.fromarray(COLOUR.repeat(9, 0)).save(path, compression=compression)
+        raw = bytearray(path.read_bytes())
+        raw[20:60] = bytes(40)
+        path.write_bytes(raw)
+        with pytest.raises(InputError, match="damaged or cut short"):
+            read_picture(path)
+    os.write(2, b"still there")
+    assert capfd.readouterr().err == "still there"
+
+
+def test_what_a_format_cannot_hold_is_known_before_the_work():
+    colour = Picture(COLOUR)
+    for name, size, words in (
+        ("p.jpg", (1, 65_501), "JPEG cannot hold 65501 x 1 pixels"),
+        ("p.webp", (16_384, 1), "WEBP cannot hold 1 x 16384 pixels"),
+        ("p.bmp", (40_000, 40_000), "BMP cannot hold 4 GB"),
+    ):
+        with pytest.raises(InputError, match=words):
+            check_format(name, colour, size)
+    for name in ("p.jpg", "p.webp", "p.bmp", "p.png", "p.tif"):
+        check_format(name, colour, (16_383, 16_383))
+    check_format("p.png", colour, (1, 1_000_000))

@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 
 from srcnn_np.conv import pad_backward, pad_forward
 from srcnn_np.gradcheck import check_gradients, check_layer, check_network
-from srcnn_np.layers import ClippedLeakyReLU, Conv2D, LeakyReLU, ReLU
+from srcnn_np.layers import (
+    ClippedLeakyReLU,
+    Conv2D,
+    LeakyReLU,
+    ReLU,
+    clipped_leaky_relu_backward,
+    clipped_leaky_relu_forward,
+    leaky_relu_backward,
+    leaky_relu_forward,
+)
 from srcnn_np.loss import mse_backward, mse_forward
 from srcnn_np.network import Sequential
 
@@ -93,12 +102,46 @@ def test_a_loss_of_different_shapes_is_refused():
             function(np.ones((1, 1, 2, 2)), np.ones((1, 1, 2, 1)))
         with pytest.raises(ValueError, match="unknown mean_over 'all'"):
             function(np.ones((1, 1, 2, 2)), np.ones((1, 1, 2, 2)), "all")
-    for slope in (np.nan, "steep"):
+    for slope in (np.nan, np.inf, "steep", 1j):
         with pytest.raises(ValueError, match="finite number"):
             LeakyReLU(slope)
     for function in (pad_forward, pad_backward):
         with pytest.raises(ValueError, match="unknown fill 'mirror'"):
             function(np.ones((1, 1, 4, 4)), (1, 1, 1, 1), "mirror")
+        with pytest.raises(ValueError, match="pads are"):
+            function(np.ones((1, 1, 4, 4)), (1, -1, 1, 1))
+    with pytest.raises(ValueError, match="no more than a border"):
+        pad_backward(np.ones((1, 1, 4, 4)), (2, 2, 0, 0))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float16])
+def test_dtypes_that_would_round_or_wrap_around_are_refused(dtype):
+    whole, real = np.array([[[[3, 5]]]], dtype), np.array([[[[5.0, 3.0]]]])
+    for call in (
+        lambda: mse_forward(whole, whole),
+        lambda: mse_forward(real, whole),
+        lambda: mse_backward(whole, whole),
+        lambda: leaky_relu_forward(whole),
+        lambda: leaky_relu_backward(whole, real),
+        lambda: clipped_leaky_relu_forward(whole),
+        lambda: clipped_leaky_relu_backward(real, whole),
+    ):
+        with pytest.raises(TypeError, match=f"is {np.dtype(dtype)}: convert it to float32"):
+            call()
+
+
+def test_a_slope_may_be_any_real_number():
+    for slope in (0, np.float32(0.5), np.int64(2)):
+        layer = LeakyReLU(slope)
+        assert layer.forward(np.array([-1.0])).tolist() == [-slope]
+        assert type(layer.settings()["slope"]) is float
+
+
+def test_another_border_set_later_is_not_taken_as_one_of_the_three():
+    layer = Conv2D(1, 1, 3)
+    layer.border = "mirror"
+    with pytest.raises(KeyError, match="mirror"):
+        layer.forward(np.ones((1, 1, 5, 5), np.float32))
 
 
 def test_backward_needs_a_forward_that_remembers():

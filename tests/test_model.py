@@ -1,7 +1,14 @@
 """Model files: what is written is read again, and what is damaged is refused."""
 
 import json
+import os
+import re
 import shutil
+import sys
+import tracemalloc
+import zipfile
+import zlib
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -15,12 +22,17 @@ from srcnn_np import (
     InputError,
     LeakyReLU,
     Model,
+    Recipe,
+    ReLU,
     Sequential,
+    draw_pictures,
     evaluate,
     load_model,
     paper,
     save_model,
+    train,
 )
+from srcnn_np.layers import KINDS, Layer
 from srcnn_np.model import default_model, shipped_models
 
 AUTHORS = SHARED / "authors/9-1-5_91-images_x3.mat"
@@ -70,11 +82,12 @@ def test_a_model_is_read_as_it_was_written(saved):
         ({"card": np.array("{")}, "damaged"),
         ({"card": np.array("[]")}, "no model of a format"),
         ({"card": {"format": "other 2"}}, "no model of a format"),
-        ({"card": {"layers": "x"}}, "describes no network"),
-        ({"card": {"layers": [{"kind": "Conv3D"}]}}, "describes no network"),
-        ({"card": {"layers": [{"kind": "Conv2D"}]}}, "describes no network"),
-        ({"card": {"layers": []}}, "describes no network"),
-        ({"card": {"predict_border": "mirror"}}, "describes no network"),
+        ({"card": {"layers": "x"}}, "lists no layers"),
+        ({"card": {"layers": [{"kind": "Conv3D"}]}}, "a kind that is not known here, 'Conv3D'"),
+        ({"card": {"layers": [{"kind": "Conv2D"}]}}, "no size of conv1"),
+        ({"card": {"layers": []}}, "lists no layers"),
+        ({"card": {"layers": [{"kind": "ReLU"}]}}, "a network needs at least one convolution"),
+        ({"card": {"predict_border": "mirror"}}, "no predict_border that is known"),
         ({"conv1_b": np.array([1e300, 0, 0, 0])}, "conv1.b does not hold finite"),
         ({"card": {"scale": 2.5}}, "a scale is a whole number"),
         ({"card": {"colour": "rgb"}}, "unknown colour"),
@@ -90,19 +103,19 @@ def test_a_damaged_model_is_refused(saved, changes, words):
 
 
 @pytest.mark.parametrize(
-    "layer, change",
+    "layer, change, words",
     [
-        (0, {"stride": [2, 2]}),
-        (0, {"backend": "gpu"}),
-        (1, {"kind": "LeakyReLU", "slope": "steep"}),
-        (1, {"kind": "LeakyReLU", "slope": float("nan")}),
+        (0, {"stride": [2, 2]}, "has no stride"),
+        (0, {"backend": "gpu"}, "layer 1 of its card, 'Conv2D', cannot be built"),
+        (1, {"kind": "LeakyReLU", "slope": "steep"}, "layer 2 of its card, 'LeakyReLU', cannot"),
+        (1, {"kind": "LeakyReLU", "slope": float("nan")}, "damaged"),
     ],
 )
-def test_a_card_of_an_impossible_layer_is_refused(saved, layer, change):
+def test_a_card_of_an_impossible_layer_is_refused(saved, layer, change, words):
     layers = load_model(saved).card()["layers"]
     layers[layer].update(change)
     rewrite(saved, card={"layers": layers})
-    with pytest.raises(InputError, match=r"describes no network|has no stride"):
+    with pytest.raises(InputError, match=words):
         load_model(saved)
 
 
@@ -110,7 +123,7 @@ def test_layers_that_do_not_fit_together_are_refused(saved):
     layers = load_model(saved).card()["layers"]
     layers[2]["in_channels"] = 5
     rewrite(saved, card={"layers": layers}, conv2_w=np.zeros((2, 5, 1, 1), np.float32))
-    with pytest.raises(InputError, match="describes no network"):
+    with pytest.raises(InputError, match="a layer of 4 filters is followed by one for 5 channels"):
         load_model(saved)
 
 
@@ -135,6 +148,15 @@ def test_weights_too_large_to_use_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"conv1\.w holds values that are not finite"):
         save_model(tmp_path / "m.npz", model)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_picture_that_is_not_finite_is_not_blamed_on_the_weights(bad):
+    picture = np.full((9, 9), 0.5, np.float32)
+    picture[4, 4] = bad
+    for layers in ([Conv2D(1, 1, 3)], [Conv2D(1, 1, 3), ClippedLeakyReLU()]):
+        with pytest.raises(InputError, match="the picture holds values that are not finite"):
+            Model(Sequential(layers), 2).predict(picture)
 
 
 def test_a_write_that_fails_leaves_the_old_model(saved, monkeypatch):
@@ -168,9 +190,11 @@ def test_files_that_are_no_models(tmp_path, saved):
     np.savez(tmp_path / "pickled.npz", card=np.array([{}], dtype=object))
     np.save(tmp_path / "array.npy", np.zeros(3))
     (tmp_path / "array.npy").rename(tmp_path / "array.npz")
-    for name in ("cut.npz", "text.npz", "empty.npz", "text.mat", "pickled.npz", "array.npz"):
+    for name in ("cut.npz", "text.npz", "empty.npz", "text.mat", "array.npz"):
         with pytest.raises(InputError, match="not a model file"):
             load_model(tmp_path / name)
+    with pytest.raises(InputError, match="card has shape"):
+        load_model(tmp_path / "pickled.npz")
     for name in ("absent.npz", "nonsense", "."):
         with pytest.raises(InputError, match="there is no model"):
             load_model(name)
@@ -334,6 +358,58 @@ def test_whole_numbers_that_matlab_stores_in_bytes_are_numbers(tmp_path):
     assert load_model(tmp_path / "x3.mat").network.params["conv1.b"].tolist() == [0, 1, 0, 2]
 
 
+def test_of_a_mat_file_no_more_is_unpacked_than_is_asked_for(tmp_path):
+    path = tmp_path / "x3.mat"
+    arrays = authors_file(path)
+    large = np.zeros((1 << 20, 8))
+    # Beside what is asked for, and nested, which a shape does not show.
+    cells = np.empty((1, 1), object)
+    cells[0, 0] = large
+    stray = {"stray": large, "nested": {"inner": large}, "cells": cells}
+    savemat(path, arrays | stray, do_compression=True)
+    load_model(path)  # imports SciPy
+    assert peak_memory(lambda: load_model(path)) < 10e6
+    savemat(path, stray | arrays)
+    assert peak_memory(lambda: load_model(path)) < 10e6
+    assert load_model(path).scale == 3
+    # Instead of it.
+    for other in (np.zeros((1 << 13, 1 << 13), np.int8), {"inner": large}, cells, "text"):
+        savemat(path, arrays | {"biases_conv1": other}, do_compression=True)
+
+        def refused():
+            with pytest.raises(InputError, match=r"x3.mat is (too large|damaged|not a model)"):
+                load_model(path)
+
+        assert peak_memory(refused) < 10e6
+    # In it: more than its shape says.
+    savemat(path, arrays, do_compression=True)
+    raw = path.read_bytes()
+    count = int.from_bytes(raw[132:136], "little")
+    packed = zlib.compress(zlib.decompress(raw[136 : 136 + count]) + bytes(1 << 26))
+    head = raw[:132] + len(packed).to_bytes(4, "little")
+    path.write_bytes(head + packed + raw[136 + count :])
+    assert peak_memory(refused) < 10e6
+
+
+def test_damaged_bytes_of_a_mat_file_are_refused_or_do_no_harm(tmp_path):
+    path = tmp_path / "x3.mat"
+    arrays = authors_file(path)
+    savemat(path, arrays, do_compression=True)
+    whole, expected = path.read_bytes(), load_model(path).network.params
+    rng = np.random.default_rng(0)
+    read = 0
+    for _ in range(400):
+        flipped = bytearray(whole)
+        for place in rng.integers(0, len(whole), rng.integers(1, 4)):
+            flipped[place] ^= 1 << rng.integers(8)
+        path.write_bytes(flipped[: rng.integers(len(whole) // 2, 2 * len(whole))])
+        with suppress(InputError):
+            for name, p in load_model(path).network.params.items():
+                np.testing.assert_array_equal(p, expected[name])
+            read += 1
+    assert 0 < read < 100
+
+
 @needs_shared
 def test_a_mat_file_that_is_cut_short_is_refused(tmp_path):
     whole = AUTHORS.read_bytes()
@@ -342,3 +418,352 @@ def test_a_mat_file_that_is_cut_short_is_refused(tmp_path):
         load_model(tmp_path / "x3.mat")
     shutil.copy(AUTHORS, tmp_path / "whole_x3.mat")
     assert load_model(tmp_path / "whole_x3.mat").scale == 3
+
+
+# --- files that nobody vouches for ---------------------------------------------------------
+
+ODD = [
+    None,
+    True,
+    False,
+    0,
+    1,
+    -1,
+    2.0,
+    1e308,
+    float("nan"),
+    float("-inf"),
+    10**9,
+    10**18,
+    10**30,
+    10**5000,
+    "",
+    "3",
+    "x" * 100_000,
+    "\x1b[31m\n\ud800 名",
+    [],
+    [3],
+    [3, 3, 3],
+    [0, 0],
+    [-3, -3],
+    [True, True],
+    [3.0, 3.0],
+    ["3", "3"],
+    [10**9, 10**9],
+    [[3, 3]],
+    list(range(50_000)),
+    {},
+    {"kind": "Conv2D"},
+]
+DEEP = "[" * 300 + "]" * 300  # and as an entry that is read, but cannot be printed
+
+
+def odd_cards(card):
+    """Texts of cards that are each wrong in one place, or only look odd."""
+    layers = [
+        {"kind": "LeakyReLU", "slope": 0.1} if n == 1 else e for n, e in enumerate(card["layers"])
+    ]
+    card = {**card, "layers": layers}
+    sys.set_int_max_str_digits(0)
+    for name in [*card, "unknown"]:
+        for value in ODD:
+            yield json.dumps({**card, name: value})
+        yield json.dumps({**card, name: 0}).replace(f'"{name}": 0', f'"{name}": {DEEP}')
+        yield json.dumps({key: entry for key, entry in card.items() if key != name})
+        yield json.dumps(card)[:-1] + f', "{name}": 1, "{name}": 2}}'
+    for turn in (0, 1, 2):
+        for name in [*card["layers"][turn], "unknown", "backend", "self"]:
+            for value in ODD:
+                changed = [dict(entry) for entry in layers]
+                changed[turn][name] = value
+                yield json.dumps({**card, "layers": changed})
+            changed = [dict(entry) for entry in layers]
+            changed[turn].pop(name, None)
+            yield json.dumps({**card, "layers": changed})
+    for changed in (
+        layers[:-1],
+        layers[1:],
+        [*layers, *layers],
+        layers * 500,
+        [[]] * 10**5,
+        [1],
+        layers[1:2],
+    ):
+        yield json.dumps({**card, "layers": changed})
+    for name in ("training", "figures"):
+        for value in ODD:
+            yield json.dumps({**card, name: {"held_out": value, "Set5": value, "": value}})
+    sys.set_int_max_str_digits(4300)
+    yield from ("", "null", "{}", "[]", "{", '"card"', "0", "nan", "[" * 10**5, "\0", " " * 2**21)
+
+
+PYTHONS = re.compile(r"Error|Traceback|object|None|argument|expected|class '|subscript|iterable")
+
+
+def test_any_card_is_read_as_it_is_or_refused_in_one_sentence(saved):
+    model = load_model(saved)
+    with np.load(saved) as file:
+        arrays = {name: file[name] for name in file.files}
+    refused = read = 0
+    for text in odd_cards(model.card()):
+        np.savez(saved, **{**arrays, "card": np.array(text)})
+        try:
+            loaded = load_model(saved)
+        except InputError as error:
+            refused += 1
+            sentence = str(error).replace(str(saved), "m.npz")
+            assert sentence.isprintable(), sentence
+            assert len(sentence) < 250, sentence
+            assert not PYTHONS.search(sentence), sentence
+        else:
+            read += 1
+            assert loaded.card() == {"figures": {}, **json.loads(text)}
+            with suppress(InputError):  # of a slope of 1e308
+                loaded.predict(np.zeros((4, 4)))
+            json.dumps(loaded.card(), indent=1)
+    assert refused > 700
+    assert read > 20
+
+
+def add_to_zip(path, name, header, content):
+    """An array in a model file that is not what NumPy would write."""
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as file, file.open(name, "w") as member:
+        text = repr(header).ljust(117) + "\n"
+        member.write(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode())
+        for piece in content:
+            member.write(piece)
+
+
+ZEROS = [bytes(1 << 20)] * 64  # 64 MB, that are 64 kB in a zip
+
+
+def peak_memory(work):
+    tracemalloc.start()
+    try:
+        work()
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    return peak
+
+
+def test_what_a_card_does_not_name_is_not_read(saved):
+    header = {"descr": "<f4", "fortran_order": False, "shape": (1 << 24,)}
+    add_to_zip(saved, "stray.npy", header, ZEROS)
+    add_to_zip(saved, "broken.npy", {"descr": "|O"}, [b"no pickle"])
+    add_to_zip(saved, "picture.png", {}, ZEROS)
+    assert peak_memory(lambda: load_model(saved)) < 10e6
+    assert load_model(saved).scale == 3
+
+
+@pytest.mark.parametrize(
+    "shape, content, words",
+    [
+        ((1 << 24,), ZEROS, r"conv2\.b has shape \(16777216,\) instead of \(2,\)"),
+        ((2,), ZEROS, "damaged"),
+        ((2,), [b"\0" * 4], "damaged"),
+        ((2, -1), ZEROS, r"conv2\.b has shape \(2, -1\)"),
+    ],
+)
+def test_no_more_is_unpacked_than_a_card_asks_for(saved, shape, content, words):
+    rewrite(saved, conv2_b=None)
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    add_to_zip(saved, "conv2.b.npy", header, content)
+
+    def refused():
+        with pytest.raises(InputError, match=words):
+            load_model(saved)
+
+    assert peak_memory(refused) < 10e6
+
+
+def test_a_card_is_no_longer_than_cards_are(saved):
+    rewrite(saved, card=None)
+    header = {"descr": f"<U{1 << 24}", "fortran_order": False, "shape": ()}
+    add_to_zip(saved, "card.npy", header, ZEROS)
+
+    def refused():
+        with pytest.raises(InputError, match="damaged"):
+            load_model(saved)
+
+    assert peak_memory(refused) < 10e6
+
+
+def test_two_arrays_of_one_name_are_refused(saved):
+    header = {"descr": "<f4", "fortran_order": False, "shape": (2,)}
+    with pytest.warns(UserWarning, match="Duplicate"):
+        add_to_zip(saved, "conv2.b.npy", header, [b"\0" * 8])
+    with pytest.raises(InputError, match="damaged"):
+        load_model(saved)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_compressions_that_unpack_much_at_once_are_refused(saved, compression):
+    with zipfile.ZipFile(saved) as file:
+        contents = {name: file.read(name) for name in file.namelist()}
+    with zipfile.ZipFile(saved, "w", compression) as file:
+        for name, content in contents.items():
+            file.writestr(name, content)
+    with pytest.raises(InputError, match="damaged"):
+        load_model(saved)
+
+
+def test_damaged_bytes_are_refused_or_do_no_harm(saved):
+    whole, expected = saved.read_bytes(), load_model(saved).network.params
+    rng = np.random.default_rng(0)
+    for _ in range(400):
+        flipped = bytearray(whole)
+        for place in rng.integers(0, len(whole), rng.integers(1, 4)):
+            flipped[place] ^= 1 << rng.integers(8)
+        saved.write_bytes(flipped)
+        with suppress(InputError):
+            for name, p in load_model(saved).network.params.items():
+                np.testing.assert_array_equal(p, expected[name])
+
+
+def test_what_is_no_ordinary_file_is_no_model(tmp_path):
+    os.mkfifo(tmp_path / "fifo.npz")
+    os.mkfifo(tmp_path / "fifo.mat")
+    for name in (tmp_path / "fifo.npz", tmp_path / "fifo.mat", "/dev/zero", "/dev/null"):
+        with pytest.raises(InputError, match="that is no ordinary file; give the path"):
+            load_model(name)
+    with pytest.raises(InputError, match="there is no model") as raised:
+        load_model("x" * 100_000)
+    assert len(str(raised.value)) < 250
+
+
+# --- layers of the reader's own ------------------------------------------------------------
+
+
+class PReLU(Layer):
+    """y = x where x > 0, else slope·x, with a slope for each channel that is learnt."""
+
+    def __init__(self, channels, start=0.25):
+        super().__init__()
+        self.start = start
+        self.params["slope"] = np.full(channels, start, np.float32)
+
+    def settings(self):
+        return {"channels": self.params["slope"].size, "start": self.start}
+
+    def apply(self, x):
+        return np.where(x > 0, x, self.params["slope"][:, None, None] * x)
+
+    def gradient(self, dy, x, need_dx):
+        self.grads["slope"] = np.where(x > 0, 0, dy * x).sum(axis=(0, 2, 3))
+        return np.where(x > 0, dy, self.params["slope"][:, None, None] * dy)
+
+
+class Dilated(Conv2D):
+    """What `settings` leaves out is lost."""
+
+    def __init__(self, *sizes, apart=1):
+        super().__init__(*sizes)
+        self.apart = apart
+
+
+def model_with(*layers):
+    network = Sequential([Conv2D(1, 3, 3), *layers, Conv2D(3, 1, 3)])
+    return Model(network, 2)
+
+
+def test_a_layer_of_the_readers_own_is_learnt_saved_and_read(tmp_path, monkeypatch):
+    model, pictures = model_with(PReLU(3)), draw_pictures(2, size=48)
+    recipe = Recipe(epochs=1, batch=4, rate=0.1)
+    train(model, pictures[1:], pictures[:1], recipe, out=tmp_path / "m.npz", show=False)
+    for name in ("m.npz", "m-last.npz"):
+        loaded = load_model(tmp_path / name)
+        assert isinstance(loaded.network.layers["prelu1"], PReLU)
+        assert loaded.card()["layers"][1] == {"kind": "PReLU", "channels": 3, "start": 0.25}
+    slope = loaded.network.params["prelu1.slope"]
+    np.testing.assert_array_equal(slope, model.network.params["prelu1.slope"])
+    assert not np.array_equal(slope, np.full(3, 0.25, np.float32))
+    picture = np.random.default_rng(0).random((9, 7))
+    np.testing.assert_array_equal(loaded.predict(picture), model.predict(picture))
+    # As where nobody has defined it.
+    monkeypatch.delitem(KINDS, "PReLU")
+    with pytest.raises(InputError, match="not known here, 'PReLU': define or import its class"):
+        load_model(tmp_path / "m.npz")
+
+
+def test_of_two_classes_of_one_name_the_last_counts(tmp_path):
+    save_model(tmp_path / "m.npz", model_with(PReLU(3)))
+
+    def again():
+        return type("PReLU", (PReLU,), {})
+
+    newer = again()
+    assert type(load_model(tmp_path / "m.npz").network.layers["prelu1"]) is newer
+    save_model(tmp_path / "old.npz", model_with(PReLU(3)))  # as a notebook's cell was run again
+    KINDS["PReLU"] = PReLU
+
+
+@pytest.mark.parametrize(
+    "layer, words",
+    [
+        (Dilated(3, 3, 1, apart=2), "a Dilated cannot be built again from its settings"),
+        (type("ReLU", (ReLU,), {})(), "the package has its own ReLU; give your class another name"),
+        (
+            type("Odd", (ReLU,), {"settings": lambda self: {"of": {1, 2}}})(),
+            "an? Odd cannot be built again",
+        ),
+        (
+            type("More", (ReLU,), {"settings": lambda self: {"of": 1}})(),
+            "a More cannot be built again",
+        ),
+    ],
+)
+def test_a_layer_that_could_not_be_read_again_is_not_written(tmp_path, layer, words):
+    with pytest.raises(InputError, match=words):
+        save_model(tmp_path / "m.npz", model_with(layer))
+    assert list(tmp_path.iterdir()) == []
+    assert KINDS["ReLU"] is ReLU
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [np.float32(1), float("nan"), float("inf"), 10**30, {1, 2}, b"x", [[]] * 2 + [object()]],
+)
+def test_what_is_no_json_is_not_written(tmp_path, entry):
+    model = Model(SRCNN("3-1-1", filters=(2, 2)), 2, training={"entry": entry})
+    with pytest.raises(InputError, match="training or figures hold what is no JSON"):
+        save_model(tmp_path / "m.npz", model)
+    model = Model(SRCNN("3-1-1", filters=(2, 2)), 2, figures={"x" * 2**20: 1})
+    with pytest.raises(InputError, match="too large to be read again"):
+        save_model(tmp_path / "m.npz", model)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scale": 0},
+        {"scale": 17},
+        {"scale": True},
+        {"scale": "3"},
+        {"colour": None},
+        {"colour": ["luma"]},
+        {"enlargement": {}},
+        {"training": None},
+        {"figures": []},
+    ],
+)
+def test_a_model_that_makes_no_sense_is_refused(change):
+    with pytest.raises(InputError):
+        Model(SRCNN("3-1-1", filters=(2, 2)), **{"scale": 2, **change})
+
+
+def test_parameters_of_another_type_are_read_as_float32_or_not_written(tmp_path):
+    model = Model(SRCNN("3-1-1", filters=(2, 2)), 2)
+    model.network.astype(np.float64)
+    save_model(tmp_path / "m.npz", model)
+    for name, p in load_model(tmp_path / "m.npz").network.params.items():
+        assert p.dtype == np.float32
+        assert p.flags.writeable
+        np.testing.assert_array_equal(p, model.network.params[name].astype(np.float32))
+    model.network.params["conv1.w"][:] = 1e300
+    with pytest.raises(InputError, match=r"conv1\.w holds values that are not finite numbers of f"):
+        save_model(tmp_path / "n.npz", model)
+    model.network.astype(np.complex128)
+    with pytest.raises(InputError, match="not finite numbers of float32"):
+        save_model(tmp_path / "n.npz", model)

@@ -1,11 +1,14 @@
 """Optimiser steps against their closed forms."""
 
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
 
 from srcnn_np.optim import SGD, Adam, Muon, clip_gradients, constant, cosine, orthogonal, steps
 
@@ -145,16 +148,184 @@ def test_schedules():
 
 
 @pytest.mark.parametrize(
-    "make",
+    "make, words",
     [
-        lambda: SGD(0),
-        lambda: SGD(0.1, 1.0),
-        lambda: SGD(math.nan),
-        lambda: Adam(-1),
-        lambda: Muon(0.1, 1.0),
-        lambda: Adam(0.1, (0.9, 1.0)),
+        (lambda: SGD(0), "rate is 0"),
+        (lambda: SGD(math.nan), "rate is nan"),
+        (lambda: SGD(math.inf), "rate is inf"),
+        (lambda: Adam(-1), "rate is -1"),
+        (lambda: Muon(math.inf), "rate is inf"),
+        (lambda: SGD(0.1, 1.0), r"momentum is 1\.0"),
+        (lambda: SGD(0.1, -0.1), r"momentum is -0\.1"),
+        (lambda: Muon(0.1, 1.0), r"momentum is 1\.0"),
+        (lambda: Muon(0.1, math.nan), "momentum is nan"),
+        (lambda: Adam(0.1, (0.9, 1.0)), "betas are"),
+        (lambda: Adam(0.1, (-0.1, 0.9)), "betas are"),
+        (lambda: Adam(0.1, (0.9,)), "betas are"),
+        (lambda: Adam(0.1, epsilon=0), "epsilon is 0"),
+        (lambda: Adam(0.1, epsilon=-1e-8), "epsilon is -1e-08"),
+        (lambda: Adam(0.1, epsilon=math.inf), "epsilon is inf"),
+        (lambda: SGD(0.1, layer_rates={"conv1": -1}), "layer conv1 is -1"),
+        (lambda: Adam(0.1, layer_rates={"conv1": math.nan}), "layer conv1 is nan"),
+        (lambda: Muon(0.1, layer_rates={"conv1": math.inf}), "layer conv1 is inf"),
+        (lambda: steps(-1, (0.5,)), "factor is -1"),
+        (lambda: steps(0.1, (50, 80)), r"at is \(50, 80\)"),
+        (lambda: cosine(3), "progress is 3"),
+        (lambda: cosine(math.nan), "progress is nan"),
+        (lambda: orthogonal(np.ones((2, 2)), -1), "damping is -1"),
+        (lambda: orthogonal(np.ones(2)), "give a matrix"),
     ],
 )
-def test_impossible_settings_are_refused(make):
-    with pytest.raises(ValueError, match="give rate > 0"):
+def test_impossible_settings_are_refused(make, words):
+    with pytest.raises(ValueError, match=words):
         make()
+
+
+@pytest.mark.parametrize("max_norm", [-1, 0, -math.inf, math.nan])
+def test_a_limit_that_would_turn_the_gradient_round_is_refused(max_norm):
+    grads = {"a": np.array([3.0, 4.0])}
+    with pytest.raises(ValueError, match="max_norm is"):
+        clip_gradients(grads, max_norm)
+    assert grads["a"].tolist() == [3, 4]
+    assert clip_gradients(grads, math.inf) == 5
+    assert grads["a"].tolist() == [3, 4]
+
+
+ones = np.ones((2, 3), np.float32)
+
+
+@pytest.mark.parametrize("optimiser", [SGD, Adam, Muon])
+@pytest.mark.parametrize(
+    "params, grads, factor, error, words",
+    [
+        ({"a": ones}, {"a": ones}, math.nan, ValueError, "factor is nan"),
+        ({"a": ones}, {"a": ones}, -1, ValueError, "factor is -1"),
+        ({"a": ones}, {"a": ones}, math.inf, ValueError, "factor is inf"),
+        ({"a": ones, "b": ones}, {"a": ones}, 1, ValueError, "one of both lacks: b"),
+        ({"a": ones}, {"a": ones, "b": ones}, 1, ValueError, "one of both lacks: b"),
+        ({"a": ones}, {}, 1, ValueError, "one of both lacks: a"),
+        ({"a": ones}, {"a": ones[0]}, 1, ValueError, r"a has shape \(2, 3\), its gradient \(3,\)"),
+        ({"a": ones}, {"a": ones[:, :1]}, 1, ValueError, "a has shape"),
+        ({"a": ones.astype(int)}, {"a": ones.astype(int)}, 1, TypeError, "a is int"),
+        ({"a": ones}, {"a": ones.astype(int)}, 1, TypeError, "the gradient of a is int"),
+        ({"a": np.float16(ones)}, {"a": np.float16(ones)}, 1, TypeError, "a is float16"),
+        ({"a": 1j * ones}, {"a": 1j * ones}, 1, TypeError, "a is complex"),
+    ],
+)
+def test_a_step_that_does_not_fit_changes_nothing(optimiser, params, grads, factor, error, words):
+    params = {name: p.copy() for name, p in params.items()}
+    before = {name: p.copy() for name, p in params.items()}
+    stepper = optimiser(0.1)
+    with pytest.raises(error, match=words):
+        stepper.step(params, grads, factor)
+    for name, p in params.items():
+        np.testing.assert_array_equal(p, before[name])
+    assert stepper.memory == {}
+
+
+@pytest.mark.parametrize("optimiser", [SGD, Adam, Muon])
+def test_a_memory_of_other_parameters_is_refused(optimiser):
+    stepper = optimiser(0.1)
+    stepper.step({"a": np.ones((2, 3))}, {"a": np.ones((2, 3))})
+    with pytest.raises(ValueError, match="a in memory is float64"):
+        stepper.step({"a": np.ones((3, 2))}, {"a": np.ones((3, 2))})
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("epsilon", [1e-8, 1e-44, 5e-324])
+def test_adam_stays_where_there_is_no_gradient(dtype, epsilon):
+    p, optimiser = np.ones(2, dtype), Adam(0.1, epsilon=epsilon)
+    for _ in range(3):
+        optimiser.step({"a": p}, {"a": np.zeros(2, dtype)})
+    assert p.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("optimiser", [SGD, Adam, Muon])
+def test_a_single_number_is_a_parameter_too(optimiser):
+    params = {"slope1.slope": np.array(0.5)}
+    optimiser(0.1).step(params, {"slope1.slope": np.array(2.0)})
+    assert params["slope1.slope"] < 0.5
+
+
+def test_whole_numbers_are_not_made_orthogonal_nor_clipped():
+    whole = np.array([[3, 0], [0, 2]])
+    with pytest.raises(TypeError, match="m is int"):
+        orthogonal(whole)
+    with pytest.raises(TypeError, match="a is int"):
+        clip_gradients({"a": whole}, 1.0)
+
+
+# --- BLAS's threads --------------------------------------------------------------------------
+
+
+def blas_threads():
+    return {pool["filepath"]: pool["num_threads"] for pool in threadpool_info()}
+
+
+@pytest.fixture
+def at_rest():
+    """As many threads as BLAS has by itself: a limit would keep those of other threads out."""
+    found = blas_threads()
+    if max(found.values(), default=1) < 2:
+        pytest.skip("this machine's BLAS has one thread only")
+    return found
+
+
+def test_two_steps_at_once_leave_blas_as_it_was(at_rest, monkeypatch):
+    """The second comes in while the first is inside, if it can, and leaves after it."""
+    first_in, second_in, first_out = (threading.Event() for _ in range(3))
+
+    def slow(m):
+        if threading.current_thread() is first:
+            first_in.set()
+            second_in.wait(0.5)
+        else:
+            second_in.set()
+            first_out.wait(5)
+        return m
+
+    monkeypatch.setattr("srcnn_np.optim.orthogonal", slow)
+
+    def step():
+        Muon(0.1).step({"a": np.ones((2, 2))}, {"a": np.ones((2, 2))})
+        if threading.current_thread() is first:
+            first_out.set()
+
+    first, second = (threading.Thread(target=step) for _ in range(2))
+    first.start()
+    assert first_in.wait(5)
+    second.start()
+    for thread in (first, second):
+        thread.join()
+    assert second_in.is_set()
+    assert blas_threads() == at_rest
+
+
+def test_many_steps_at_once_are_those_of_one_after_another(at_rest):
+    rng = np.random.default_rng(0)
+    starts, grads = rng.normal(size=(2, 8, 5, 20, 30))
+
+    def train(n):
+        params, muon = {"a": starts[n, 0].copy()}, Muon(0.1)
+        for g in grads[n]:
+            muon.step(params, {"a": g})
+        return params["a"]
+
+    expected = [train(n) for n in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        for result, one in zip(pool.map(train, range(8)), expected, strict=True):
+            np.testing.assert_array_equal(result, one)
+    assert blas_threads() == at_rest
+
+
+def test_a_step_that_fails_leaves_blas_as_it_was(at_rest, monkeypatch):
+    def fail(m):
+        assert blas_threads() != at_rest
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("srcnn_np.optim.orthogonal", fail)
+        with pytest.raises(MemoryError):
+            Muon(0.1).step({"a": np.ones((2, 2))}, {"a": np.ones((2, 2))})
+    assert blas_threads() == at_rest
+    Muon(0.1).step({"a": np.ones((2, 2))}, {"a": np.ones((2, 2))})  # and the next can step

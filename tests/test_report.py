@@ -13,13 +13,13 @@ import pytest
 from PIL import Image
 
 from srcnn_np import SRCNN, Model, load_model, save_model
+from srcnn_np.checkpoint import log_path, read_log
 from srcnn_np.cli import main
 from srcnn_np.data import to_channels
 from srcnn_np.evaluation import evaluate_picture
 from srcnn_np.imaging import Picture
 from srcnn_np.model import shipped_models
-from srcnn_np.report import SHOWN_H, SHOWN_W, enlargements, report
-from srcnn_np.training import log_path, read_log
+from srcnn_np.report import SHOWN_H, SHOWN_W, _bicubic, enlargements, report
 
 LOG = """sub_images,seconds,rate,loss,psnr,watched
 32,0.1,1.0,0.5,,
@@ -133,7 +133,7 @@ def test_names_are_shown_as_text():
 
 
 def test_16_bits_and_transparency():
-    deep = Picture(COLOUR[..., 0].astype(np.uint16) * 257, np.zeros((40, 61), np.uint8))
+    deep = Picture(COLOUR[..., 0].astype(np.uint16) * 257, np.ones((40, 61), np.uint8))
     page = Page(report(deep, 2, dark_model()))
     np.testing.assert_array_equal(page.images["original"], COLOUR[:, :60, 0])
 
@@ -147,11 +147,13 @@ def test_the_command_takes_the_scale_and_the_log_of_the_model(capsys, folder):
     assert "p.png -> p.html" in out
     assert "The training" not in (folder / "p.html").read_text()
     (folder / "model-log.csv").write_text(LOG)
-    assert run(capsys, "report", "p.png", "out.html", "--model", "model.npz")[0] == 0
+    assert run(capsys, "report", "p.png", "-o", "out.html", "--model", "model.npz")[0] == 0
     assert "The training" in Page((folder / "out.html").read_text()).images
     (folder / "other.csv").write_text(LOG)
     arguments = ("--scale", 2, "--enlarge", "--log", "other.csv", "--force")
-    assert run(capsys, "report", "p.png", "out.html", "--model", "model.npz", *arguments)[0] == 0
+    assert (
+        run(capsys, "report", "p.png", "-o", "out.html", "--model", "model.npz", *arguments)[0] == 0
+    )
     assert "original" not in Page((folder / "out.html").read_text()).images
 
 
@@ -164,14 +166,17 @@ def test_shipped_models_have_their_logs_beside_them(capsys, folder):
         assert best[card["sub_images_seen"]] == card["held_out"]["psnr"]
 
 
+FORCED = ["--model", "model.npz", "--force"]
+
+
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
         (["p.png"], "give --scale"),
         (["p.png", "--model", "model.npz", "--scale", "3"], "trained for scale 2"),
-        (["p.png", "p.png", "--model", "model.npz", "--force"], "name ending in .html"),
-        (["p.png", "there.html", "--model", "model.npz"], "exists already"),
-        (["p.png", "no/p.html", "--model", "model.npz"], "no folder"),
+        (["p.png", "-o", "p.png", "--model", "model.npz", "--force"], "name ending in .html"),
+        (["p.png", "-o", "there.html", "--model", "model.npz"], "exists already"),
+        (["p.png", "-o", "no/p.html", "--model", "model.npz"], "no folder"),
         (["none.png", "--model", "model.npz"], "does not exist"),
         (["tiny.png", "--model", "model.npz"], "too small to be measured"),
         (["p.png", "--model", "unnamed.npz"], "does not say its scale"),
@@ -183,8 +188,14 @@ def test_shipped_models_have_their_logs_beside_them(capsys, folder):
         (["p.png", "--model", "model.npz", "--log", "nan.csv"], "is not a log"),
         (["p.png", "--model", "model.npz", "--log", "begun.csv"], "begun.csv holds no row yet"),
         (["same.html", "--model", "model.npz", "--force"], "same.html is the picture to enlarge"),
-        (["p.png", "link.html", "--model", "model.npz", "--force"], "is the picture to enlarge"),
-        (["p.png", "l.html", "--model", "model.npz", "--log", "l.html", "--force"], "is the log"),
+        (
+            ["p.png", "-o", "link.html", "--model", "model.npz", "--force"],
+            "is the picture to enlarge",
+        ),
+        (
+            ["p.png", "-o", "l.html", "--model", "model.npz", "--log", "l.html", "--force"],
+            "is the log",
+        ),
         (["tiny.png", "--model", "model.npz"], "tiny.png: a picture of 9 x 9"),
     ],
 )
@@ -431,3 +442,18 @@ def test_a_phone_has_no_need_to_scroll_sideways(page):
         assert page.execute_script("return document.documentElement.scrollWidth") == 390
     finally:
         page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_odd_entries_of_a_card_do_no_harm(capsys, folder):
+    (folder / "model-log.csv").write_text(LOG)
+    model = dark_model()
+    for odd in (1e308, None, "1", "nan", [], {}, [1], {"bicubic": []}, -1e308, [{"bicubic": 1}]):
+        for training in ({"held_out": odd}, {"held_out": {"bicubic": odd}}, {"recipe": odd}):
+            model.training, model.figures = training, {"Set5": odd, "of": {"psnr": odd}}
+            assert _bicubic(model) is None
+            save_model("model.npz", model, force=True)
+            code, out, _ = run(capsys, "models", "model.npz")
+            assert code == 0
+            assert json.loads(out)["training"] == training
+        if odd == 1e308:
+            assert run(capsys, "report", "p.png", "--model", "model.npz")[0] == 0

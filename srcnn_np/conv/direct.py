@@ -29,11 +29,11 @@ is no NaN or infinity.
 """
 
 import numpy as np
-from numba import njit
 
+from ..compiling import kernel
 from .threads import share
 
-_jit = njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+_jit = kernel(fastmath={"reassoc", "contract"})
 
 # A strip of rows is about this long, so that its sum stays in the first-level cache.
 _STRIP = 2048

@@ -28,8 +28,13 @@ def pad_forward(x: np.ndarray, pads: Pads, fill: Fill = "zero") -> np.ndarray:
     -------
     y : (N, C, top + H + bottom, left + W + right) array
         x itself where there is nothing to add.
+
+    Raises
+    ------
+    ValueError
+        If a pad is below 0, or the fill is another word.
     """
-    _check_fill(fill)
+    _check(pads, fill)
     top, bottom, left, right = pads
     if not any(pads):
         return x
@@ -54,12 +59,19 @@ def pad_backward(dy: np.ndarray, pads: Pads, fill: Fill = "zero") -> np.ndarray:
     Returns
     -------
     dx : (N, C, H, W) array
+
+    Raises
+    ------
+    ValueError
+        As `pad_forward`; also if dy is no larger than its border.
     """
-    _check_fill(fill)
+    _check(pads, fill)
     top, bottom, left, right = pads
     if not any(pads):
         return dy
     rows, columns = dy.shape[2] - bottom, dy.shape[3] - right
+    if rows <= top or columns <= left:
+        raise ValueError(f"dy has shape {dy.shape}, which is no more than a border of {pads}")
     if fill == "zero":
         return dy[:, :, top:rows, left:columns]
     dx = dy[:, :, top:rows].copy()  # (N, C, H, left + W + right)
@@ -71,7 +83,9 @@ def pad_backward(dy: np.ndarray, pads: Pads, fill: Fill = "zero") -> np.ndarray:
     return dx
 
 
-def _check_fill(fill: str) -> None:
+def _check(pads: Pads, fill: str) -> None:
+    if min(pads) < 0:
+        raise ValueError(f"pads are {pads}: give (top, bottom, left, right) of at least 0")
     if fill not in ("zero", "replicate"):
         raise ValueError(f"unknown fill {fill!r}: choose zero or replicate")
 
@@ -113,7 +127,8 @@ def pair(name: str, value: int | tuple[int, int], least: int) -> tuple[int, int]
         If that is not what `value` is, or it is below `least`; `name` says of what.
     """
     values = (value, value) if np.ndim(value) == 0 else tuple(value)
-    if len(values) != 2 or not all(isinstance(v, (int, np.integer)) and v >= least for v in values):
+    whole = all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in values)
+    if len(values) != 2 or not whole or min(values) < least:
         raise ValueError(
             f"{name} is {value!r}; give a whole number of at least {least}, or (rows, columns)"
         )

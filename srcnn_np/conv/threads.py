@@ -13,20 +13,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 
-from numba import config
+from ..compiling import THREADS
 
-# The processors this process may use, or what the variable NUMBA_NUM_THREADS says.
-THREADS = config.NUMBA_NUM_THREADS
 _helpers = ThreadPoolExecutor(max(1, THREADS - 1), thread_name_prefix="srcnn_np")
 
 _compiled: set = set()  # every kind of `work` whose kernels were called before
 _compiling = threading.Lock()
-_PATIENCE = 3  # seconds; to load what is compiled already takes less
-_COMPILING = "compiling for this processor, which is done once and kept ..."
-
-
-def announce(sentence: str) -> None:
-    """Told when a call takes long because it compiles; the command line prints it."""
 
 
 def share(work: Callable[[int], None], count: int) -> None:
@@ -42,7 +34,7 @@ def share(work: Callable[[int], None], count: int) -> None:
         # no helper should be waiting there.
         with _compiling:
             if kind not in _compiled:
-                _announced(work, next(numbers))
+                work(next(numbers))
                 _compiled.add(kind)
 
     stop = threading.Event()
@@ -75,14 +67,3 @@ def _kind(work: Callable[[int], None]) -> tuple:
     """What decides how its kernels are compiled: its code, and the dtypes of its arrays."""
     cells = [cell.cell_contents for cell in work.__closure__ or ()]
     return work.__code__, *(getattr(value, "dtype", type(value)) for value in cells)
-
-
-def _announced(work: Callable[[int], None], number: int) -> None:
-    """Call work(number), and say that it compiles if it takes long."""
-    news = threading.Timer(_PATIENCE, lambda: announce(_COMPILING))
-    news.daemon = True
-    news.start()
-    try:
-        work(number)
-    finally:
-        news.cancel()

@@ -10,7 +10,6 @@ map when the next layer needs them, while they are still in the processor's cach
 
 Both give what the layers give, but for rounding, and are tested against them. Under them:
 
-- `srcnn_np.fused.cache`: when kernels are to be compiled anew;
 - `srcnn_np.fused.prepared`: the weights, as all below want them;
 - `srcnn_np.fused.simd`: the processor's vector registers, as values in Numba;
 - `srcnn_np.fused.rows`: one row of a layer, as small matrix products in registers;
@@ -25,7 +24,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..loss import MeanOver, divisor
-from .cache import forget_stale
 
 if TYPE_CHECKING:
     from ..network import Sequential
@@ -86,7 +84,6 @@ def predict(network: "Sequential", picture: np.ndarray) -> np.ndarray:
     from . import picture as implementation
     from .prepared import prepare
 
-    forget_stale(implementation.predict_tile.stats.cache_path)
     picture = np.ascontiguousarray(picture, np.float32)
     return implementation.predict(picture, prepare(*_weights_and_biases(network)))
 
@@ -97,7 +94,6 @@ def loss_and_gradients(
     """As `Sequential.loss_and_gradients`, for a network that is covered."""
     from . import step
 
-    forget_stale(step.step_part.stats.cache_path)
     count = divisor(target, mean_over)
     x, target = np.ascontiguousarray(x[:, 0]), np.ascontiguousarray(target[:, 0])
     loss, dws, dbs = step.train_step(x, target, *_weights_and_biases(network), count)
@@ -108,11 +104,10 @@ def loss_and_gradients(
 
 
 def _processor_is_fit() -> bool:
-    from numba import config
-
+    from ..compiling import COMPILES
     from .simd import FUSED
 
-    return FUSED and not config.DISABLE_JIT
+    return FUSED and COMPILES
 
 
 def _weights_and_biases(network: "Sequential") -> tuple[list[np.ndarray], list[np.ndarray]]:

@@ -11,8 +11,8 @@ that they serve all pieces.
 """
 
 import numpy as np
-from numba import njit
 
+from ..compiling import kernel
 from .rows import MOST, MOST2, UNIT, whole_units
 from .simd import (
     LANES,
@@ -42,13 +42,13 @@ FILTER_VALUES = np.array(
 )
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def covers(f1):
     """Whether a layer of f1 x f1 filters is one for this file."""
     return FIRST and (f1 + PIECE - 1) // PIECE == PIECES
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def first_scratch(f1, channels, rows, columns, tiles):
     """For a layer of f1 x f1 filters; empty where this file is not for it."""
     places = SIDE * SIDE if covers(f1) else 0
@@ -74,7 +74,7 @@ def first_filter_values(w):
     )
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def first_pixel_values(d0, d1, d2, d3, d4, d5):
     """Six pixels' values at the 6 places."""
     even1, odd1 = d4 - 4.0 * d2, d3 - 4.0 * d1
@@ -89,7 +89,7 @@ def first_pixel_values(d0, d1, d2, d3, d4, d5):
     )
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def first_results(m0, m1, m2, m3, m4, m5):
     """Four results from the products at the 6 places."""
     sum1, sum2, difference1, difference2 = m1 + m2, m3 + m4, m1 - m2, m3 - m4
@@ -101,7 +101,7 @@ def first_results(m0, m1, m2, m3, m4, m5):
     )
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def first_rows(picture, start, weights, biases, y, goals, count, scratch):
     """Four rows of `count` pixels of results after ReLU; row i goes to y from goals[i] on.
 
@@ -117,7 +117,7 @@ def first_rows(picture, start, weights, biases, y, goals, count, scratch):
         first_back(products, 0, biases, y, goals, first * STEP * filters, some, spare)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def first_evaluate(picture, start, count, values, n, spare):
     """values[n, (piece, place), column]: at every column, the 36 values of 6 x 6 pixels.
 
@@ -140,7 +140,7 @@ def first_evaluate(picture, start, count, values, n, spare):
                 )
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def first_multiply(values, rows, column, weights, tiles, products):
     """products[place, row * tiles + tile, filter]: values times filters' values, over pieces.
 
@@ -171,7 +171,7 @@ def first_multiply(values, rows, column, weights, tiles, products):
                         tile += 1
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def first_store_sums(products, to, filters, sums, values, at, taps):
     """Sums over all pieces, of neighbouring tiles and one unit of filters, at one place."""
     unit = taps.shape[1]
@@ -185,7 +185,7 @@ def first_store_sums(products, to, filters, sums, values, at, taps):
     store_block(products, to, filters, LANES, 2, sums)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def first_back(products, first, biases, y, goals, offset, tiles, spare):
     """The tiles' 4 x 4 results, biases added, after ReLU, of products[place, first + tile]."""
     filters = len(biases)
@@ -228,7 +228,7 @@ def first_filter_gradient(sums, shape):
     return np.ascontiguousarray(full[:filters, None, :f, :f], sums.dtype)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def first_spread(y0, y1, y2, y3):
     """`first_results` transposed."""
     even1, odd1 = y0 + y2, y1 + y3
@@ -236,7 +236,7 @@ def first_spread(y0, y1, y2, y3):
     return y0, even1 + odd1, even1 - odd1, even2 + odd2, even2 - odd2, y3
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def first_spread_tiles(dy, starts, filters, tiles, products, first, spare):
     """Gradients of products[place, first + tile, filter] from those of 4 x 4 results."""
     place_step = products.shape[1]
@@ -265,7 +265,7 @@ def first_spread_tiles(dy, starts, filters, tiles, products, first, spare):
                 to += SIDE * place_step
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def first_add_value_gradients(values, rows, tiles, products, sums):
     """Add to sums[place, unit, piece] values times products' gradients, all tiles."""
     places, units, _, unit = sums.shape

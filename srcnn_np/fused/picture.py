@@ -13,8 +13,8 @@ the picture's size by repeating its own input's border pixels, as `Sequential.pr
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from ..compiling import kernel
 from ..conv.threads import share
 from . import first_layer, winograd
 from .first_layer import first_rows, first_scratch
@@ -63,7 +63,7 @@ class Ring(NamedTuple):
     total: int
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def ring(rows, channels, begin, count, total):
     """An empty one."""
     return Ring(
@@ -71,7 +71,7 @@ def ring(rows, channels, begin, count, total):
     )
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def predict_tile(bordered, network, result, rows, columns):
     """Fill the given rows (top, bottom) and columns (left, right) of the result."""
     f1, f2, f3 = network.f1, network.f2, network.f3
@@ -160,14 +160,14 @@ def predict_tile(bordered, network, result, rows, columns):
         last_row(ring2.rows, starts3, channels2, network.w3, network.b3, result, at, right - left)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def put_starts(starts, ring, first, height):
     """Where rows first, first + 1, ... of a map of `height` rows begin; border rows repeat."""
     for u in range(len(starts)):
         starts[u] = min(max(first + u, 0), height - 1) % len(ring.rows) * ring.rows.shape[1]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def put_goals(goals, ring, first, count):
     """Where the first computed pixels of `count` rows go."""
     for i in range(count):
@@ -175,7 +175,7 @@ def put_goals(goals, ring, first, count):
         goals[i] = row * ring.rows.shape[1] + ring.begin * ring.channels
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def repeat_ends(ring, first, count):
     """Fill the columns of `count` rows that are not computed."""
     for i in range(count):

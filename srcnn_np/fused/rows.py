@@ -20,8 +20,8 @@ brings filters into the order in which the products want them.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from ..compiling import kernel
 from .simd import (
     LANES,
     REGISTERS,
@@ -87,7 +87,7 @@ def padded(b, length):
     return full
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def filter_row(x, starts, channels, weights, biases, gates, y, y_at, count):
     """`count` pixels of a row of a layer's results, to y from element y_at on.
 
@@ -120,7 +120,7 @@ def filter_row(x, starts, channels, weights, biases, gates, y, y_at, count):
                 pixel += 1
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def filter_pixels(sums, x, starts, offset, channels, taps, gates, y, to, filters):
     """`filter_row` for a block of neighbouring pixels and one unit of filters.
 
@@ -140,7 +140,7 @@ def filter_pixels(sums, x, starts, offset, channels, taps, gates, y, to, filters
     store_block(y, to, filters, LANES, 2, sums)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def weight_gradient(dy, x, starts, rows, columns, dw, db):
     """Add one sample's part to the gradients dw (units, kh, run, UNIT), packed, and db.
 
@@ -170,7 +170,7 @@ def weight_gradient(dy, x, starts, rows, columns, dw, db):
     add_pixels(dy, rows, columns, db)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def gradient_sums(sums, dy, dy_at, x, x_at, rows, columns, dw, to, step):
     """Add to dw the sums over pixels of a few neighbouring numbers of x times two vectors of dy.
 
@@ -187,7 +187,7 @@ def gradient_sums(sums, dy, dy_at, x, x_at, rows, columns, dw, to, step):
     store_block(dw, to, step, LANES, 2, added(load_like(dw, to, step, sums), sums))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def add_pixels(dy, rows, columns, db):
     """Add to db the sum of all pixels (rows, columns) of the map dy."""
     for k in range(0, len(db), 2 * LANES):
@@ -200,7 +200,7 @@ def add_pixels(dy, rows, columns, db):
         store_block(db, k, 0, LANES, 2, sums)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def close_gates(gates, y):
     """Set y to 0 where `gates`, of its shape, is 0 or less."""
     for at in range(0, y.size, 2 * LANES):
@@ -208,7 +208,7 @@ def close_gates(gates, y):
         store_block(y, at, 0, LANES, 2, block)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def last_row(x, starts, channels, weights, biases, y, y_at, count):
     """`count` pixels of a row of the last layer's results. Lanes are channels here."""
     spare = np.empty(LAST_PIXELS, x.dtype)
@@ -222,7 +222,7 @@ def last_row(x, starts, channels, weights, biases, y, y_at, count):
                 y.flat[y_at + pixel + i] = spare[i]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def last_sums(x, starts, offset, channels, weights):
     """The sums of LAST_PIXELS pixels, five taps at a time: a pixel loaded once serves five sums."""
     _, kh, length = weights.shape
@@ -252,7 +252,7 @@ def packed_last(w, channels):
     return full.reshape(w.shape[0], w.shape[2], -1)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def last_weight_gradient(dy, dy_at, x, starts, rows, columns, dw):
     """Add one sample's part to the gradient dw (1, kh, run) of the last layer's one filter.
 
@@ -273,7 +273,7 @@ def last_weight_gradient(dy, dy_at, x, starts, rows, columns, dw):
                 t += 2 * LANES
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def last_gradient_sums(sums, dy, dy_at, x, x_at, rows, columns, dw, to):
     """Write to dw, from element `to` on, sums + the sum over pixels of x's vectors times dy."""
     for row in range(rows):

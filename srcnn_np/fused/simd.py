@@ -15,12 +15,11 @@ Each function becomes one or a few machine instructions for each vector. Product
 by fused multiply-adds, written as such, so that no "fastmath" is needed and a NaN or an
 infinity goes where arithmetic sends it.
 
-Nothing here checks bounds, unless the environment variable SRCNN_NP_CHECK_BOUNDS is set: then
+Nothing here checks bounds, unless the environment variable SRCNN_NP_CHECK_BOUNDS is 1: then
 a read or write outside an array raises an IndexError. A test does that.
 """
 
 import operator
-import os
 import platform
 
 import llvmlite.binding
@@ -32,6 +31,8 @@ from numba.core.errors import NumbaTypeError
 from numba.core.typing import signature
 from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.extending import intrinsic, lower_builtin
+
+from ..compiling import SWITCHES
 
 
 def _features() -> set[str]:
@@ -48,7 +49,7 @@ FUSED = _ARM or "fma" in _FEATURES
 _REGISTER_BYTES = 64 if "avx512f" in _FEATURES else 32 if "avx" in _FEATURES else 16
 REGISTERS = 32 if _ARM or "avx512f" in _FEATURES else 16  # how many there are
 LANES = _REGISTER_BYTES // 4  # float32 numbers in one
-_CHECK = bool(os.environ.get("SRCNN_NP_CHECK_BOUNDS"))
+_CHECK = SWITCHES["SRCNN_NP_CHECK_BOUNDS"] == "1"
 
 
 class Vector(types.Type):

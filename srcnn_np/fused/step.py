@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from ..compiling import kernel
 from ..conv.threads import share
 from . import first_layer, winograd
 from .first_layer import (
@@ -126,7 +126,7 @@ def train_step(
     )
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def step_part(x, target, factor, network, backwards, d):
     """Add some samples' gradients to `d`; returns the sum of (y - target)².
 
@@ -268,21 +268,21 @@ def step_part(x, target, factor, network, backwards, d):
     return loss
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def begin_rows(starts, first, step):
     """starts = first, first + step, ..."""
     for u in range(len(starts)):
         starts[u] = first + u * step
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def copy(x, x_at, y, y_at, count):
     """Copy `count` numbers, a multiple of the vector's length."""
     for i in range(0, count, LANES):
         store(y, y_at + i, load(x, x_at + i))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def clear(x, at, count):
     """Set `count` numbers, a multiple of the vector's length, to 0."""
     for i in range(at, at + count, LANES):

@@ -30,12 +30,11 @@ References: Winograd 1980, "Arithmetic complexity of computations"; Lavin and Gr
 arXiv:1509.09308.
 """
 
-import os
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from ..compiling import SWITCHES, kernel
 from .rows import MOST, MOST2, UNIT, Map, gradient_sums, whole_units
 from .simd import (
     LANES,
@@ -60,19 +59,17 @@ class Scratch(NamedTuple):
     spare: np.ndarray
 
 
-# So that benchmarks can show what Winograd brings, the environment variable SRCNN_NP_WINOGRAD
-# leaves it to the "first" layer alone, or to "none". (Changing it compiles anew.)
-_WHICH = os.environ.get("SRCNN_NP_WINOGRAD", "both")
+_WHICH = SWITCHES["SRCNN_NP_WINOGRAD"]
 FIRST, SECOND = _WHICH != "none", _WHICH == "both"
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def covers(f2):
     """Whether a layer of f2 x f2 filters is one for this file."""
     return SECOND and f2 == 5
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def scratch(f2, channels, filters, tiles):
     """For a layer of f2 x f2 filters; empty where this file is not for it."""
     places = SIDE * SIDE if covers(f2) else 0
@@ -120,7 +117,7 @@ def exchanged(values):
     )
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def pixel_values(d0, d1, d2, d3, d4, d5, d6, d7):
     """Eight pixels' values at the 8 places."""
     even1, odd1 = d2 + d6 - 4.25 * d4, d1 + d5 - 4.25 * d3
@@ -138,7 +135,7 @@ def pixel_values(d0, d1, d2, d3, d4, d5, d6, d7):
     )
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def results(m0, m1, m2, m3, m4, m5, m6, m7):
     """Four results from the products at the 8 places."""
     sum1, sum2, sum3 = m1 + m2, m3 + m4, m5 + m6
@@ -151,7 +148,7 @@ def results(m0, m1, m2, m3, m4, m5, m6, m7):
     )
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def spread(y0, y1, y2, y3):
     """`results` transposed: four results' gradients to those of the products at the 8 places."""
     even1, odd1 = y0 + y2, y1 + y3
@@ -169,7 +166,7 @@ def spread(y0, y1, y2, y3):
     )
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def pixel_gradients(v0, v1, v2, v3, v4, v5, v6, v7):
     """`pixel_values` transposed: gradients of the 8 values to those of eight pixels."""
     sum1, sum2, sum3 = v1 + v2, v3 + v4, v5 + v6
@@ -186,7 +183,7 @@ def pixel_gradients(v0, v1, v2, v3, v4, v5, v6, v7):
     )
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def winograd_rows(x, starts, channels, weights, biases, y, goals, count, scratch):
     """Four rows of `count` pixels of results after ReLU; row i goes to y from goals[i] on.
 
@@ -201,7 +198,7 @@ def winograd_rows(x, starts, channels, weights, biases, y, goals, count, scratch
         back(products, 0, biases, y, goals, first * STEP * len(biases), some, spare)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def evaluate(x, starts, offset, channels, tiles, values, first, spare):
     """values[place, first + tile, channel] of tiles that begin `offset` after the rows' starts."""
     place_step = values.shape[1]
@@ -230,7 +227,7 @@ def evaluate(x, starts, offset, channels, tiles, values, first, spare):
                 to += SIDE * place_step
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def multiply(values, channels, weights, tiles, products):
     """products[place, tile, filter]: at every place, values times filters' values."""
     places, units, _, unit = weights.shape
@@ -257,7 +254,7 @@ def multiply(values, channels, weights, tiles, products):
                     tile += 1
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def store_sums(products, to, filters, sums, values, at, taps):
     """Sums over channels, of neighbouring tiles and one unit of filters, at one place."""
     channels, unit = taps.shape
@@ -267,7 +264,7 @@ def store_sums(products, to, filters, sums, values, at, taps):
     store_block(products, to, filters, LANES, 2, sums)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def back(products, first, biases, y, goals, offset, tiles, spare):
     """The tiles' 4 x 4 results, biases added, after ReLU, of products[place, first + tile]."""
     filters = len(biases)
@@ -310,7 +307,7 @@ def filter_gradient(products, shape):
     return np.ascontiguousarray(taps.reshape(5, 5, channels, filters).transpose(3, 2, 0, 1))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def spread_tiles(dy, starts, filters, tiles, products, first, spare):
     """Gradients of products[place, first + tile, filter] from those of 4 x 4 results."""
     place_step = products.shape[1]
@@ -339,7 +336,7 @@ def spread_tiles(dy, starts, filters, tiles, products, first, spare):
                 to += SIDE * place_step
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def add_pixel_gradients(values, first, channels, tiles, dx, starts, spare):
     """Add to 8 rows of dx the gradients of values[place, first + tile, channel]; tiles overlap."""
     place_step = values.shape[1]
@@ -372,7 +369,7 @@ def add_pixel_gradients(values, first, channels, tiles, dx, starts, spare):
                 )
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def add_value_gradients(values, channels, products, filters, tiles, sums):
     """Add to sums[place, channel, filter] values times products' gradients, over tiles."""
     x, dy = Map(values, 0, channels), Map(products, 0, filters)

@@ -11,6 +11,7 @@ _MATRIX = np.array(
     [[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]
 )
 _OFFSET = np.array([16.0, 128.0, 128.0])
+LUMA_BLACK, LUMA_RANGE = 16, 219  # of a grey g in [0, 1], luma is (16 + 219 g) / 255
 _INVERSE = np.linalg.inv(_MATRIX)
 
 

@@ -1,27 +1,32 @@
 """Reading and writing pictures through Pillow."""
 
+import io
+import os
+import stat
+import sys
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from ..errors import InputError
 from ..output import writing
+from .metadata import read_metadata, save_options
 
-# What a mode is converted to, to have one of the four we compute with: L, LA, RGB, RGBA.
-_CONVERT = {
-    "1": "L",
-    "La": "LA",
-    "PA": "RGBA",
-    "RGBX": "RGB",
-    "RGBa": "RGBA",
-    "CMYK": "RGB",
-    "YCbCr": "RGB",
-    "LAB": "RGB",
-    "HSV": "RGB",
-}
+STANDARD_INPUT = ("-", "/dev/stdin")
+_MOST_FROM_STANDARD_INPUT = 1 << 30  # bytes
+# What is read: formats of still pictures that Pillow decodes itself. (Of the others, EPS for one
+# would be given to Ghostscript, a program of its own.)
+FORMATS = (
+    *("PNG", "JPEG", "TIFF", "WEBP", "AVIF", "GIF", "BMP", "DIB", "ICO", "ICNS", "JPEG2000"),
+    *("PPM", "TGA", "DDS", "PCX", "PSD", "QOI", "SGI"),
+)
 _WRITTEN = {
     ".png": "PNG",
     ".jpg": "JPEG",
@@ -31,12 +36,14 @@ _WRITTEN = {
     ".webp": "WEBP",
     ".bmp": "BMP",
 }
-_READ = {*_WRITTEN, ".gif", ".jp2", ".pbm", ".pgm", ".pnm", ".ppm", ".tga"}
 _SAVE = {
     "JPEG": {"quality": 95, "subsampling": 0},
     "WEBP": {"lossless": True},
     "TIFF": {"compression": "tiff_deflate"},
 }
+_LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}
+_BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262  # tags of a TIFF
+_WITH_FRAMES = ("GIF", "PNG", "TIFF", "WEBP", "MPO", "AVIF")
 
 
 @dataclass
@@ -46,15 +53,24 @@ class Picture:
     Attributes
     ----------
     pixels : (H, W) grey array of uint8 or uint16, or (H, W, 3) RGB array of uint8
+        Where `alpha` is 0 nothing can be seen; such a pixel gets the colour of the nearest
+        that can, so that what was hidden there takes no part in anything.
     alpha : (H, W) array of uint8, or None
         Opacity.
     metadata : dict
-        "icc_profile" and "exif", as bytes, where the file has them and they still hold.
+        What goes along when it is written, see `srcnn_np.imaging.metadata`.
+    lost : list of str
+        What its file has and this does not, such as "8 of 16 bits".
     """
 
     pixels: np.ndarray
     alpha: np.ndarray | None = None
-    metadata: dict[str, bytes] = field(default_factory=dict)
+    metadata: dict = field(default_factory=dict)
+    lost: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.alpha is not None and not self.alpha.all():
+            self.pixels = _hidden_filled(self.pixels, self.alpha == 0)
 
     @property
     def peak(self) -> int:
@@ -62,16 +78,19 @@ class Picture:
         return int(np.iinfo(self.pixels.dtype).max)
 
 
-def read_picture(path: str | Path) -> Picture:
-    """Read any still picture Pillow can.
+def read_picture(path: str | Path, *, max_pixels: int | None = None) -> Picture:
+    """Read a still picture of one of `FORMATS`.
 
     Turned upright by its EXIF orientation; a palette becomes the colours it stands
-    for, CMYK becomes RGB, 16-bit grey stays 16-bit. Of several frames, the first.
-    (Pillow gives 16-bit colour as 8-bit.)
+    for, CMYK and Lab become RGB by their profiles, 16-bit grey stays 16-bit. Of several
+    frames the first counts. (Pillow gives 16-bit colour as 8-bit.)
 
     Parameters
     ----------
     path : str or Path
+        An ordinary file's, or "-" for standard input.
+    max_pixels : int, optional
+        How large it may be; by default 178,956,970, twice Pillow's MAX_IMAGE_PIXELS.
 
     Returns
     -------
@@ -80,39 +99,73 @@ def read_picture(path: str | Path) -> Picture:
     Raises
     ------
     InputError
-        If there is no such file, or it is no picture, damaged, cut short, or of
-        pixels that `Picture` cannot hold.
+        If there is no such ordinary file, or it is no picture, damaged, cut short, too
+        large, or of pixels that `Picture` cannot hold.
     """
-    path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path} does not exist; check the name")
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; give a picture")
+    check_readable(path, "picture")
+    piped = str(path) in STANDARD_INPUT
+    name = "standard input" if piped else path
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of what it mends
-            with Image.open(path) as image:
+        with _standard_input() if piped else open(path, "rb") as file:
+            head = file.read(4096)
+            file.seek(0)
+            with _pillow(head, max_pixels), Image.open(file, formats=FORMATS) as image:
+                bits = _bits_in_file(image, head)
                 image.load()
-                return _from_pillow(_upright(image), path)
-    except (InputError, MemoryError):
+                return _from_pillow(image, bits)
+    except InputError as error:
+        raise InputError(f"{name} {error}") from error
+    except MemoryError:
         raise
-    except PermissionError as error:
-        raise InputError(f"{path} cannot be read: no permission") from error
     except Image.UnidentifiedImageError as error:
-        raise InputError(f"{path} is not a picture that Pillow can read") from error
+        kinds = "PNG, JPEG, TIFF, WebP and the like"
+        raise InputError(f"{name} is not a picture of a format that is read ({kinds})") from error
     except Image.DecompressionBombError as error:
+        limit = max_pixels or 2 * Image.MAX_IMAGE_PIXELS
         raise InputError(
-            f"{path} has too many pixels; the limit is {2 * Image.MAX_IMAGE_PIXELS:,}"
+            f"{name} has more than {limit:,} pixels; --max-pixels N allows more"
         ) from error
     except Exception as error:  # Pillow's readers raise a dozen types on damaged files
-        raise InputError(f"{path} is damaged and cannot be read ({error})") from error
+        if isinstance(error, OSError) and error.errno is not None:
+            raise InputError(f"{name} cannot be read: {error.strerror}") from error
+        raise InputError(f"{name} is damaged or cut short, and cannot be read") from error
 
 
-def write_picture(path: str | Path, picture: Picture, *, force: bool = False) -> None:
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None:
+        raise InputError("is closed; give a file")
+    content = sys.stdin.buffer.read(_MOST_FROM_STANDARD_INPUT + 1)
+    if len(content) > _MOST_FROM_STANDARD_INPUT:
+        raise InputError("holds more than 1 GB; give a file")
+    return io.BytesIO(content)
+
+
+def check_readable(path: str | Path, what: str) -> None:
+    """Raise an InputError unless this names an ordinary file, or standard input.
+
+    A folder, a pipe or a device is none: reading one may last for ever.
+    """
+    if str(path) in STANDARD_INPUT:
+        return
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist; check the name") from error
+    except ValueError as error:  # a zero byte
+        raise InputError(f"{path} is no file's name") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    if stat.S_ISDIR(mode):
+        raise InputError(f"{path} is a folder; give a {what}")
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{path} is no ordinary file but a pipe or a device; give a {what}'s file")
+
+
+def write_picture(path: str | Path, picture: Picture, *, force: bool = False) -> list[str]:
     """Write a picture in the format its name ends in.
 
-    JPEG at quality 95 without chroma subsampling, WebP lossless. Metadata go along,
-    but for EXIF in TIFF and BMP.
+    JPEG at quality 95 without chroma subsampling, WebP lossless, TIFF compressed unless it has
+    EXIF, for which Pillow's compressed ones have no place.
 
     Parameters
     ----------
@@ -121,36 +174,60 @@ def write_picture(path: str | Path, picture: Picture, *, force: bool = False) ->
     force : bool
         Replace a file that is there already.
 
+    Returns
+    -------
+    lost : list of str
+        The metadata that the format has no place for.
+
     Raises
     ------
     InputError
-        If the ending is unknown, the format cannot hold the picture's alpha or 16
-        bits, the file exists and `force` is not given, or it cannot be written.
+        If the ending is unknown, the format cannot hold the picture, see `check_format`, the
+        file exists and `force` is not given, or it cannot be written.
     """
-    check_format(path, picture)
+    size = picture.pixels.shape[:2]
+    check_format(path, picture, size)
     format_ = picture_format(path)
-    image = _to_pillow(picture)
-    options = {**_SAVE.get(format_, {}), **picture.metadata}
-    if format_ == "TIFF":  # whose tags Pillow does not take from an EXIF block
-        options.pop("exif", None)
-    with writing(path, force=force) as part:
-        try:
-            image.save(part, format_, **options)
-        except ValueError as error:  # sides longer than the format can say
-            raise InputError(f"{path} cannot be written as {format_}: {error}") from error
+    metadata = dict(picture.metadata)
+    lost = []
+    if format_ == "WEBP" and picture.pixels.ndim == 2 and metadata.pop("icc_profile", None):
+        lost = ["colour profile of its greys"]  # WebP knows colour only
+    options, homeless = save_options(format_, metadata, size)
+    options = {**_SAVE.get(format_, {}), **options}
+    if format_ == "TIFF" and picture.pixels.nbytes > 1 << 31:
+        options["big_tiff"] = True
+    with writing(path, force=force) as part, _quiet(format_ == "TIFF"):
+        _to_pillow(picture).save(part, format_, **options)
+    return lost + homeless
 
 
-def check_format(path: str | Path, picture: Picture) -> None:
-    """Raise the InputError that `write_picture` would, where a format cannot hold a picture."""
+def check_format(path: str | Path, picture: Picture, size: tuple[int, int]) -> None:
+    """Raise an InputError where the format a name ends in cannot hold such a picture.
+
+    Parameters
+    ----------
+    path : str or Path
+    picture : Picture
+        Of this kind.
+    size : (H, W)
+        Of this size.
+    """
     format_ = picture_format(path)
+    why = None
     if picture.alpha is not None and format_ not in ("PNG", "TIFF", "WEBP"):
-        raise InputError(f"{path}: {format_} cannot hold transparency; give a name ending in .png")
-    if picture.pixels.dtype == np.uint16 and format_ not in ("PNG", "TIFF"):
-        raise InputError(f"{path}: {format_} cannot hold 16 bits; give a name ending in .png")
+        why = "transparency"
+    elif picture.pixels.dtype == np.uint16 and format_ not in ("PNG", "TIFF"):
+        why = "16 bits"
+    elif max(size) > _LONGEST_SIDE.get(format_, 1 << 31):
+        why = f"{size[1]} x {size[0]} pixels (at most {_LONGEST_SIDE[format_]:,} a side)"
+    elif format_ == "BMP" and 3 * size[0] * size[1] >= 1 << 32:
+        why = "4 GB"
+    if why:
+        raise InputError(f"{path}: {format_} cannot hold {why}; give a name ending in .png")
 
 
 def picture_format(path: str | Path) -> str:
-    """Pillow's name of the format that a file name ends in.
+    """Return Pillow's name of the format that a file name ends in.
 
     Raises
     ------
@@ -166,61 +243,192 @@ def picture_format(path: str | Path) -> str:
     return _WRITTEN[suffix]
 
 
-def list_pictures(folder: str | Path) -> list[Path]:
-    """Files of a folder whose names end as a picture's, in order of name.
+def list_pictures(folder: str | Path) -> tuple[list[Path], list[str]]:
+    """List the pictures of a folder, by the endings of their names.
+
+    Parameters
+    ----------
+    folder : str or Path
+
+    Returns
+    -------
+    paths : list of Path
+        In order of name.
+    others : list of str
+        The names of whatever else is there and not hidden; folders' end in a slash.
 
     Raises
     ------
     InputError
-        If there is no such folder, or no such file in it.
+        If there is no such folder, it cannot be read, or there is no picture in it.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        problem = "is not a folder" if folder.exists() else "does not exist"
-        raise InputError(f"{folder} {problem}; give a folder of pictures")
-    paths = sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in _READ and not path.name.startswith(".") and path.is_file()
-    )
+    try:
+        entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except FileNotFoundError as error:
+        raise InputError(f"{folder} does not exist; give a folder of pictures") from error
+    except NotADirectoryError as error:
+        raise InputError(f"{folder} is not a folder; give a folder of pictures") from error
+    except OSError as error:
+        raise InputError(f"{folder} cannot be read: {error.strerror}") from error
+    paths = [path for path in entries if is_picture_name(path) and path.is_file()]
     if not paths:
-        raise InputError(f"{folder} holds no pictures (files ending in {', '.join(sorted(_READ))})")
-    return paths
+        raise InputError(f"{folder} holds no pictures: no file ends in .png, .jpg or the like")
+    taken = set(paths)
+    others = [path.name + "/" * path.is_dir() for path in entries if path not in taken]
+    return paths, others
+
+
+def is_picture_name(path: str | Path) -> bool:
+    """Whether a name ends as that of a file of one of `FORMATS`."""
+    kind = Image.registered_extensions().get(Path(path).suffix.lower())
+    return kind in FORMATS or kind == "MPO"  # which is JPEG, several in a file
+
+
+_pillow_lock = threading.RLock()
+
+
+@contextmanager
+def _pillow(head: bytes, max_pixels: int | None) -> Iterator[None]:
+    """Where Pillow reads a file that begins so: without its warnings, and with this limit."""
+    with _pillow_lock, warnings.catch_warnings(), _quiet(head[:2] in (b"II", b"MM")):
+        warnings.simplefilter("ignore")  # Pillow warns of what it mends
+        before = Image.MAX_IMAGE_PIXELS
+        if max_pixels is not None:
+            Image.MAX_IMAGE_PIXELS = max_pixels / 2  # it refuses what has more than twice that
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+@contextmanager
+def _quiet(wanted: bool) -> Iterator[None]:
+    """Where the TIFF library, which writes to the process's standard error, says nothing."""
+    if not wanted:
+        yield
+        return
+    with open(os.devnull, "wb") as nowhere:
+        try:
+            kept = os.dup(2)
+        except OSError:  # there is no standard error
+            yield
+            return
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def _bits_in_file(image: Image.Image, head: bytes) -> int:
+    """How many bits a sample has in the file: of colours Pillow keeps eight of them."""
+    if image.format == "TIFF":
+        return max(image.tag_v2.get(_BITS_PER_SAMPLE, (8,)))
+    if image.format == "JPEG2000":  # the marker SIZ, and 42 bytes later its first sample's bits
+        at = head.find(b"\xff\x4f\xff\x51")
+        return 1 + (head[at + 42] & 0x7F) if 0 <= at < len(head) - 42 else 8
+    if image.format == "AVIF":  # the box "pixi", and 9 bytes later the same
+        at = head.find(b"pixi")
+        return head[at + 9] if 0 <= at < len(head) - 9 else 8
+    codec = image.tile[0].args if image.tile else ""
+    if image.format == "PPM" and isinstance(codec, tuple):
+        return int(codec[-1]).bit_length()
+    return 16 if ";16" in str(codec) else 8
+
+
+def _from_pillow(image: Image.Image, bits: int) -> Picture:
+    deep = image.mode.startswith("I")
+    lost: list[str] = []
+    turned = _upright(image)
+    if image.mode == "F":
+        raise InputError("has floating-point pixels; convert it to 8 or 16 bits")
+    pixels, alpha = _deep_grey(image, turned, bits) if deep else _eight_bits(turned, lost)
+    if bits > 8 and pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
+        pixels = pixels[..., 0]  # Pillow reads deep grey with alpha as colour
+    channels = "grey" if pixels.ndim == 2 else "colour"
+    metadata, unkept = read_metadata(image, channels)
+    if image.mode in ("CMYK", "LAB"):
+        metadata.pop("icc_profile", None)  # it says nothing about the RGB these have become
+    if bits > 8 and pixels.dtype == np.uint8:
+        lost.append(f"{bits - 8} of {bits} bits")
+    with suppress(Exception):  # of a later frame that is damaged nothing is needed
+        if image.format in _WITH_FRAMES and image.n_frames > 1:
+            lost.append(f"all but the first of {image.n_frames} frames")
+    return Picture(pixels, alpha, metadata, lost + unkept)
 
 
 def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
     except Exception:  # a damaged EXIF block does no harm to the pixels
-        image.info.pop("exif", None)
         return image
 
 
-def _from_pillow(image: Image.Image, path: Path) -> Picture:
-    # A CMYK profile says nothing about the RGB it is converted to.
-    keys = ("exif",) if image.mode in ("CMYK", "LAB") else ("exif", "icc_profile")
-    metadata = {key: image.info[key] for key in keys if image.info.get(key)}
-    if image.mode == "F":
-        raise InputError(f"{path} has floating-point pixels; convert it to 8 or 16 bits")
-    if image.mode.startswith("I"):
-        values = np.asarray(image)
-        if values.min() < 0 or values.max() > 65535 or "transparency" in image.info:
-            raise InputError(f"{path} is deeper than 16-bit grey; convert it to 8 or 16 bits")
-        return Picture(values.astype(np.uint16), None, metadata)
-    if image.mode in ("1", "P", "L", "RGB") and "transparency" in image.info:
-        image = image.convert("RGBA").convert("LA" if image.mode in "1L" else "RGBA")
-    elif image.mode == "P":
-        image = image.convert("RGB")
-    elif image.mode in _CONVERT:
-        image = image.convert(_CONVERT[image.mode])
-    if image.mode not in ("L", "LA", "RGB", "RGBA"):
-        raise InputError(f"{path} has pixels of a kind ({image.mode}) that is not handled")
-    values = np.asarray(image)
-    if image.mode in ("LA", "RGBA"):
-        return Picture(
-            values[..., 0] if image.mode == "LA" else values[..., :3], values[..., -1], metadata
-        )
-    return Picture(values, None, metadata)
+def _deep_grey(
+    image: Image.Image, turned: Image.Image, bits: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Grey of 9 to 16 bits as (H, W) uint16 with white at 65535; where a key is clear, 8 bits."""
+    values = np.asarray(turned)
+    key = image.info.get("transparency")
+    if values.min() < 0 or values.max() > 65535:
+        raise InputError("is deeper than 16-bit grey; convert it to 8 or 16 bits")
+    pixels = values.astype(np.uint16)
+    if image.format == "TIFF":
+        if 8 < bits < 16:
+            pixels = np.rint(pixels * (65535 / (2**bits - 1))).astype(np.uint16)
+        if image.tag_v2.get(_PHOTOMETRIC) == 0:  # white is 0
+            pixels = 65535 - pixels
+    if key is None:
+        return pixels, None
+    return to_8_bits(pixels), np.where(pixels == key, 0, 255).astype(np.uint8)
+
+
+def _eight_bits(image: Image.Image, lost: list[str]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Grey (H, W) or RGB (H, W, 3), and alpha if there is any."""
+    if image.mode in ("CMYK", "LAB"):
+        image = _by_profile(image, lost)
+    grey = image.mode in ("1", "L", "LA", "La")
+    if not image.has_transparency_data:
+        return np.asarray(image.convert("L" if grey else "RGB")), None
+    if image.mode in ("1", "L"):  # with a grey that is clear
+        image = image.convert("RGBA")
+    values = np.asarray(image.convert("LA" if grey else "RGBA"))
+    return values[..., 0] if grey else values[..., :3], values[..., -1]
+
+
+def _by_profile(image: Image.Image, lost: list[str]) -> Image.Image:
+    """Ink, by the profile that says what it looks like, or Lab, as the colours of sRGB."""
+    try:
+        from PIL import ImageCms
+
+        if image.mode == "LAB":
+            source = ImageCms.createProfile("LAB")
+        elif profile := image.info.get("icc_profile"):
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        else:
+            return image
+        srgb = ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(image, source, srgb, outputMode="RGB")
+    except Exception:  # a damaged profile, or a Pillow without colour management
+        lost.append("colour profile, which cannot be used")
+        return image
+
+
+def to_8_bits(pixels: np.ndarray) -> np.ndarray:
+    """Return pixels of uint16 as uint8; others as they are."""
+    return np.rint(pixels / 257).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
+
+
+def _hidden_filled(pixels: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+    """Pixels, those that are hidden (H, W) with the colour of the nearest that is not."""
+    from scipy.ndimage import distance_transform_edt  # slow to import, and seldom needed
+
+    if hidden.all():
+        return np.zeros_like(pixels)
+    i, j = distance_transform_edt(hidden, return_distances=False, return_indices=True)
+    return pixels[i, j]
 
 
 def _to_pillow(picture: Picture) -> Image.Image:

@@ -3,14 +3,14 @@
 import numpy as np
 
 
-def psnr(a: np.ndarray, b: np.ndarray, *, peak: float = 255.0) -> float:
+def psnr(a: np.ndarray, b: np.ndarray, *, peak: float | None = None) -> float:
     """Peak signal-to-noise ratio, 10 log10(peak² / mean((a - b)²)).
 
     Parameters
     ----------
     a, b : arrays of one shape
-    peak : float
-        The value of white.
+    peak : float, optional
+        The value of white: may be left out where both are uint8 (255) or uint16 (65535).
 
     Returns
     -------
@@ -20,19 +20,22 @@ def psnr(a: np.ndarray, b: np.ndarray, *, peak: float = 255.0) -> float:
     Raises
     ------
     ValueError
-        If the shapes differ or the pictures are empty.
+        If the shapes differ, the pictures are empty, or nothing says how white is.
+    TypeError
+        If the pictures are complex numbers.
 
     Examples
     --------
-    >>> psnr(np.zeros((2, 2)), np.full((2, 2), 25.5))
+    >>> psnr(np.zeros((2, 2)), np.full((2, 2), 0.1), peak=1)
     20.0
     """
     _same_shape(a, b)
+    peak = _peak(a, b, peak)
     mse = np.mean((a.astype(float) - b.astype(float)) ** 2)
     return float("inf") if mse == 0 else float(10 * np.log10(peak**2 / mse))
 
 
-def ssim(a: np.ndarray, b: np.ndarray, *, peak: float = 255.0) -> float:
+def ssim(a: np.ndarray, b: np.ndarray, *, peak: float | None = None) -> float:
     """Structural similarity: 1 for equal pictures, less for others.
 
     Means, variances and the covariance are taken under a Gaussian window of 11 x 11,
@@ -42,8 +45,8 @@ def ssim(a: np.ndarray, b: np.ndarray, *, peak: float = 255.0) -> float:
     Parameters
     ----------
     a, b : (H, W) arrays, at least 11 x 11
-    peak : float
-        The value of white.
+    peak : float, optional
+        The value of white: may be left out where both are uint8 (255) or uint16 (65535).
 
     Returns
     -------
@@ -52,7 +55,10 @@ def ssim(a: np.ndarray, b: np.ndarray, *, peak: float = 255.0) -> float:
     Raises
     ------
     ValueError
-        If the shapes differ or the pictures are smaller than the window.
+        If the shapes differ, the pictures are smaller than the window, or nothing says how
+        white is.
+    TypeError
+        If the pictures are complex numbers.
 
     References
     ----------
@@ -64,6 +70,7 @@ def ssim(a: np.ndarray, b: np.ndarray, *, peak: float = 255.0) -> float:
         raise ValueError(
             f"SSIM takes pictures (H, W) of at least 11 x 11, but these have {a.shape}"
         )
+    peak = _peak(a, b, peak)
     a, b = a.astype(float), b.astype(float)
     c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
     mean_a, mean_b = _window(a), _window(b)
@@ -87,3 +94,18 @@ def _window(x: np.ndarray) -> np.ndarray:
 def _same_shape(a: np.ndarray, b: np.ndarray) -> None:
     if a.shape != b.shape or a.size == 0:
         raise ValueError(f"the pictures are empty or differ in shape: {a.shape} and {b.shape}")
+
+
+def _peak(a: np.ndarray, b: np.ndarray, peak: float | None) -> float:
+    if np.iscomplexobj(a) or np.iscomplexobj(b):
+        raise TypeError(f"pictures are no complex numbers, but these are {a.dtype} and {b.dtype}")
+    if peak is None:
+        if a.dtype != b.dtype or a.dtype not in (np.uint8, np.uint16):
+            raise ValueError(
+                f"of {a.dtype} and {b.dtype} nobody knows which value is white: give peak, such as "
+                "1 for pictures in [0, 1] or 255"
+            )
+        return float(np.iinfo(a.dtype).max)
+    if not 0 < peak < np.inf:
+        raise ValueError(f"peak is {peak}: give a finite one above 0")
+    return float(peak)

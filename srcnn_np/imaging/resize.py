@@ -1,8 +1,10 @@
 """MATLAB's `imresize`, to the last digit.
 
-Super-resolution results are measured against pictures shrunk and enlarged by this
-one function, and other bicubic filters differ from it by more than a decibel: it
-widens its kernel when shrinking, and most do not.
+Super-resolution results are measured against pictures shrunk and enlarged by this one function.
+It widens its kernel when shrinking. So does Pillow's bicubic filter: shrunk and enlarged by that,
+Set5 and Set14 have the same mean PSNR to 0.003 dB. Filters that do not, such as OpenCV's, or
+scikit-image's without anti-aliasing, give another bicubic row to compare with: at x3 0.8 dB less
+on Set5 and 1.2 dB less on Set14, at x2 0.7 dB more on Set5.
 """
 
 import math
@@ -97,6 +99,7 @@ def enlarge(picture: np.ndarray, scale: int, enlargement: Enlargement = "bicubic
     ----------
     picture : (H, W) or (H, W, C) floating-point array
     scale : int
+        At least 1.
     enlargement : "bicubic" or "nearest"
         `imresize`, or every pixel repeated.
 
@@ -107,8 +110,10 @@ def enlarge(picture: np.ndarray, scale: int, enlargement: Enlargement = "bicubic
     Raises
     ------
     ValueError
-        If the enlargement is another.
+        If the scale is no such number, or the enlargement another word.
     """
+    if scale < 1 or scale != int(scale):
+        raise ValueError(f"scale is {scale}: give a whole number of at least 1")
     if enlargement not in ("bicubic", "nearest"):
         raise ValueError(f"unknown enlargement {enlargement!r}: choose bicubic or nearest")
     if enlargement == "nearest":

@@ -1,0 +1,273 @@
+"""Many pictures: which file each becomes, one after the other, and a problem costs one picture."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .errors import InputError
+from .imaging import list_pictures, read_picture, write_picture
+from .imaging.files import (
+    STANDARD_INPUT,
+    check_format,
+    check_readable,
+    is_picture_name,
+    picture_format,
+)
+from .model import Model
+from .output import check_output
+from .upscaling import beside, upscale
+
+
+@dataclass(frozen=True)
+class Job:
+    """A picture, and the file it becomes."""
+
+    source: Path
+    target: Path
+
+
+@dataclass
+class Plan:
+    """What is to be done.
+
+    Attributes
+    ----------
+    jobs : list of Job
+    problems : list of str
+        A sentence for each input that nothing can be made of.
+    others : list of str
+        What lies in the folders beside the pictures.
+    folders : list of Path
+        What is to be made if it is not there.
+    """
+
+    jobs: list[Job] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    folders: list[Path] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a job: the size (H, W) of its result, or why there is none.
+
+    Attributes
+    ----------
+    lost : list of str
+        What the result does not have of the picture's file.
+    """
+
+    job: Job
+    size: tuple[int, int] = (0, 0)
+    lost: Sequence[str] = ()
+    why: str = ""
+
+
+def plan(inputs: Sequence[str | Path], output: str | Path | None, scale: int) -> Plan:
+    """Say which file each picture becomes.
+
+    Parameters
+    ----------
+    inputs : list of str or Path
+        Pictures, and folders, for all the pictures that lie in them.
+    output : str, Path or None
+        The file that one picture becomes, or the folder for all results. By default a picture's
+        result lies beside it, as ``NAME_x3.png``, and a folder's in ``FOLDER_x3``.
+    scale : int
+
+    Returns
+    -------
+    plan : Plan
+        No two jobs have the same target: where names clash, these get longer. No target is
+        one of the pictures.
+
+    Raises
+    ------
+    InputError
+        If the output is a file, or named as one, and there are several pictures.
+    """
+    found = Plan()
+    a_folder = str(output).endswith(("/", os.sep))
+    output = None if output is None else Path(output)
+    places: dict[tuple[str, Path], Path] = {}  # each picture once in each folder of results
+    for path in map(Path, inputs):
+        try:
+            pictures, place = [path], output or path.parent
+            if path.is_dir():
+                place = output or _with_scale(path, scale)
+                pictures, others = list_pictures(path)
+                found.others += [os.path.join(path, name) for name in others]
+                found.folders.append(place)
+        except (InputError, OSError) as error:  # OSError: a name that is too long
+            found.problems.append(str(error))
+            continue
+        for picture in pictures:
+            places.setdefault((os.path.abspath(picture), place), picture)
+    if output is not None and not output.is_dir():
+        if len(inputs) == len(places) == 1 and not found.folders and not a_folder:
+            found.jobs = [Job(Path(inputs[0]), output)]
+            return found
+        if output.exists() or is_picture_name(output):
+            raise InputError(f"{output} names a file; for several pictures give a folder's name")
+        found.folders = [output]
+    taken = {os.path.realpath(picture) for picture in places.values()}
+    names: dict[tuple[Path, Path], str] = {}
+    for place in {place for _, place in places}:
+        here = [picture for (_, other), picture in places.items() if other == place]
+        names |= zip(((place, picture) for picture in here), _distinct_names(here), strict=True)
+    for (_, place), picture in places.items():
+        target = place / f"{names[place, picture]}_x{scale}.png"
+        if os.path.realpath(target) in taken:
+            found.problems.append(
+                f"{picture} is not enlarged, as {target} is one of the pictures to enlarge; "
+                "give another folder"
+            )
+        else:
+            found.jobs.append(Job(picture, target))
+    return found
+
+
+def _with_scale(folder: Path, scale: int) -> Path:
+    """A folder's name with the scale; of a link, the link's name."""
+    named = folder if folder.name not in ("", "..") else Path(os.path.abspath(folder))
+    return named.with_name(f"{named.name}_x{scale}")
+
+
+def _distinct_names(sources: Sequence[Path]) -> list[str]:
+    """A name for each: a.jpg is "a"; where two have that, "a.jpg"; or with its folder "in_a.jpg".
+
+    Some file systems do not tell capital letters from small ones, so these do not count.
+    """
+
+    def name(path: Path, length: int) -> str:
+        if str(path) in STANDARD_INPUT:
+            return "stdin"
+        if length == 0:
+            return path.stem
+        return "_".join(Path(os.path.abspath(path)).parts[-length:])
+
+    lengths = [0] * len(sources)
+    most = max((len(Path(os.path.abspath(path)).parts) for path in sources), default=0)
+    for _ in range(most):
+        names = [name(path, n) for path, n in zip(sources, lengths, strict=True)]
+        counts = Counter(n.casefold() for n in names)
+        if max(counts.values()) == 1:
+            break
+        lengths = [
+            length + (counts[n.casefold()] > 1) for length, n in zip(lengths, names, strict=True)
+        ]
+    return names
+
+
+def enlarge_all(
+    todo: Plan,
+    scale: int,
+    model: Model | None,
+    *,
+    compare: str | Path | None = None,
+    force: bool = False,
+    max_pixels: int | None = None,
+) -> Iterator[Result]:
+    """Enlarge one picture after the other; parameters as of `enlarge_file`.
+
+    Yields
+    ------
+    result : Result
+        Of each job, in order.
+
+    Raises
+    ------
+    InputError
+        If a folder for results cannot be made or written into.
+    """
+    made = [folder for folder in todo.folders if _make_folder(folder)]
+    how = {"compare": compare, "force": force, "max_pixels": max_pixels}
+    try:
+        for job in todo.jobs:
+            try:
+                yield Result(job, *enlarge_file(job, scale, model, **how))
+            except InputError as error:
+                yield Result(job, why=str(error))
+            except OSError as error:
+                yield Result(job, why=f"{job.source}: {error.strerror or error}")
+            except MemoryError:
+                yield Result(job, why=f"{job.source}: there is not enough memory to enlarge it")
+    finally:
+        for folder in made:
+            with suppress(OSError):  # results lie in it
+                folder.rmdir()
+
+
+def _make_folder(folder: Path) -> bool:
+    """Make a folder for results; whether it was not there."""
+    made = not folder.is_dir()
+    if made:
+        try:
+            folder.mkdir()
+        except FileExistsError as error:
+            raise InputError(f"{folder} is a file; give the name of a folder") from error
+        except OSError as error:
+            raise InputError(f"the folder {folder} cannot be made: {error.strerror}") from error
+    check_output(folder / "result", force=True)  # once, not for each picture
+    return made
+
+
+def enlarge_file(
+    job: Job,
+    scale: int,
+    model: Model | None,
+    *,
+    compare: str | Path | None = None,
+    force: bool = False,
+    max_pixels: int | None = None,
+) -> tuple[tuple[int, int], list[str]]:
+    """Enlarge one picture's file; what cannot be written is known before the work.
+
+    Parameters
+    ----------
+    job : Job
+    scale : int
+    model : Model or None
+        See `upscale`.
+    compare : str or Path, optional
+        Gets the bicubic enlargement and the result, side by side.
+    force : bool
+        Replace files that are there already.
+    max_pixels : int, optional
+        See `read_picture`.
+
+    Returns
+    -------
+    size : (H, W)
+        Of the result.
+    lost : list of str
+        What the result does not have of the picture's file.
+
+    Raises
+    ------
+    InputError
+        If the picture cannot be read, or the result not be written, or it would replace the
+        picture.
+    """
+    check_readable(job.source, "picture")
+    outputs = [job.target] if compare is None else [job.target, Path(compare)]
+    if len({os.path.realpath(path) for path in outputs}) < len(outputs):
+        raise InputError(f"{job.target} cannot be both the result and the comparison")
+    for path in outputs:
+        if os.path.realpath(path) == os.path.realpath(job.source):
+            raise InputError(f"{path} is the picture to enlarge; give another name for the result")
+        picture_format(path)
+        check_output(path, force=force)
+    picture = read_picture(job.source, max_pixels=max_pixels)
+    H, W = (n * scale for n in picture.pixels.shape[:2])
+    for path, width in zip(outputs, (W, 2 * W), strict=False):
+        check_format(path, picture, (H, width))
+    result = upscale(picture, scale, model)
+    lost = picture.lost + write_picture(job.target, result, force=force)
+    if compare is not None:
+        plain = upscale(picture, scale)
+        write_picture(compare, beside(plain, result), force=force)
+    return (H, W), lost

@@ -1,0 +1,1 @@
+"""The commands: each module parses one's arguments, calls the package and prints."""

@@ -1,0 +1,122 @@
+"""srcnn-np evaluate: measure a model by the paper's protocol."""
+
+import argparse
+from pathlib import Path
+
+from ..errors import InputError
+from .options import add_force, add_scale_and_model, check_not_an_input, name
+from .terminal import bar, complain, listed, notice, say
+
+DESCRIPTION = "measure a model by the paper's protocol"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.add_argument("folder", metavar="DIR", type=name, help="a folder of pictures")
+    add_scale_and_model(parser, required=False)
+    parser.add_argument(
+        "--paper",
+        action="store_true",
+        help="all shipped models beside the paper's tables; DIR holds the folders Set5 and Set14",
+    )
+    parser.add_argument(
+        "--json", metavar="FILE", type=name, help="also write the figures to a file"
+    )
+    add_force(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the paper's measures for every picture of a folder, and write them as JSON."""
+    from ..output import check_output
+
+    if options.json is not None:
+        check_output(options.json, force=options.force)
+        for path in (options.model, *Path(options.folder).glob("*")):
+            if path is not None:
+                check_not_an_input(options.json, path, "what is measured")
+    return _beside_the_paper(options) if options.paper else _folder(options)
+
+
+def _folder(options: argparse.Namespace) -> int:
+    from ..evaluation import evaluate
+    from ..model import default_name, load_model
+
+    if options.scale is None:
+        raise InputError("give --scale 2, 3 or 4, or --paper")
+    chosen = default_name(options.scale) if options.model is None else options.model
+    model = load_model(chosen)
+    report = evaluate(options.folder, options.scale, model, progress=bar(" pictures"))
+    report = {"scale": report["scale"], "model": chosen, **report}
+    rows = [*report["images"], {"name": "mean", **report["mean"]}]
+    width = max(len(row["name"]) for row in rows)
+    say(f"x{options.scale}, model {chosen}; PSNR in dB, SSIM")
+    say(f"{'':{width}}    bicubic            model")
+    for row in rows:
+        figures = "   ".join(
+            f"{row[method]['psnr']:6.2f}  {row[method]['ssim']:.4f}"
+            for method in ("bicubic", "model")
+        )
+        say(f"{row['name']:{width}}  {figures}")
+    _write(options, report)
+    if report["others"]:
+        notice(f"left out, no pictures by their names: {listed(report['others'])}")
+    failed = report["failed"]
+    for picture in failed:
+        complain(picture["why"])
+    if failed:
+        count = len(failed) + len(report["images"])
+        return complain(f"{len(failed)} of {count} pictures could not be measured")
+    return 0
+
+
+def _beside_the_paper(options: argparse.Namespace) -> int:
+    """Print the tables of the paper, with rows of ours."""
+    from ..evaluation import paper_report
+    from ..model import load_model, shipped_models
+    from ..paper import SETS
+
+    if options.model is not None or options.scale is not None:
+        raise InputError("--paper measures all models at all scales; leave out --model and --scale")
+    for test_set in SETS:
+        if not Path(options.folder, test_set).is_dir():
+            raise InputError(
+                f"{options.folder} holds no folder {test_set}; give the folder that holds "
+                f"{' and '.join(SETS)}"
+            )
+    models: dict = {}
+    for found in shipped_models():
+        model = load_model(found)
+        models.setdefault(found.removesuffix(f"-x{model.scale}"), {})[model.scale] = model
+    report = paper_report(options.folder, models, progress=bar(" scales"))
+    columns = list(report)
+    for measure, digits in (("psnr", 2), ("ssim", 4)):
+        say(f"mean {measure.upper()}{' in dB' if measure == 'psnr' else ''}")
+        say(f"{'':24}" + "".join(f"{column:>10}" for column in columns))
+        for method in dict.fromkeys(method for column in columns for method in report[column]):
+            values = [report[column].get(method, {}).get(measure) for column in columns]
+            if any(value is not None for value in values):
+                cells = (f"{'-':>10}" if v is None else f"{v:10.{digits}f}" for v in values)
+                say(f"{method:24}" + "".join(cells))
+        say()
+    _write(options, report)
+    return 0
+
+
+def _write(options: argparse.Namespace, report: dict) -> None:
+    import json
+
+    from ..output import writing
+
+    if options.json is not None:
+        with writing(options.json, force=options.force) as part:
+            text = json.dumps(_without_infinity(report), indent=1, allow_nan=False)
+            part.write_text(text + "\n")
+
+
+def _without_infinity(value: object) -> object:
+    """Equal pictures have an infinite PSNR, for which JSON has no word: null."""
+    if isinstance(value, dict):
+        return {key: _without_infinity(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_infinity(item) for item in value]
+    return None if value == float("inf") else value

@@ -1,0 +1,43 @@
+"""srcnn-np models: list the models that come with the package."""
+
+import argparse
+
+from .options import SCALES, name
+from .terminal import say
+
+DESCRIPTION = "list the models that come with the package"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.add_argument(
+        "name", metavar="NAME-OR-PATH", type=name, nargs="?", help="print this model's card"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """List the shipped models, or print one model's card."""
+    import json
+
+    from ..model import default_name, load_model, shipped_models
+    from ..paper import SETS
+
+    if options.name is not None:
+        for line in json.dumps(load_model(options.name).card(), indent=1).splitlines():
+            say(line)
+        return 0
+    defaults = {default_name(scale) for scale in SCALES}
+    say(f"{'':14}scale  structure  parameters   Set5  Set14  trained on")
+    for found in shipped_models():
+        model = load_model(found)
+        count = sum(p.size for p in model.network.params.values())
+        psnrs = "".join(f"{model.figures[test_set]['psnr']:7.2f}" for test_set in SETS)
+        say(
+            f"{found + (' *' if found in defaults else ''):14}x{model.scale:<5} "
+            f"{model.network.structure:10} {count:10,}{psnrs}  {model.training['pictures']}"
+        )
+    say(
+        "Set5, Set14: mean PSNR in dB. * is used where no --model is given. `srcnn-np models NAME` "
+        "says how it was trained."
+    )
+    return 0

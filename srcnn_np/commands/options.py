@@ -1,0 +1,120 @@
+"""What several commands take, and how it is read."""
+
+import argparse
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from ..model import Model
+
+SCALES = (2, 3, 4)
+
+
+def add_force(parser: argparse.ArgumentParser) -> None:
+    """--force."""
+    parser.add_argument("--force", action="store_true", help="replace files that are there already")
+
+
+def add_scale_and_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """--scale and --model."""
+    parser.add_argument("--scale", type=int, choices=SCALES, required=required, help="enlargement")
+    parser.add_argument(
+        "--model",
+        metavar="NAME-OR-PATH",
+        type=name,
+        help="a name that `srcnn-np models` lists, or a .npz or .mat file",
+    )
+
+
+def add_max_pixels(parser: argparse.ArgumentParser) -> None:
+    """--max-pixels."""
+    parser.add_argument(
+        "--max-pixels",
+        metavar="N",
+        type=positive(int),
+        help="read pictures of up to so many pixels (178956970)",
+    )
+
+
+def chosen_model(options: argparse.Namespace) -> tuple[str, "Model"]:
+    """Return name and model, where --model may say the scale, or --scale the model."""
+    from ..model import default_name, load_model
+
+    if options.model is None and options.scale is None:
+        raise InputError("give --scale 2, 3 or 4, or a model with --model")
+    chosen = default_name(options.scale) if options.model is None else options.model
+    model = load_model(chosen)
+    if options.scale is not None:
+        model.check_scale(options.scale)
+    return chosen, model
+
+
+def chosen_scale(options: argparse.Namespace, model: "Model") -> int:
+    """Return the scale that --scale or else the model says."""
+    scale = model.scale if options.scale is None else options.scale
+    if scale is None:
+        raise InputError(f"{options.model} does not say its scale; give --scale 2, 3 or 4")
+    return scale
+
+
+def output_path(output: str | None, folder: Path, default: str) -> Path:
+    """Return where a result goes: into a folder, by default this one, or to a file."""
+    target = folder if output is None else Path(output)
+    return target / default if target.is_dir() else target
+
+
+def check_not_an_input(path: Path, source: str | Path, what: str) -> None:
+    """Raise an InputError where a result would replace what it is made from."""
+    if os.path.realpath(path) == os.path.realpath(source):
+        raise InputError(f"{path} is {what}; give another name for the result")
+
+
+@contextmanager
+def about(source: str | Path) -> Iterator[None]:
+    """Where sentences about a picture begin with its name."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from error
+
+
+def name(text: str) -> str:
+    """Parse a file's name."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty")
+    if "\0" in text:
+        raise argparse.ArgumentTypeError("a name holds no zero byte")
+    return text
+
+
+def positive(kind: type) -> Any:
+    """Return a parser of numbers above 0."""
+
+    def parse(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = 0
+        if not 0 < value < float("inf"):
+            what = "whole number" if kind is int else "number"
+            raise argparse.ArgumentTypeError(f"give a {what} above 0, not {text!r}")
+        return value
+
+    return parse
+
+
+def not_negative(text: str) -> int:
+    """Parse a whole number of at least 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"give a whole number of at least 0, not {text!r}")
+    return int(text)
+
+
+def counts(text: str) -> tuple[int, ...]:
+    """Parse filter counts such as 64-32."""
+    return tuple(positive(int)(part) for part in text.split("-"))

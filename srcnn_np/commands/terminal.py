@@ -1,0 +1,100 @@
+"""What is said to people, whatever becomes of the streams it is said on."""
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TextIO
+
+
+def say(line: str = "") -> None:
+    """Print a line on standard output."""
+    print(printable(line))
+
+
+def notice(sentence: str) -> None:
+    """Print a sentence on standard error."""
+    print(f"srcnn-np: {printable(sentence)}", file=sys.stderr)
+
+
+def complain(sentence: str) -> int:
+    """Print what is wrong on standard error; the exit code for that, 1."""
+    notice(f"error: {sentence}")
+    return 1
+
+
+def listed(names: list[str], most: int = 20) -> str:
+    """Return names in a row, and how many more there are."""
+    more = f", and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def printable(text: str) -> str:
+    r"""Return a text with all that steers a terminal, or is no text, written as ``\x1b``.
+
+    Names of files hold whatever their makers liked.
+    """
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
+    )
+
+
+def bar(unit: str) -> Callable[[Iterable], Iterable]:
+    """Return a progress bar to wrap things in; none where standard error is no terminal."""
+    from tqdm import tqdm
+
+    return lambda things: tqdm(things, unit=unit, leave=False, disable=None)
+
+
+class _Lasting:
+    """A stream that forgets what nobody can read any more, and remembers why.
+
+    What a command leaves in files does not depend on a reader such as `head`, who goes early.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = open(os.devnull, "w") if stream is None else stream  # noqa: SIM115
+        if hasattr(stream, "reconfigure"):  # letters that a terminal's encoding lacks
+            stream.reconfigure(errors="backslashreplace")
+        self.error: OSError | None = None
+
+    def write(self, text: str) -> int:
+        with self._losses():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._losses():
+            self._stream.flush()
+
+    @contextmanager
+    def _losses(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.error = self.error or error
+            with suppress(OSError):  # what is still in its buffer goes nowhere
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, self._stream.fileno())
+                os.close(nowhere)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def lasting_streams() -> Iterator[_Lasting]:
+    """Where a closed or broken standard output or error does no harm; gives the output."""
+    for number in range(3):  # a file opened later must not get the number of a closed stream
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = streams = [_Lasting(stream) for stream in before]
+    try:
+        yield streams[0]
+    finally:
+        for stream in streams:
+            stream.flush()
+        sys.stdout, sys.stderr = before

@@ -1,0 +1,139 @@
+"""srcnn-np train: train a network on a folder of photographs, or on drawn pictures."""
+
+import argparse
+from pathlib import Path
+
+from ..errors import InputError
+from .options import SCALES, add_force, counts, name, not_negative, positive
+from .terminal import listed, say
+
+DESCRIPTION = "train a network on a folder of photographs"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.add_argument(
+        "folder", metavar="DIR", type=name, nargs="?", help="a folder of photographs"
+    )
+    parser.add_argument(
+        "--drawn", metavar="COUNT", type=positive(int), help="draw so many pictures instead"
+    )
+    parser.add_argument("--scale", type=int, choices=SCALES, required=True, help="enlargement")
+    parser.add_argument("--arch", metavar="F1-F2-F3", default="9-1-5", help="filter sizes (9-1-5)")
+    parser.add_argument(
+        "--filters", metavar="N1-N2", type=counts, default=(64, 32), help="filter counts (64-32)"
+    )
+    parser.add_argument(
+        "--out", metavar="MODEL.npz", type=name, required=True, help="model file to write"
+    )
+    parser.add_argument(
+        "--recipe",
+        choices=("fast", "sgd", "adam", "paper"),
+        default="fast",
+        help="how to train (fast)",
+    )
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument(
+        "--epochs",
+        metavar="N",
+        type=positive(float),
+        help="how often each sub-image is seen",
+    )
+    length.add_argument(
+        "--minutes", metavar="M", type=positive(float), help="train for about so long"
+    )
+    parser.add_argument(
+        "--rate", metavar="R", type=positive(float), help="learning rate (the recipe's)"
+    )
+    parser.add_argument(
+        "--batch", metavar="N", type=positive(int), help="mini-batch (the recipe's)"
+    )
+    parser.add_argument(
+        "--seed", metavar="N", type=not_negative, default=0, help="of all that is random (0)"
+    )
+    parser.add_argument(
+        "--validations",
+        metavar="N",
+        type=positive(int),
+        default=20,
+        help="how often held-out pictures are measured and the state saved (20)",
+    )
+    parser.add_argument(
+        "--watch", metavar="DIR", type=name, help="measure these as well, for the log only"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from where the same command was interrupted"
+    )
+    add_force(parser)
+    parser.set_defaults(smaller="give fewer or smaller pictures, or a smaller --batch")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train a network on a folder of photographs, or on drawn pictures."""
+    from dataclasses import replace
+
+    from ..checkpoint import last_path, log_path, resumed_epochs
+    from ..data import draw_pictures, hold_out
+    from ..model import Model, check_name
+    from ..network import SRCNN
+    from ..output import check_output
+    from ..recipe import RECIPES
+    from ..training import epochs_in, train
+
+    if (options.folder is None) == (options.drawn is None):
+        raise InputError("give either a folder of photographs or --drawn COUNT")
+    # Before the pictures are read; `train` looks again.
+    for path in (check_name(options.out), last_path(options.out), log_path(options.out)):
+        check_output(path, force=options.force or options.resume)
+    recipe = RECIPES[options.recipe]
+    changes = {name: getattr(options, name) for name in ("epochs", "rate", "batch")}
+    recipe = replace(recipe, **{name: value for name, value in changes.items() if value})
+    network = SRCNN(options.arch, filters=options.filters)
+    if options.folder is None:
+        pictures = draw_pictures(options.drawn, seed=options.seed)
+        source = f"{options.drawn} drawn pictures"
+    else:
+        pictures = _photographs(options.folder)
+        source = f"{len(pictures)} pictures of {Path(options.folder).resolve().name}"
+    watched = [] if options.watch is None else _photographs(options.watch, grey_is_luma=True)
+    pictures, held_out = hold_out(pictures, options.scale, recipe.size)
+    model = Model(network, options.scale, training={"pictures": source, "command": options.command})
+    if options.minutes is not None:
+        epochs = (
+            resumed_epochs(options.out)
+            if options.resume
+            else epochs_in(options.minutes, model, pictures, recipe)
+        )
+        recipe = replace(recipe, epochs=epochs)
+        say(f"{options.minutes:g} minutes are about {epochs:.4g} epochs here")
+    history = train(
+        model,
+        pictures,
+        held_out,
+        recipe,
+        seed=options.seed,
+        watched=watched,
+        validations=options.validations,
+        out=options.out,
+        force=options.force,
+        resume=options.resume,
+    )
+    best = max(row["psnr"] for row in history.validations)
+    bicubic = history.bicubic["psnr"]
+    say(
+        f"held-out pictures: {best:.2f} dB, bicubic {bicubic:.2f} dB; best state in "
+        f"{options.out}, last in {last_path(options.out)}, log in {log_path(options.out)}"
+    )
+    if history.advice:
+        say(f"that is worse than bicubic interpolation: {history.advice}")
+    return 0
+
+
+def _photographs(folder: str, *, grey_is_luma: bool = False) -> list:
+    """The pictures of a folder; what is left out is named."""
+    from ..data import read_folder
+
+    pictures, skipped = read_folder(folder, grey_is_luma=grey_is_luma)
+    if skipped:
+        say(f"skipped in {folder}: {listed(skipped)}")
+    return list(pictures.values())

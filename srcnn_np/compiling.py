@@ -1,0 +1,211 @@
+"""Compiling kernels, and keeping what was compiled for the next time.
+
+Numba keeps what it compiled beside the source, stops where it may write nowhere or where what it
+kept is damaged, and does not compile anew when a function that a kernel calls has changed in
+another file. Here all kernels are kept in one folder of the user's cache, named after the source
+they were made from; a folder that cannot be written keeps nothing, and a damaged file is none.
+"""
+
+import hashlib
+import logging
+import os
+import pickle
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import platformdirs
+
+from .errors import InputError, brief
+
+try:
+    from numba import config, njit
+    from numba.core import event
+    from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile
+except ValueError as error:  # NUMBA_NUM_THREADS=0
+    raise InputError(f"Numba cannot be loaded, see the variables NUMBA_...: {error}") from error
+
+_log = logging.getLogger(__name__)
+_PATIENCE = 3  # seconds
+_FOLDERS_KEPT = 8  # of other sources: other checkouts, other switches
+
+
+def kernel(function: Callable | None = None, **options: object) -> Callable:
+    """Compile a function when it is first called, and keep the result: a decorator.
+
+    Parameters
+    ----------
+    function : function
+    **options
+        Of Numba's njit. A kernel always leaves Python's lock while it runs ("nogil").
+    """
+    if function is None:
+        return lambda function: kernel(function, **options)
+    dispatcher = njit(nogil=True, **options)(function)
+    if FOLDER is not None:
+        dispatcher._cache = _Cache(function)
+    return dispatcher
+
+
+def _folder() -> Path | None:
+    """Where kernels made from this source are kept; None where nothing can be."""
+    digest = hashlib.sha256(repr(SWITCHES).encode())
+    package = Path(__file__).parent
+    for path in sorted([Path(__file__), *package.glob("conv/*.py"), *package.glob("fused/*.py")]):
+        digest.update(path.read_bytes())
+    parent = Path(os.environ.get("NUMBA_CACHE_DIR") or platformdirs.user_cache_dir("srcnn_np"))
+    folder = parent / f"kernels-{digest.hexdigest()[:16]}"
+    if not folder.is_absolute() and "NUMBA_CACHE_DIR" not in os.environ:
+        return None  # there is no home
+    try:
+        if not folder.is_dir():
+            folder.mkdir(parents=True)
+            _forget_others(folder)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        return None
+    return folder
+
+
+def _forget_others(folder: Path) -> None:
+    others = [path for path in folder.parent.glob("kernels-*") if path != folder]
+    for path in sorted(others, key=lambda path: path.stat().st_mtime)[:-_FOLDERS_KEPT]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+class _Locator:
+    """Tells Numba where a function's machine code is kept."""
+
+    def __init__(self, function: Callable) -> None:
+        self._line = function.__code__.co_firstlineno
+
+    @classmethod
+    def from_function(cls, function: Callable, file: str) -> "_Locator":
+        return cls(function)
+
+    def get_cache_path(self) -> str:
+        return str(FOLDER)
+
+    def ensure_cache_path(self) -> None:
+        FOLDER.mkdir(parents=True, exist_ok=True)
+
+    def get_source_stamp(self) -> str:
+        return FOLDER.name
+
+    def get_disambiguator(self) -> str:
+        return str(self._line)
+
+
+class _Implementation(CompileResultCacheImpl):
+    """How machine code is written; the place is ours."""
+
+    _locator_classes = (_Locator,)
+
+
+class _Files(IndexDataCacheFile):
+    """Files that count as none where they are damaged, as a power cut may leave them.
+
+    Machine code that is damaged would crash, so that a digest of it stands before it.
+    """
+
+    def _load_index(self) -> dict:
+        try:
+            return super()._load_index()
+        except Exception:  # whatever `pickle` makes of it
+            return {}
+
+    def _load_data(self, name: str) -> object:
+        content = Path(self._data_path(name)).read_bytes()
+        digest, data = content[:32], content[32:]
+        return pickle.loads(data) if hashlib.sha256(data).digest() == digest else None
+
+    def _save_data(self, name: str, data: object) -> None:
+        data = self._dump(data)
+        with self._open_for_write(self._data_path(name)) as file:
+            file.write(hashlib.sha256(data).digest() + data)
+
+
+class _Cache(FunctionCache):
+    """Where Numba looks for a function's machine code, and leaves it."""
+
+    _impl_class = _Implementation
+
+    def __init__(self, function: Callable) -> None:
+        super().__init__(function)
+        files = self._cache_file
+        self._cache_file = _Files(self._cache_path, self._impl.filename_base, files._source_stamp)
+
+    def save_overload(self, signature: object, result: object) -> None:
+        with suppress(OSError):  # the disk is full
+            super().save_overload(signature, result)
+
+
+class _Announcer(event.Listener):
+    """Logs that Numba compiles, where that takes longer than _PATIENCE in all.
+
+    Numba tells of every function that it compiles, but not of those that it finds kept, nor of
+    work that takes long by itself. One function compiles within another: depth counts them.
+    """
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._patience = _PATIENCE
+
+    def on_start(self, _: event.Event) -> None:
+        self._depth += 1
+        if self._depth == 1 and self._patience > 0:
+            self._start = time.monotonic()
+            self._news = threading.Timer(self._patience, lambda: _log.info(_sentence()))
+            self._news.daemon = True
+            self._news.start()
+
+    def on_end(self, _: event.Event) -> None:
+        self._depth -= 1
+        if self._depth == 0 and self._patience > 0:
+            self._news.cancel()
+            self._patience -= time.monotonic() - self._start
+
+
+def _sentence() -> str:
+    if FOLDER is None:
+        return (
+            "compiling for this processor; it cannot be kept for the next time, as no folder can "
+            "be written: the variable NUMBA_CACHE_DIR may name one ..."
+        )
+    return "compiling for this processor, which is done once and kept ..."
+
+
+_announcer = _Announcer()
+event.register("numba:compile", _announcer)
+
+
+# What tests and benchmarks may have compiled otherwise, by variables of these values; the first is
+# meant where one is not set, or empty.
+_VALUES = {
+    # Which of the first two layers may use Winograd's convolution.
+    "SRCNN_NP_WINOGRAD": ("both", "first", "none"),
+    # Whether kernels check that they stay inside their arrays, see fused/simd.py.
+    "SRCNN_NP_CHECK_BOUNDS": ("0", "1"),
+}
+
+
+def _switches() -> dict[str, str]:
+    found = {name: os.environ.get(name) or values[0] for name, values in _VALUES.items()}
+    for name, values in _VALUES.items():
+        if found[name] not in values:
+            raise InputError(
+                f"the environment variable {name} is {brief(found[name])}; unset it, or give one "
+                f"of {', '.join(values)}"
+            )
+    return found
+
+
+SWITCHES = _switches()
+FOLDER = _folder()
+# The processors this process may use, or what the variable NUMBA_NUM_THREADS says.
+THREADS = config.NUMBA_NUM_THREADS
+COMPILES = not config.DISABLE_JIT

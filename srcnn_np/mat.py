@@ -1,0 +1,103 @@
+"""Reading a MATLAB ``.mat`` file that nobody vouches for, through SciPy.
+
+SciPy unpacks whatever it finds. So it is given a copy in memory: of every variable the beginning,
+which says its name and shape; then of those that are wanted as much as their shape asks for.
+"""
+
+import io
+import math
+import os
+import struct
+import warnings
+import zlib
+from collections.abc import Iterable
+from itertools import repeat
+from pathlib import Path
+
+import numpy as np
+
+from .errors import InputError
+
+_BEGINNING = 4096  # bytes that surely hold a variable's name and shape
+_MOST_VARIABLES = 1000
+_PACKED, _MATRIX = 15, 14  # kinds of elements
+
+
+def read_mat(
+    path: str | Path, names: list[str], most_values: int, what: str
+) -> dict[str, np.ndarray]:
+    """Read arrays of a ``.mat`` file, and leave all else in it.
+
+    Parameters
+    ----------
+    path : str or Path
+        Of an ordinary file.
+    names : list of str
+    most_values : int
+        That all together may have.
+    what : str
+        What it should be, for the sentence about a file that is something else.
+
+    Returns
+    -------
+    arrays : dict of str to array
+        Of at least two axes, as MATLAB has them.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged or something else, or cannot be read, an array is missing, or they
+        are larger than that.
+    """
+    from scipy.io import loadmat, whosmat  # slow to import, and seldom needed
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # of what is there twice, or cannot be read
+            found = whosmat(_shortened(path, repeat(_BEGINNING)))
+            shapes = {name: shape for name, shape, _ in found}
+            for name in names:
+                if name not in shapes:
+                    raise InputError(f"{path} holds no array {name}")
+            if sum(math.prod(shapes[name]) for name in names) > most_values:
+                raise InputError(f"{path} is too large: more than {most_values} numbers")
+            sizes = [
+                _BEGINNING + 8 * math.prod(shape) * (name in names) for name, shape, _ in found
+            ]
+            # MATLAB stores whole numbers in fewer bytes; mat_dtype makes them doubles again.
+            arrays = loadmat(_shortened(path, sizes), mat_dtype=True, variable_names=names)
+            return {name: np.atleast_2d(arrays[name]) for name in names}
+    except (InputError, MemoryError):
+        raise
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # SciPy raises many kinds
+        raise InputError(f"{path} is not {what}, or damaged") from error
+
+
+def _shortened(path: str | Path, sizes: Iterable[int]) -> io.BytesIO:
+    """A copy whose variables are unpacked, and cut at these numbers of bytes."""
+    with open(path, "rb") as file:
+        parts = [file.read(128)]
+        order = {b"IM": "<", b"MI": ">"}[parts[0][126:]]
+        end = os.fstat(file.fileno()).st_size
+        for size in sizes:
+            if file.tell() >= end:
+                break
+            if len(parts) > _MOST_VARIABLES:
+                raise ValueError("too many variables")
+            kind, count = struct.unpack(f"{order}II", file.read(8))
+            after = file.tell() + count
+            if after > end:
+                raise ValueError("cut short")
+            data = file.read(min(count, 2 * size))
+            if kind == _PACKED:
+                unpacker = zlib.decompressobj()
+                data = unpacker.decompress(data, size)[8:]  # after a matrix's own kind and count
+                if size > _BEGINNING and not unpacker.eof:
+                    raise ValueError("more or less than the shape asks for")
+            elif kind != _MATRIX:
+                raise ValueError("no variable")
+            parts.append(struct.pack(f"{order}II", _MATRIX, len(data[:size])) + data[:size])
+            file.seek(after)
+    return io.BytesIO(b"".join(parts))

@@ -1,0 +1,142 @@
+"""The recipes by which networks are trained: every number that a training depends on."""
+
+from dataclasses import dataclass
+
+from .errors import InputError, brief
+from .loss import MeanOver
+from .network import INITS
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything about a training but the network, the pictures and the seed.
+
+    Attributes
+    ----------
+    epochs : float
+        How often every sub-image is seen.
+    optimiser : "sgd", "adam" or "muon"
+        See `srcnn_np.optim`.
+    rate : float
+        Learning rate at the start.
+    momentum : float
+        Of SGD and Muon, in [0, 1).
+    nesterov : bool
+        Of SGD.
+    last_layer : float
+        Factor on the rate for the last convolution.
+    clip_norm : float, optional
+        Limit on the gradient's norm, above 0.
+    schedule : "constant" or "cosine"
+        How the rate goes on: stays, or falls to 0.
+    average : float
+        In [0, 1). The result is not the last parameters but their running mean
+        a <- average · a + (1 - average) · p; 0 is the last ones.
+    batch : int
+        Sub-images in a mini-batch.
+    init : str or None
+        How the parameters are drawn at the start, see `Sequential.initialise`; None
+        keeps those that the network has.
+    mean_over : "values" or "pictures"
+        See `srcnn_np.loss`.
+    turns : bool
+        Whether sub-images are flipped and rotated at random.
+    size, stride : int
+        Side of the sub-images, and the step from one to the next.
+
+    Raises
+    ------
+    InputError
+        If one of them is none of these.
+    """
+
+    epochs: float = 1.0
+    optimiser: str = "sgd"
+    rate: float = 0.1
+    momentum: float = 0.9
+    nesterov: bool = False
+    last_layer: float = 0.1
+    clip_norm: float | None = None
+    schedule: str = "constant"
+    average: float = 0.0
+    batch: int = 128
+    init: str | None = "he"
+    mean_over: MeanOver = "values"
+    turns: bool = True
+    size: int = 33
+    stride: int = 14
+
+    def __post_init__(self) -> None:
+        for name, choices in _CHOICES.items():
+            value = getattr(self, name)
+            if not isinstance(value, (str, type(None))) or value not in choices:
+                raise InputError(f"unknown {name} {brief(value)}: choose one of {choices}")
+        for name in ("nesterov", "turns"):
+            value = getattr(self, name)
+            if not isinstance(value, bool):
+                raise InputError(f"{name} is {brief(value)}; give True or False")
+        for name in ("batch", "size", "stride"):
+            value = getattr(self, name)
+            if type(value) is not int or not 1 <= value < 1e9:
+                raise InputError(
+                    f"{name} is {brief(value)}; give a whole number of at least 1, below 1e9"
+                )
+        for name in ("epochs", "rate", "last_layer", "clip_norm"):
+            value = getattr(self, name)
+            if name == "clip_norm" and value is None:
+                continue
+            if not _is_number(value) or not 0 < value < 1e9:
+                raise InputError(f"{name} is {brief(value)}; give one above 0 and below 1e9")
+        for name in ("momentum", "average"):
+            value = getattr(self, name)
+            if not _is_number(value) or not 0 <= value < 1:
+                raise InputError(f"{name} is {brief(value)}; give 0 or more, below 1")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+_CHOICES = {
+    "optimiser": ("sgd", "adam", "muon"),
+    "schedule": ("constant", "cosine"),
+    "mean_over": ("values", "pictures"),
+    "init": (*INITS, None),
+}
+
+RECIPES = {
+    # As the paper gives it. Its 8e8 back-propagations took three days on a GPU.
+    "paper": Recipe(
+        epochs=8e8 / 21884,
+        rate=1e-4,
+        init="gaussian",
+        mean_over="pictures",
+        turns=False,
+    ),
+    # docs/training.md shows what each part of these is worth.
+    "sgd": Recipe(
+        epochs=20,
+        rate=1.0,
+        nesterov=True,
+        clip_norm=0.05,
+        schedule="cosine",
+        batch=32,
+    ),
+    "adam": Recipe(
+        epochs=20,
+        optimiser="adam",
+        rate=1e-3,
+        last_layer=0.3,
+        schedule="cosine",
+        batch=64,
+    ),
+    "fast": Recipe(
+        epochs=20,
+        optimiser="muon",
+        rate=0.005,
+        last_layer=0.3,
+        schedule="cosine",
+        batch=64,
+        init="contrast",
+    ),
+}

@@ -1,0 +1,88 @@
+"""Being asked to end: by Ctrl-C, a scheduler or container (SIGTERM), a closed terminal (SIGHUP).
+
+A signal that was ignored before, as SIGHUP is under `nohup`, stays ignored.
+"""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asks to end.
+
+    Parameters
+    ----------
+    number : int
+        The signal's.
+    message : str
+        What was interrupted, and how to go on.
+
+    Attributes
+    ----------
+    code : int
+        The exit code by which a shell knows of the signal: 130 of Ctrl-C, 143, 129.
+    """
+
+    def __init__(self, number: int, message: str = "interrupted") -> None:
+        super().__init__(message)
+        self.number = number
+        self.code = 128 + number
+
+
+@contextmanager
+def stopped_at_once() -> Iterator[None]:
+    """Let each of the signals raise `Stopped`, wherever the program is, so that it clears up."""
+
+    def stop(number: int, _: object) -> None:
+        raise Stopped(number)
+
+    with _handled_by(stop):
+        yield
+
+
+@contextmanager
+def stopped_when_asked() -> Iterator[Callable[[], int | None]]:
+    """Only remember the signals, for a block that ends by itself where that does no harm.
+
+    Yields
+    ------
+    asked : function
+        Returns the number of the first signal that came, or None.
+
+    Notes
+    -----
+    A second Ctrl-C is from somebody who will not wait: it raises `Stopped` at once. Outside the
+    main thread, to which signals go, `asked` returns None.
+    """
+    came: list[int] = []
+
+    def remember(number: int, _: object) -> None:
+        impatient = number == signal.SIGINT and signal.SIGINT in came
+        came.append(number)
+        if impatient:
+            raise Stopped(number)
+
+    with _handled_by(remember):
+        yield lambda: came[0] if came else None
+
+
+@contextmanager
+def _handled_by(handle: Callable[[int, object], None]) -> Iterator[None]:
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.getsignal(number) for number in _SIGNALS}
+    # None is what another language than Python handles.
+    before = {n: old for n, old in before.items() if old not in (signal.SIG_IGN, None)}
+    try:
+        for number in before:
+            signal.signal(number, handle)
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
