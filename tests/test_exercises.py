@@ -5,6 +5,7 @@ import doctest
 import io
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -522,6 +523,20 @@ def test_quitting_the_debugger_ends_the_check(tmp_path):
     )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr == "python -m examples.exercises: interrupted\n"
+
+
+def test_ctrl_c_ends_the_check_in_one_sentence(tmp_path):
+    body = "open(f'{__file__}.begun', 'w').close()\n    while True:\n        pass"
+    path = Path(solution_but(tmp_path, "conv_db", None, body).__file__)
+    command = [sys.executable, "-m", "examples.exercises", "check", "conv_db", "--file", path]
+    pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, **pipes, start_new_session=True, text=True, cwd=ROOT) as process:
+        while not Path(f"{path}.begun").exists():
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        out, error = process.communicate()
+    assert (out, error) == ("", "python -m examples.exercises: interrupted\n")
+    assert process.returncode == 1
 
 
 def test_nobody_has_to_read_all(tmp_path):
