@@ -159,19 +159,12 @@ def _enlarging(times: int) -> dict:
     """The shipped x3 model on colour pictures."""
     from srcnn_np.model import default_name
 
-    model, figures = default_name(3), {}
-    print("\nenlarging a colour picture three times")
-    figures["upscale_to_4K_bytes"] = used = enlarging.within_a_process(model)
-    if used is not None:
-        print(f"upscale() to 3840 x 2160: {used / 1e6:.0f} MB above the process before")
+    model = default_name(3)
+    figures: dict = {"model": model, "upscale_to_4K_bytes": enlarging.within_a_process(model)}
     for size in ((256, 256), enlarging.TO_4K, enlarging.TO_100_MP):
         seconds, most = enlarging.command(model, size, times)
         figures[f"command_{size[1]}x{size[0]}"] = {"seconds": seconds, "bytes": most}
-        print(
-            f"srcnn-np upscale, the whole command, of {size[1]} x {size[0]}: {seconds:.2f} s, "
-            f"{most / 1e6:.0f} MB in all",
-            flush=True,
-        )
+    print("\n" + "\n".join(enlarging.lines(figures)), flush=True)
     return figures
 
 

@@ -312,7 +312,7 @@ def imported(name: str):
 
 
 # glibc gives freed memory back to the system and asks for it again at every step, which
-# costs PyTorch half its time on one processor; these keep it.
+# costs PyTorch 12 to 66% of its time in results/network.json; these keep it.
 _KEEP = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "17179869184"}
 
 CONTESTANTS = {

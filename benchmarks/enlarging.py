@@ -61,3 +61,18 @@ def command(model: str, size: tuple[int, int], times: int) -> tuple[float, int]:
         code = [sys.executable, "-c", _COMMAND, *words]
         done = subprocess.run(code, check=True, capture_output=True, text=True)
     return float(np.median(seconds[1:])), int(done.stdout.split()[-1])
+
+
+def lines(figures: dict) -> list[str]:
+    """Return what was measured, as `python -m benchmarks` prints it and its page has it."""
+    found = [f"enlarging a colour picture three times, by {figures['model']}"]
+    if (used := figures["upscale_to_4K_bytes"]) is not None:
+        found.append(f"upscale() to 3840 x 2160: {used / 1e6:.0f} MB above the process before")
+    for name, row in figures.items():
+        if name.startswith("command_"):
+            size = name.removeprefix("command_").replace("x", " x ")
+            found.append(
+                f"srcnn-np upscale, the whole command, of {size}: {row['seconds']:.2f} s, "
+                f"{row['bytes'] / 1e6:.0f} MB in all"
+            )
+    return found

@@ -53,7 +53,7 @@ def network() -> Iterator[Race]:
         ours = _ours(structure)
         for size, (H, W) in SIZES.items():
             names = {*ours, *OWN, *YARDSTICKS}
-            if size == "4K":  # each PyTorch keeps its maps, 8 GB, and all are there at once
+            if size == "4K":  # each PyTorch keeps its maps, 5 to 9 GB, and all are there at once
                 names -= {"PyTorch as installed", "PyTorch, memory kept", "PyTorch tuned", *OWN}
             yield f"inference, {structure}, {size}", _entries(Inference(structure, H, W), names)
     for structure in ("9-1-5", "9-5-5"):

@@ -46,8 +46,15 @@ TRAININGS: dict[str, tuple[Recipe, int]] = {
     "sgd": (_SGD, SHORT),
     "sgd-orthogonal": (_ORTHOGONAL, SHORT),
     "fast": (_FAST, SHORT),
+    "fast-seed-1": (_FAST, SHORT),
+    "fast-seed-2": (_FAST, SHORT),
     "fast-but-sgd": (_FAST_SGD, LONG),
+    "fast-but-sgd-rate-0.25": (replace(_FAST_SGD, rate=0.25), LONG),
+    "fast-but-sgd-rate-4": (replace(_FAST_SGD, rate=4.0), LONG),
     "fast-but-adam": (_FAST_ADAM, LONG),
+    "fast-but-adam-rate-0.00025": (replace(_FAST_ADAM, rate=0.00025), LONG),
+    "fast-but-adam-rate-0.004": (replace(_FAST_ADAM, rate=0.004), LONG),
+    "fast-but-adam-rate-0.016": (replace(_FAST_ADAM, rate=0.016), LONG),
     "fast-long": (_FAST, LONG),
     "fast-he": (replace(_FAST, init="he"), SHORT),
     "fast-gaussian": (replace(_FAST, init="gaussian"), SHORT),
@@ -65,6 +72,10 @@ TRAININGS: dict[str, tuple[Recipe, int]] = {
     "fast-no-turns": (replace(_FAST, turns=False), SHORT),
 }
 
+SEEDS = {"fast-seed-1": 1, "fast-seed-2": 2}  # of all others 0
+# Logged on a busy machine, so that their seconds say nothing.
+BUSY = {name for name in TRAININGS if "-seed-" in name or ("-but-" in name and "-rate-" in name)}
+
 # A panel of the figure: its title, and its curves by label.
 PANELS: dict[str, dict[str, str]] = {
     "From the paper's recipe to this one": {
@@ -73,16 +84,23 @@ PANELS: dict[str, dict[str, str]] = {
         "+ rate x 23": "paper-he-rate",
         "+ falling rate, Nesterov": "paper-he-rate-falling",
         "+ batches of 32, turns (sgd)": "sgd",
-        "+ orthogonal steps": "sgd-orthogonal",
-        "+ contrast, batches of 64 (fast)": "fast",
+        "+ orthogonal steps, no clipping": "sgd-orthogonal",
+        "+ contrast, batches of 64, last layer 0.3 (fast)": "fast",
     },
-    "The optimiser": {
-        "SGD": "fast-but-sgd",
-        "Adam": "fast-but-adam",
-        "SGD, orthogonal steps (fast)": "fast-long",
+    "The optimiser, at several rates": {
+        "SGD, 0.25": "fast-but-sgd-rate-0.25",
+        "SGD, 1": "fast-but-sgd",
+        "SGD, 4": "fast-but-sgd-rate-4",
+        "Adam, 0.00025": "fast-but-adam-rate-0.00025",
+        "Adam, 0.001": "fast-but-adam",
+        "Adam, 0.004": "fast-but-adam-rate-0.004",
+        "Adam, 0.016": "fast-but-adam-rate-0.016",
+        "SGD, orthogonal steps, 0.005 (fast)": "fast-long",
     },
-    "Initialisation": {
+    "Initialisation; three seeds": {
         "contrast (fast)": "fast",
+        "contrast, another seed": "fast-seed-1",
+        "contrast, a third": "fast-seed-2",
         "He": "fast-he",
         "N(0, 0.001²)": "fast-gaussian",
     },
@@ -129,7 +147,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.data is not None:
         run(Path(options.data))
-        print_first_gradients(Path(options.data))
+        for row in first_gradients(Path(options.data)):
+            print(row)
     logs = {path.stem: read_log(path) for path in sorted(RESULTS.glob("*.csv"))}
     if not logs:
         raise InputError(f"there are no logs in {RESULTS}; give a folder of T91 and Set5")
@@ -169,6 +188,7 @@ def run(data: Path) -> None:
                 learnt,
                 held_out,
                 replace(recipe, epochs=epochs),
+                seed=SEEDS.get(name, 0),
                 validations=30,
                 watched=watched,
                 out=out,
@@ -176,37 +196,61 @@ def run(data: Path) -> None:
             shutil.copy(log_path(out), RESULTS / f"{name}.csv")
 
 
-def print_first_gradients(data: Path) -> None:
-    """How large the first gradients are, and how many directions they have: rows of a table.
+def first_gradients(data: Path) -> list[str]:
+    """Return what can be measured before the first update, as rows of docs/training.md.
 
-    The gradient's norm; how many updates of the paper's recipe would move the layer's weights,
-    straight on, as far as He's are from 0; and the gradient's singular values 1, 2, 3 and 10,
-    in units of the first.
+    Of each start and layer the gradient's norm and its singular values 1, 2, 3 and 10, in units
+    of the first; of 9 x 9 patches the share of directions 1, 10 and 40 in their mean square; and
+    how far gradient descent gets with a single filter.
     """
     learnt, _ = hold_out(list(read_folder(data / "T91")[0].values()), SCALE)
     network = SRCNN(STRUCTURE)
     sub_images = cut_sub_images(learnt, SCALE, margin=network.margin)
     some = np.random.default_rng(0).permutation(len(sub_images))[:512]
     x, target = sub_images.batch(some)
-    lengths = {name: np.linalg.norm(p) for name, p in network.params.items()}
+    found = []
     for init in ("gaussian", "he", "contrast"):
         network.initialise(init, seed=0)
         _, grads = network.loss_and_gradients(x, target, "pictures")
-        for layer, factor in (("conv1", 1), ("conv2", 1), ("conv3", _PAPER.last_layer)):
+        for layer in ("conv1", "conv2", "conv3"):
             g = grads[f"{layer}.w"]
-            step = _PAPER.rate * factor / (1 - _PAPER.momentum) * np.linalg.norm(g)
             s = np.linalg.svd(as_matrix(g), compute_uv=False)
             values = ", ".join(f"{value / s[0]:.2g}" for value in s[[0, 1, 2, 9]])
-            updates = lengths[f"{layer}.w"] / step
-            print(f"| {init} | {layer} | {np.linalg.norm(g):.2g} | {updates:,.0f} | {values} |")
-    patches = np.lib.stride_tricks.sliding_window_view(x[:, 0], (9, 9), (1, 2))[:, ::4, ::4]
-    patches = patches.reshape(-1, 81).astype(np.float64)
-    shares = np.linalg.eigvalsh(patches.T @ patches)[::-1]
-    shares /= shares.sum()
-    print(
-        f"of the energy of 9 x 9 patches their first principal direction has {shares[0]:.1%}, "
-        f"the 10th {shares[9]:.1e}, the 40th {shares[39]:.1e}"
-    )
+            found.append(f"| {init} | {layer} | {np.linalg.norm(g):.2g} | {values} |")
+
+    patches = np.lib.stride_tricks.sliding_window_view(x[:, 0], (9, 9), (1, 2))
+    patches = patches[:, 2:23, 2:23].reshape(-1, 81).astype(np.float64)  # around target's pixels
+    shares, psnrs = single_filter(patches, target.ravel().astype(np.float64))
+    one, ten, forty = 100 * shares[[0, 9, 39]]
+    found.append(f"| share | {one:.1f}% | {ten:.3f}% | {forty:.5f}% |")
+    found.append("| PSNR | " + " | ".join(f"{psnr:.2f}" for psnr in psnrs) + " |")
+    return found
+
+
+STEPS = (10, 1_000, 10_000, 100_000, 1_000_000)
+
+
+def single_filter(patches: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, list[float]]:
+    """How gradient descent fits one filter w to patches, whose middle should become `target`.
+
+    With H = mean of patch · patchᵀ, whose eigenvalues are λ, n steps of the rate 1/λ1 from w = 0
+    leave (1 - λi/λ1)^n of the way to the best filter along the direction i.
+
+    Returns
+    -------
+    shares : (taps,) array
+        λ / Σ λ, the largest first.
+    psnrs : list of float
+        Of the pixels as they are, after as many steps as `STEPS` has, and of the best filter.
+    """
+    H, c = patches.T @ patches / len(patches), patches.T @ target / len(patches)
+    eigenvalues, directions = np.linalg.eigh(H)  # ascending
+    best = directions.T @ c / eigenvalues
+    left = (1 - eigenvalues / eigenvalues[-1]) ** np.array([*STEPS, np.inf])[:, None]
+    filters = directions @ (best * (1 - left)).T  # (taps, steps)
+    answers = np.column_stack([patches[:, patches.shape[1] // 2], patches @ filters])
+    errors = np.mean((answers - target[:, None]) ** 2, axis=0)
+    return eigenvalues[::-1] / eigenvalues.sum(), (-10 * np.log10(errors)).tolist()
 
 
 def read_log(path: Path) -> list[dict[str, float]]:
@@ -222,7 +266,8 @@ def rows(logs: dict[str, list[dict[str, float]]]) -> list[str]:
     """
     in_paper = {f"filters-{one}-{two}": psnr for (one, two), psnr in paper.BY_FILTERS.items()}
     return [
-        f"| `{name}` | {log[-1]['sub_images']:,.0f} | {log[-1]['seconds']:.0f} "
+        f"| `{name}` | {log[-1]['sub_images']:,.0f} "
+        f"| {'-' if name in BUSY else format(log[-1]['seconds'], '.0f')} "
         f"| {log[-1]['psnr']:.2f} | {log[-1]['watched']:.2f} |"
         + (f" {in_paper[name]} |" if name in in_paper else "")
         for name, log in ((name, logs[name]) for name in (*TRAININGS, *in_paper) if name in logs)

@@ -1,4 +1,4 @@
-"""Train an SRCNN from nothing, in a minute, without a download, and see what it learnt.
+"""Train an SRCNN from nothing, without a download, and see what it learnt.
 
     python examples/train_toy.py
 

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
-    # Loading makes a million objects that all stay: do not look through them every 700.
+    # Loading makes over 100,000 objects that all stay: do not look through them every 700.
     gc.set_threshold(100_000)
     options.command = shlex.join(["srcnn-np", *arguments])
     try:

@@ -9,6 +9,7 @@ drawn in grey, what has a sign in red above 0 and blue below.
 
 import warnings
 from collections.abc import Iterable
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -158,7 +159,7 @@ def gradients(picture: np.ndarray, scale: int, model: Model) -> Figure:
     InputError
         As `features`; also if a gradient is not finite.
     """
-    network = model.network
+    network = deepcopy(model.network)  # its own gradients, and what it remembers, stay
     x, target = _x_and_target(picture, scale, model)
     with np.errstate(all="ignore"):
         y = check_finite(network.forward(x))

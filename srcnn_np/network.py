@@ -4,8 +4,9 @@ An SRCNN is three convolutions with a ReLU after the first two:
 
     F1(Y) = max(0, W1 * Y + B1)      patch extraction: 64 features of each 9 x 9 patch
     F2(Y) = max(0, W2 * F1(Y) + B2)  non-linear mapping: to 32 features of a sharp patch
-    F(Y)  = W3 * F2(Y) + B3          reconstruction: overlapping patches, averaged
+    F(Y)  = W3 * F2(Y) + B3          reconstruction: a sum over 5 x 5 places, with weights
 
+(The paper reads the last one as an average of overlapping patches. Its weights are learnt.)
 Y is the luma of a picture already enlarged by bicubic interpolation, in [0, 1].
 
 Dong, Loy, He, Tang: Image Super-Resolution Using Deep Convolutional Networks,
@@ -27,7 +28,7 @@ from .errors import InputError, check_dtype
 from .layers import Conv2D, Layer, ReLU
 from .loss import MeanOver, mse_backward, mse_forward
 
-# A strip of `predict` has about this many pixels: 64 float32 feature maps of it are 64 MB.
+# A strip of `predict` has about this many pixels: 64 float32 feature maps of it are 67 MB.
 # Rows at its seams are computed twice: 2% of them at a width of 512, 18% at 3840.
 _STRIP_PIXELS = 1 << 18
 
@@ -145,14 +146,14 @@ class Sequential:
             while f"{kind}{turn}" in self.layers:
                 turn += 1
             self.layers[f"{kind}{turn}"] = layer
-        self._remembered: list[tuple | None] = [None] * len(layers)
+        self._went: list[tuple] = []  # what its layers remembered after its last forward
         self._draw(init, seed, keep=True)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """y (N, K, OH, OW) from x (N, C, H, W); every layer remembers what backward needs."""
         for layer in self.layers.values():
             x = layer.forward(x)
-        self._remembered = [layer.remembered for layer in self.layers.values()]
+        self._went = [layer.remembered for layer in self.layers.values()]
         return x
 
     def backward(self, dy: np.ndarray, *, need_dx: bool = False) -> np.ndarray | None:
@@ -170,15 +171,13 @@ class Sequential:
         ------
         RuntimeError
             If there was no `forward`, or a layer went another way since, by itself or in another
-            network.
+            network. (Where only the layers went forward, one after the other, it is their way.)
         ValueError
             If dy has not the shape of y.
         """
-        for (name, layer), remembered in zip(self.layers.items(), self._remembered, strict=True):
+        for (name, layer), remembered in zip(self.layers.items(), self._went, strict=False):
             if layer.remembered is not remembered:
-                raise RuntimeError(
-                    f"{name} has forgotten the way of this network's forward, or went another since"
-                )
+                raise RuntimeError(f"{name} went another way since this network's forward")
         first = next(iter(self.layers))
         for name, layer in reversed(self.layers.items()):
             dy = layer.backward(dy, need_dx=need_dx or name != first)
@@ -213,6 +212,7 @@ class Sequential:
             for name, layer in self.layers.items():
                 layer.grads = {p: grads[f"{name}.{p}"] for p in layer.params}
                 layer.remembered = None
+            self._went = []
             return loss, grads
         return self.loss_and_gradients_by_layers(x, target, mean_over)
 

@@ -366,7 +366,7 @@ def _rates(
     """Each parameter's rate by name, after all that a step is given was looked at."""
     _require(0 <= factor < math.inf, f"factor is {factor}: give a finite one of at least 0")
     alone = ", ".join(sorted(params.keys() ^ grads.keys()))
-    _require(not alone, f"parameters and gradients have other names: {alone}")
+    _require(not alone, f"each parameter needs its gradient, but one of both lacks: {alone}")
     check_dtype(_DTYPES, **params)
     check_dtype(_DTYPES, **{f"the gradient of {name}": g for name, g in grads.items()})
     for name, p in params.items():

@@ -21,7 +21,7 @@ from .imaging.files import to_8_bits
 from .model import Model
 from .upscaling import upscale
 
-# Of larger results the page holds the middle: with three photographs of this size, about 8 MB.
+# Of larger results the page holds the middle: with three photographs of this size, up to 8 MB.
 SHOWN_H, SHOWN_W = 1080, 1440
 
 _TRAINING = (

@@ -62,7 +62,7 @@ def upscale(picture: Picture, scale: int, model: Model | None = None) -> Picture
     return Picture(pixels, alpha, picture.metadata, picture.lost)
 
 
-# A strip's result has about this many pixels; in float32 and three channels, 12 MB.
+# A strip's result has about this many pixels; in float32 and three channels, 13 MB.
 _STRIP_PIXELS = 1 << 20
 
 

@@ -13,7 +13,7 @@ from benchmarks.__main__ import _rows, main
 from benchmarks.contestants import CONTESTANTS, Absent, Contestant
 from benchmarks.race import DisagreementError, Entry, Result, race
 from benchmarks.tasks import Inference, Layer, TrainingStep
-from srcnn_np import InputError, load_model, paper
+from srcnn_np import InputError
 
 ROOT = Path(__file__).parents[1]
 LAYER = Layer("forward", 2, 3, 7, 8, 4, 3)
@@ -133,25 +133,6 @@ def test_contestants_say_how_they_are_set_up():
     assert {one[name] for name in one if name.endswith("NUM_THREADS")} == {"1"}
 
 
-def test_the_page_on_training_says_what_is_in_the_logs():
-    logs = {path.stem: recipes.read_log(path) for path in recipes.RESULTS.glob("*.csv")}
-    filters = {f"filters-{one}-{two}" for one, two in recipes.FILTERS}
-    assert set(logs) == filters | set(recipes.TRAININGS)
-    page, readme = ((ROOT / name).read_text() for name in ("docs/training.md", "README.md"))
-    for row in recipes.rows(logs):
-        assert row in page
-    figure = paper.figures("Set5", 3)["SRCNN 9-1-5, 91 images"]["psnr"]
-    passed = recipes.first_above(logs["fast"], figure)
-    for text in (page, readme):
-        words = " ".join(text.split())
-        assert f"{passed['sub_images']:,.0f} sub-images, {passed['seconds']:.0f} seconds" in words
-
-
-def test_every_curve_has_its_training():
-    names = {name for curves in recipes.PANELS.values() for name in curves.values()}
-    assert names == set(recipes.TRAININGS)
-
-
 def test_the_curves_are_drawn(tmp_path, monkeypatch):
     log = [
         {"sub_images": 64.0 * n, "seconds": n, "psnr": 30 + n, "watched": 31 + n} for n in (1, 2)
@@ -162,12 +143,3 @@ def test_the_curves_are_drawn(tmp_path, monkeypatch):
     assert (tmp_path / "filters.png").stat().st_size > 10_000
     assert recipes.first_above(log, 32)["sub_images"] == 128
     assert recipes.first_above(log, 64) is None
-
-
-def test_readme_says_what_is_on_the_cards():
-    readme = (ROOT / "README.md").read_text()
-    for structure in ("9-1-5", "9-5-5"):
-        figures = [load_model(f"{structure}-x{scale}").figures for scale in (2, 3, 4)]
-        for test_set in paper.SETS:
-            cells = (f"{f[test_set]['psnr']:.2f} / {f[test_set]['ssim']:.4f}" for f in figures)
-            assert f"| {test_set} | {structure}, T91, here | {' | '.join(cells)} |" in readme

@@ -194,7 +194,7 @@ def test_a_misspelt_name_is_found(name):
 def table(page, first_cell):
     """The rows of the table whose heading begins with that cell."""
     lines = iter(page.read_text().splitlines())
-    rows = [next(line for line in lines if line.startswith(f"| {first_cell} |"))]
+    rows = [next(line for line in lines if re.match(rf"\|\s*{re.escape(first_cell)}\s*\|", line))]
     for line in lines:
         if not line.startswith("|"):
             break
@@ -224,21 +224,6 @@ def test_the_shapes_in_backprop_are_those_of_a_9_1_5():
         for name in f"{values}, {gradients.removesuffix(' (not needed)')}".split(", "):
             said[name] = tuple(int(n) for n in shape.replace("N", str(N)).strip("(),").split(","))
     assert said == {name: a.shape for name, a in arrays.items()}
-
-
-def test_the_milliseconds_in_kernels_are_those_of_the_benchmarks():
-    results = json.loads((ROOT / "benchmarks/results/network.json").read_text())
-    measured = {
-        (row["name"], race["title"]): f"{1000 * row['seconds']:.2f}"
-        for race in results["tables"]
-        for row in race["rows"]
-        if "seconds" in row
-    }
-    (_, *races), rows = table(ROOT / "docs/kernels.md", "ms")
-    assert len(rows) == len(races) == 4
-    for name, *milliseconds in rows:
-        for race, said in zip(races, milliseconds, strict=True):
-            assert said == measured[name, race]
 
 
 # --- what turns red --------------------------------------------------------------------------

@@ -27,12 +27,15 @@ def test_the_toy_beats_bicubic_on_photographs_it_never_saw(tmp_path):
     assert len(result["images"]) == 5
     for image in result["images"]:
         assert image["model"]["psnr"] > image["bicubic"]["psnr"], image["name"]
-    assert result["mean"]["model"]["psnr"] > result["mean"]["bicubic"]["psnr"] + 0.4
+    # As README says; another machine, which rounds otherwise, may be a little off.
+    assert result["sub_images_seen"] == 49_536
+    gain = result["mean"]["model"]["psnr"] - result["mean"]["bicubic"]["psnr"]
+    assert gain == pytest.approx(0.6, abs=0.1)
     model = load_model(out / "model.npz")
     assert model.scale == 3
     if SHARED.is_dir():
         mean = evaluate(SHARED / "data/Set5", 3, model)["mean"]
-        assert mean["model"]["psnr"] > mean["bicubic"]["psnr"] + 1.0
+        assert mean["model"]["psnr"] - mean["bicubic"]["psnr"] == pytest.approx(1.2, abs=0.1)
     for name in ("before_after.png", "loss.png", "filters.png"):
         assert (out / name).stat().st_size > 10_000
 

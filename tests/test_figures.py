@@ -91,6 +91,7 @@ def test_features_are_those_of_the_network_the_most_varied_first():
 def test_gradients_are_those_of_the_network():
     model = small_model()
     figure = figures.gradients(PICTURE, 2, model)
+    assert not model.network.grads  # it stays as it was
     target, small = shrink(PICTURE, 2)
     x, target = (a[None, None].astype(np.float32) for a in (enlarge(small, 2), target))
     net = model.network

@@ -51,8 +51,11 @@ def column(history, name):
 def test_it_learns(name):
     _, history = run(replace(RECIPES[name], epochs=20, batch=16))
     losses, psnrs = column(history, "loss"), column(history, "psnr")
-    assert losses[-1] < 0.4 * losses[0]
+    # The best that a network could answer which gives the same value everywhere.
+    constant, *others = (np.var(picture / 255) for picture in PICTURES)
+    assert losses[-1] < 0.5 * np.mean(others)
     assert psnrs[-1] > psnrs[0] + 1
+    assert psnrs[-1] > 4 - 10 * np.log10(constant)
 
 
 def test_same_seed_same_parameters_to_the_bit():
@@ -251,9 +254,6 @@ def test_the_papers_recipe_is_the_papers():
     assert (recipe.batch, recipe.size, recipe.stride) == (128, 33, 14)
     assert (recipe.init, recipe.schedule, recipe.turns) == ("gaussian", "constant", False)
     assert recipe.mean_over == "pictures"
-    _, history = run(replace(recipe, epochs=2, batch=16))
-    losses = column(history, "loss")
-    assert losses[-1] < losses[0]
 
 
 @pytest.mark.parametrize(
@@ -265,6 +265,7 @@ def test_the_papers_recipe_is_the_papers():
         {"nesterov": False, "momentum": 0.5, "last_layer": 1.0, "schedule": "constant"},
         {"turns": False, "clip_norm": None, "rate": 0.01},
         {"mean_over": "pictures", "init": "glorot"},
+        {**vars(RECIPES["paper"]), "batch": 16},
         {"size": 24, "stride": 9, "init": None},
     ],
 )

@@ -1,14 +1,14 @@
 """Check the pieces of a network that you wrote, and train one with them.
 
-python -m examples.exercises check         # how far you are
-python -m examples.exercises check im2col  # one of them
-python -m examples.exercises train         # when all eleven are right
+python -m examples.exercises check                      # how far you are
+python -m examples.exercises check conv_forward         # what is wrong with one of them
+python -m examples.exercises check conv_forward --hint  # and what the mistake may be
+python -m examples.exercises train                      # when the first nine are right
 """
 
 import argparse
 import os
 import sys
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,9 +23,10 @@ try:
     from srcnn_np.imaging.files import picture_format
     from srcnn_np.output import check_output
 
+    from .apart import check_apart
     from .checks import EXERCISES
-    from .running import Finding, check, load, told
-    from .train import side_by_side, train
+    from .running import load, told
+    from .train import NEEDED, side_by_side, train
 except ModuleNotFoundError as error:
     sys.exit(
         f"{PROGRAM}: error: {sys.executable} has no module {error.name}: install the package, and "
@@ -39,41 +40,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # a terminal may not have the mathematics' signs
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    names = (options.command == "check" and options.names) or list(EXERCISES)
+    path = _relative(FILE) if options.file is None else Path(options.file)
+    return _check(options, path) if options.command == "check" else _train(options, path)
+
+
+def _check(options: argparse.Namespace, path: Path) -> int:
+    names = list(dict.fromkeys(options.names)) or list(EXERCISES)
     for name in names:
         if name not in EXERCISES:
             raise InputError(f"there is no exercise {name!r}: choose from {', '.join(EXERCISES)}")
-    if options.command == "train" and options.picture is not None:
+    findings = check_apart(names, str(path), hints=options.hint)
+    left = {name: finding for name, finding in findings.items() if finding.state != "right"}
+    file = "" if options.file is None else f" --file {options.file}"
+    print(f"\n{len(names) - len(left)} of {len(names)} right.", end=" " if left else "\n")
+    if left:
+        todo = next(iter(left.values())).next
+        where = "there" if options.file is None else f"in {_relative(FILE)}"
+        print(f"Next: {todo} in {path}; what it does is said {where}.")
+        if not options.hint:
+            print(f"For a hint: {PROGRAM} check {todo.split()[-1]} --hint{file}")
+    if set(NEEDED) <= set(names) - set(left):
+        print(f"Now train a network with them: {PROGRAM} train{file}")
+    return 1 if left else 0
+
+
+def _train(options: argparse.Namespace, path: Path) -> int:
+    if options.picture is not None:
         picture_format(options.picture)
         check_output(options.picture, force=options.force)
-    path = _relative(FILE) if options.file is None else Path(options.file)
-    module = load(path)
-    left = []
-    for name in names:
-        finding = check(name, module)
-        if finding.state != "right":
-            left.append(finding)
-        if options.command == "check" or finding.state != "right":
-            _print(name, finding)
-    if options.command == "check" or left:
-        print(f"\n{len(names) - len(left)} of {len(names)} right.", end=" " if left else "\n")
+    findings = check_apart(NEEDED, str(path))
+    left = [finding for finding in findings.values() if finding.state != "right"]
     if left:
-        needed = "" if options.command == "check" else "Training needs them all. "
-        where = "there" if options.file is None else f"in {_relative(FILE)}"
-        print(f"{needed}Next: {left[0].next} in {path}; what it does is said {where}.")
+        print(f"\nTraining needs these {len(NEEDED)}. Next: {left[0].next} in {path}.")
         return 1
-    if options.command == "check":
-        if len(names) == len(EXERCISES):
-            file = "" if options.file is None else f" --file {options.file}"
-            print(f"Now train a network with them: {PROGRAM} train{file}")
-        return 0
+    print()
+    module = load(path)
     try:
         bicubic, network, panels = train(module)
     except InputError:
         raise
     except Exception as error:
         raise InputError(f"training ended in {told(error, str(path))}") from error
-    print(f"your network: {network:.2f} dB, {network - bicubic:+.2f} dB against bicubic")
+    print(
+        f"bicubic interpolation: {bicubic:.2f} dB; your network: {network:.2f} dB, "
+        f"{network - bicubic:+.2f}"
+    )
     if options.picture is not None:
         write_picture(options.picture, Picture(side_by_side(panels)), force=options.force)
         print(f"{options.picture} shows, from left to right: {', '.join(panels)}")
@@ -87,8 +98,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", metavar="check | train", required=True)
-    checking = commands.add_parser("check", help="say which are right, and how others are wrong")
+    checking = commands.add_parser("check", help="say which are right, and what is wrong")
     checking.add_argument("names", metavar="NAME", nargs="*", help="which ones (all)")
+    checking.add_argument(
+        "--hint", action="store_true", help="say too what the mistake may be, or how to begin"
+    )
     training = commands.add_parser("train", help="train a small SRCNN with them")
     training.add_argument(
         "--picture", metavar="RESULT.png", help="write one: bicubic, your network, the original"
@@ -104,13 +118,6 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _relative(path: Path) -> Path:
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
-
-
-def _print(name: str, finding: Finding) -> None:
-    width = max(map(len, EXERCISES)) + 2
-    lines = textwrap.wrap(finding.words, 88 - width, break_long_words=False, break_on_hyphens=False)
-    print(f"{name:{width}}{finding.state}", *(" " * width + line for line in lines), sep="\n")
-    sys.stdout.flush()  # the next may be long in coming
 
 
 if __name__ == "__main__":

@@ -38,7 +38,8 @@ class Exercise:
     right : callable
         What it should do, by the library.
     results : dict of str to str
-        Name and axes of each array that it returns, such as {"y": "N K OH OW"}.
+        Name and axes of each array that it returns, such as {"y": "N K OH OW"}. Axes that are
+        joined to one have points between them.
     axes : dict of str to str
         The axes of arguments that are arrays or shapes.
     draw : callable
@@ -54,6 +55,18 @@ class Exercise:
     axes: dict[str, str]
     draw: Callable[[np.random.Generator], list[Case]]
     pieces: dict[str, Callable] = field(default_factory=dict)
+
+    def sizes(self, case: Case) -> dict[str, int]:
+        """Lengths of all axes in a case, by letter."""
+        sizes = {name: value for name, value in case.arguments.items() if isinstance(value, int)}
+        for name, axes in self.axes.items():
+            value = case.arguments[name]
+            shape = value if isinstance(value, tuple) else value.shape
+            sizes.update(zip(axes.split(), shape, strict=True))
+        if {"H", "kh"} <= set(sizes):
+            sizes["OH"] = sizes["H"] - sizes["kh"] + 1
+            sizes["OW"] = sizes["W"] - sizes["kw"] + 1
+        return sizes
 
 
 def right_im2col(x, kh, kw):
@@ -109,8 +122,8 @@ def right_psnr(a, b, peak):
 # as often as it is high and wide. In the last all are different, OH = 8 and OW = 9 too, and none
 # is 2: of two filters, "all but the first" would be called "the last".
 _SIZES = {
-    "1 channel, square": (1, 1, 1, 5, 5, 3, 3),
-    "1 channel, oblong": (1, 1, 1, 5, 8, 3, 2),
+    "one square channel": (1, 1, 1, 5, 5, 3, 3),
+    "one oblong channel": (1, 1, 1, 5, 8, 3, 2),
     "several channels": (1, 3, 1, 5, 8, 3, 2),
     "several filters": (1, 3, 4, 5, 8, 3, 2),
     "several pictures": (4, 3, 5, 13, 15, 6, 7),
@@ -241,20 +254,6 @@ _DY = np.array([[[[10.0, 1.0]]]])
 
 # In the order in which they are to be written.
 EXERCISES = {
-    "im2col": Exercise(
-        right_im2col,
-        {"cols": "N T P"},
-        {"x": "N C H W"},
-        _over_sizes({"x": np.arange(9.0).reshape(1, 1, 3, 3), "kh": 2, "kw": 2}, _drawn_im2col),
-    ),
-    "col2im": Exercise(
-        right_col2im,
-        {"x": "N C H W"},
-        {"x_shape": "N C H W"},
-        _over_sizes(
-            {"cols": np.ones((1, 4, 4)), "x_shape": (1, 1, 3, 3), "kh": 2, "kw": 2}, _drawn_col2im
-        ),
-    ),
     "conv_forward": Exercise(
         right_forward,
         {"y": "N K OH OW"},
@@ -308,5 +307,19 @@ EXERCISES = {
             "1 < |t| <= 2": lambda t: (abs(t) > 1) & (abs(t) <= 2),
             "|t| > 2": lambda t: abs(t) > 2,
         },
+    ),
+    "im2col": Exercise(
+        right_im2col,
+        {"cols": "N C·kh·kw OH·OW"},
+        {"x": "N C H W"},
+        _over_sizes({"x": np.arange(9.0).reshape(1, 1, 3, 3), "kh": 2, "kw": 2}, _drawn_im2col),
+    ),
+    "col2im": Exercise(
+        right_col2im,
+        {"x": "N C H W"},
+        {"x_shape": "N C H W"},
+        _over_sizes(
+            {"cols": np.ones((1, 4, 4)), "x_shape": (1, 1, 3, 3), "kh": 2, "kw": 2}, _drawn_col2im
+        ),
     ),
 }

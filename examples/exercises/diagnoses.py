@@ -1,33 +1,32 @@
-"""How a wrong answer is wrong: a mistake that is known, or what can be seen of the arrays."""
+"""How a wrong answer is wrong: a mistake that is known, or what would make it right."""
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import chain, combinations, permutations, product
 
 import numpy as np
 
 from .checks import Case, Exercise
-
-# What an index along an axis counts.
-_COUNTED = {
-    "N": "picture",
-    "C": "channel",
-    "K": "filter",
-    "H": "row",
-    "OH": "row",
-    "kh": "row",
-    "W": "column",
-    "OW": "column",
-    "kw": "column",
-    "T": "tap",
-    "P": "place",
-}
+from .hints import meaning
+from .mistakes import Mistake
+from .observations import (
+    Compared,
+    Raised,
+    agree,
+    close,
+    is_numeric,
+    kind,
+    listed,
+    observe,
+    strangeness,
+)
 
 
 @np.errstate(all="ignore")
-def diagnose(
-    exercise: Exercise, mistakes: list[list], cases: list[Case], answers: list
-) -> list[str]:
+def judge(
+    exercise: Exercise, mistakes: list[list[Mistake]], cases: list[Case], answers: list
+) -> tuple[str, str] | None:
     """Compare answers with the library's.
 
     Of several arrays returned, only the first that is wrong is spoken of: the others may follow
@@ -40,250 +39,270 @@ def diagnose(
         See `mistakes.MISTAKES`.
     cases : list of Case
     answers : list
-        What the reader's function returned for each.
+        What the reader's function returned for each, or a `Raised`.
 
     Returns
     -------
-    sentences : list of str
-        Empty if all is right.
+    observed, diagnosed : str
+        What is wrong with the answers, and what is the mistake, empty if it is not known. None
+        if all is right.
     """
     names = list(exercise.results)
     rights = [exercise.right(*case.arguments.values()) for case in cases]
     if len(names) == 1:
-        answers, rights = [(answer,) for answer in answers], [(right,) for right in rights]
-    else:
-        bad = [not isinstance(a, tuple) or len(a) != len(names) for a in answers]
-        if any(bad):
-            n = bad.index(True)
-            where = "It" if all(bad) else f"For {cases[n].what} it"
-            return [f"{where} returns {_kind(answers[n])}. End with: return {', '.join(names)}."]
-        swapped = [tuple(reversed(right)) for right in rights]
-        if all(map(_all_close, answers, swapped)) and not all(map(_all_close, answers, rights)):
-            return [f"The results are in the wrong order. End with: return {', '.join(names)}."]
-    for part, name in enumerate(names):
-        given, right = [answer[part] for answer in answers], [right[part] for right in rights]
-        sentences = _diagnose_part(exercise, name, mistakes[part], cases, given, right)
-        if sentences:
-            return sentences if len(names) == 1 else [f"{name}:", *sentences]
-    return []
-
-
-def same(a: object, b: object) -> bool:
-    """Whether two arguments are equal to the last bit."""
-    return np.array_equal(a, b, equal_nan=True) if isinstance(a, np.ndarray) else a == b
-
-
-def _diagnose_part(
-    exercise: Exercise, name: str, mistakes: list, cases: list[Case], given: list, right: list
-) -> list[str]:
-    wrong = [n for n in range(len(cases)) if not _close(given[n], right[n])]
-    if not wrong:
-        return []
-    strange = [_strange(g, r) for g, r in zip(given, right, strict=True)]
-    for n in wrong:
-        if strange[n]:
-            where = "It" if len(set(strange)) == 1 else f"For {cases[n].what} it"
-            return [f"{where} returns {strange[n]}"]
-    known, *rest = _known(mistakes, cases, given, right, wrong) or [None]
-    if known and not rest:
-        return [known]
-    # What explains all comes before a mistake that explains only some.
-    axes = exercise.results[name].split()
-    limits = _limits(cases, wrong)
-    arranged = _arranged(axes, given, right)
-    misshapen = [n for n in wrong if np.shape(given[n]) != np.shape(right[n])]
-    if misshapen:
-        if known and not arranged:
-            return [known, *rest]
-        n = misshapen[-1]  # the most telling: no two of its sizes are equal
-        more = arranged or _lengths(axes, given[n], right[n])
-        shape = _shape(name, axes, given[n], right[n], cases[n].what)
-        return [*limits, shape, *([more] if more else [])]
-    if arranged:
-        return [*limits, arranged]
-    words = _reversed(axes, given, right)
-    if words:
-        return [*limits, f"{name} is reversed along {words}."]
-    words = _factor(exercise, cases, given, right)
-    if words:
-        return [f"Right but for {'its sign' if 'sign' in words else 'a factor'}: {name} {words}."]
-    if known:
-        return [known, *rest]
-    if all(_close(np.sort(given[n], axis=None), np.sort(right[n], axis=None)) for n in wrong):
-        words = "All values are right, but in wrong places: look at indices, and at a reshape."
-        return [*limits, words]
-    n = wrong[-1]
-    place = _place(axes, given[n], right[n])
-    if place:
-        return [*limits, f"For {cases[n].what}, {place}"]
-    limits = _pieces(exercise, cases, given, right) or limits
-    n = wrong[0]
-    return [*limits, _example(name, exercise, cases[n], given[n], right[n])]
-
-
-def _close(given: object, right: object) -> bool:
-    return (
-        _is_numeric(given)
-        and np.shape(given) == np.shape(right)
-        and bool(np.all(_agree(given, right)))
-    )
-
-
-def _all_close(given: tuple, right: tuple) -> bool:
-    return all(map(_close, given, right))
-
-
-def _agree(given: object, right: object) -> np.ndarray:
-    """Where two arrays are equal but for rounding."""
-    finite = np.abs(right)[np.isfinite(right)]
-    size = finite.max(initial=0)  # what cancels is as exact as what it was made of
-    return np.isclose(given, right, rtol=1e-9, atol=1e-12 * size, equal_nan=True)
-
-
-def _is_numeric(given: object) -> bool:
-    is_array = type(given) is np.ndarray or isinstance(given, np.generic | float | int)
-    return is_array and np.asarray(given).dtype.kind in "fiub"
-
-
-def _kind(answer: object) -> str:
-    if answer is None:
-        return "None"
-    if isinstance(answer, tuple | list):
-        elements = "one element" if len(answer) == 1 else f"{len(answer)} elements"
-        return f"a {type(answer).__name__} with {elements}"
-    if type(answer) is np.ndarray:
-        return f"one array of shape {answer.shape} and dtype {answer.dtype}"
-    return f"one {type(answer).__name__}"
-
-
-def _strange(given: object, right: object) -> str | None:
-    """What is no array of floating-point numbers, or has lost digits; goes on after "returns"."""
-    if given is None:
-        return "None: a `return` is missing."
-    if not _is_numeric(given):
-        due = "an array" if np.ndim(right) else "a number"
-        return f"{_kind(given)}, where {due} of dtype float64 is due."
-    if np.shape(given) != np.shape(right):
-        return None
-    dtype = np.asarray(given).dtype
-    if dtype.kind in "iu" and np.array_equal(given, np.trunc(right)):
-        return (
-            f"whole numbers, dtype {dtype}: what is behind the point is lost. Make the array with "
-            "the dtype of what you are given."
+        compared = Compared(exercise, names[0], cases, answers, rights)
+        return (observe(compared), _diagnose(compared, mistakes[0])) if compared.wrong else None
+    end = f"End with: return {', '.join(names)}."
+    count = len(names)
+    bad = [
+        not isinstance(a, Raised) and (not isinstance(a, tuple | list) or len(a) != count)
+        for a in answers
+    ]
+    if any(bad):
+        n = bad.index(True)
+        where = "It" if all(bad) else f"For {cases[n].what} it"
+        due = f"{count} results are due, {listed(names)}"
+        return f"{where} returns {kind(answers[n])}, where {due}.", end
+    parts = [
+        Compared(
+            exercise,
+            name,
+            cases,
+            [a if isinstance(a, Raised) else a[part] for a in answers],
+            [right[part] for right in rights],
         )
-    if dtype.kind == "f" and dtype.itemsize < 8 and np.allclose(given, right, rtol=0.01, atol=0.01):
-        return f"dtype {dtype}, where float64 is given: half of the digits are lost."
-    return None
+        for part, name in enumerate(names)
+    ]
+    wrong = [part for part in parts if part.wrong]
+    if not wrong:
+        return None
+    first = wrong[0]
+    observed = observe(first)
+    if len(wrong) < count and not all(isinstance(a, Raised) for a in answers):
+        observed += f" ({listed([part.name for part in parts if part not in wrong])} is right.)"
+    swapped = [tuple(reversed(right)) for right in rights]
+    if all(
+        not isinstance(answer, Raised) and all(map(close, answer, right))
+        for answer, right in zip(answers, swapped, strict=True)
+    ):
+        return observed, f"The results are in the wrong order. {end}"
+    return observed, _diagnose(first, mistakes[parts.index(first)])
 
 
-def _known(
-    mistakes: list, cases: list[Case], given: list, right: list, wrong: list[int]
-) -> list[str]:
-    """The words for the mistake that explains the most of the wrong answers.
+def _diagnose(compared: Compared, mistakes: list[Mistake]) -> str:
+    given, wrong = compared.given, compared.wrong
+    known, explains_all = _known(mistakes, compared)
+    if explains_all:
+        return known
+    strange = strangeness(given[wrong[0]], compared.right[wrong[0]])
+    if strange:
+        return strange[1]
+    raised = [n for n in wrong if isinstance(given[n], Raised)]
+    if {wrong[0], wrong[-1]} & set(raised):
+        meanings = (meaning(given[n].error) for n in reversed(raised))
+        return known or next(filter(None, meanings), "")
+    # What explains all comes before a mistake that explains only some.
+    numeric = [n for n, g in enumerate(given) if is_numeric(g)]
+    plain = replace(
+        compared,
+        **{k: [getattr(compared, k)[n] for n in numeric] for k in ("cases", "given", "right")},
+    )
+    if not plain.wrong:
+        return ""
+    for diagnosis in (_arranged, _around, _reversed, _factor, _unwritten, _summed, _shifted):
+        words = diagnosis(plain)
+        if words:
+            return words
+    values = [(plain.given[n], plain.right[n]) for n in plain.wrong]
+    if all(np.size(g) == np.size(r) and close(_sorted(g), _sorted(r)) for g, r in values):
+        return known or "All values are right, but in wrong places: look at the indices."
+    return known
 
-    The first wrong one must be among them, and half of all: small inputs cannot tell
+
+def _sorted(array: object) -> np.ndarray:
+    return np.sort(array, axis=None)
+
+
+def _known(mistakes: list[Mistake], compared: Compared) -> tuple[str, bool]:
+    """The words for the mistake that explains the most of the wrong answers, and whether all.
+
+    The first wrong value must be among them, and half of all: small inputs cannot tell
     mistakes apart, and there may be a second mistake in the others. A right answer that
-    the mistake would have made wrong refutes it.
+    the mistake would have made wrong refutes it. An error is explained by an error.
     """
-    best, most = [], (len(wrong) - 1) / 2
+    cases, given, right, wrong = compared.cases, compared.given, compared.right, compared.wrong
+    first = next((n for n in wrong if not isinstance(given[n], Raised)), None)
+    if first is None:
+        return "", False
+    best, most = "", (len(wrong) - 1) / 2
     for words, answer in mistakes:
-        mistaken = [_mistaken(answer, case) for case in cases]
+        mistaken = _mistaken(answer, cases[first])
+        if mistaken is None or not close(given[first], mistaken):
+            continue
+        answers = [_mistaken(answer, case) for case in cases]
         if any(
-            mistaken[n] is not None and not _close(mistaken[n], right[n])
+            answers[n] is not None and not close(answers[n], right[n])
             for n in range(len(cases))
             if n not in wrong
         ):
             continue
-        others = [n for n in wrong if not _close(mistaken[n], given[n])]
-        explained = len(wrong) - len(others)
-        if wrong[0] not in others and explained > most:
-            best, most = [words], explained
-            if others:
-                listed = _listed([cases[n].what for n in others])
-                best.append(f"There is more: this does not explain the answer for {listed}.")
-    return best
+        explained, others = [], []
+        for n in wrong:
+            is_explained = (
+                isinstance(given[n], Raised) if answers[n] is None else close(given[n], answers[n])
+            )
+            (explained if is_explained else others).append(cases[n].what)
+        if not others:
+            return words, True
+        if len(explained) > most:
+            most = len(explained)
+            best = f"For {listed(explained)}: {words} For {listed(others)} there is more."
+    return best, False
 
 
-def _mistaken(answer: Callable, case: Case) -> object:
+def _mistaken(answer: Callable, case: Case) -> np.ndarray | None:
     """What a mistake answers, or None where it cannot be made."""
     try:
-        return answer(*case.arguments.values())
+        return np.asarray(answer(*case.arguments.values()))
     except (ValueError, TypeError, IndexError):
         return None
 
 
-def _limits(cases: list[Case], wrong: list[int]) -> list[str]:
-    """For which inputs it is wrong, if not for all."""
-    right = [case.what for n, case in enumerate(cases) if n not in wrong]
-    if not right:
-        return []
-    if len(right) > len(wrong):
-        return [f"Wrong only for {_listed([cases[n].what for n in wrong])}."]
-    return [f"Right only for {_listed(right)}."]
-
-
-def _shape(name: str, axes: list[str], given: object, right: object, what: str) -> str:
-    """The wrong shape and the right one."""
-    is_now = f"has shape {np.shape(given)}" if np.ndim(given) else "is one number"
-    letters = f" ({', '.join(axes)})" if axes else ""
-    due = f"{np.shape(right)}{letters}" if np.ndim(right) else "one number"
-    return f"For {what}, {name} {is_now}; right is {due}."
-
-
-def _lengths(axes: list[str], given: object, right: object) -> str | None:
-    """Which axes have a wrong length, and by how much."""
-    if np.ndim(given) != len(axes):
-        return None
-    differ = [
-        f"{axis} is {abs(g - r)} too {'large' if g > r else 'small'}"
-        for axis, g, r in zip(axes, np.shape(given), np.shape(right), strict=True)
-        if g != r
-    ]
-    return f"{' and '.join(differ)}."
-
-
-def _arranged(axes: list[str], given: list, right: list) -> str | None:
+def _arranged(compared: Compared) -> str:
     """What makes answers right that have the right numbers, or those that sum up to them.
 
     It must do so in all cases: where lengths are 1, other orders and shapes are right too.
     """
-    given = [np.asarray(g) for g in given]
-    if max(g.ndim for g in given) > len(axes) + 4:
-        return None  # too many ways to try
-    for summed in _some(range(min(g.ndim for g in given))):
-        sums = [g.sum(axis=summed) for g in given]
-        for order in permutations(range(len(axes))):
-            ordered = [np.transpose(r, order) if order else np.asarray(r) for r in right]
-            pairs = list(zip(sums, ordered, strict=True))
-            if not all(s.size == o.size and _close(s.reshape(o.shape), o) for s, o in pairs):
+    given = [np.asarray(g) for g in compared.given]
+    joined = compared.exercise.results[compared.name].split()
+    most = min(g.ndim for g in given)
+    if max(g.ndim for g in given) > len(compared.axes) + 4:
+        return ""  # too many ways to try
+    split = [compared.apart(n, right) for n, right in enumerate(compared.right)]
+    for axes, rights in ((joined, compared.right), (compared.axes, split)):
+        for summed in _some(range(most)):
+            sums = [g.sum(axis=summed) for g in given]
+            if any(s.size != np.size(r) for s, r in zip(sums, rights, strict=True)):
                 continue
-            is_in_order = order == tuple(range(len(axes)))
-            is_shaped = all(s.shape == o.shape for s, o in pairs)
-            if summed:
-                words = "It is not yet summed"
-            elif is_in_order:
-                words = "The values are right and in order, but the shape is not"
-            elif is_shaped:
-                words = "Its axes are transposed"
-            else:
-                words = "All values are right, but in wrong places"
-            over = summed if len(summed) > 1 else sum(summed)
-            shape = ", ".join(axes[axis] for axis in order) or ordered[-1].shape
-            steps = [
-                f".sum(axis={over})" if summed else "",
-                "" if is_shaped else f".reshape({shape})",
-                "" if is_in_order else f".transpose{tuple(np.argsort(order).tolist())}",
-            ]
-            return f"{words}: {''.join(steps)} makes it right."
-    return None
+            for order in permutations(range(len(axes))):
+                ordered = [np.transpose(r, order) if order else np.asarray(r) for r in rights]
+                pairs = list(zip(sums, ordered, strict=True))
+                if all(close(s.reshape(o.shape), o) for s, o in pairs):
+                    return _steps(summed, axes, joined, order, pairs)
+    return ""
 
 
-def _reversed(axes: list[str], given: list, right: list) -> str | None:
+def _steps(
+    summed: tuple[int, ...], axes: list[str], joined: list[str], order: tuple[int, ...], pairs: list
+) -> str:
+    """How sums are brought into order, and what is wrong with them."""
+    is_in_order = order == tuple(range(len(axes)))
+    is_shaped = all(s.shape == o.shape for s, o in pairs)
+    if summed:
+        words = "It is not yet summed"
+    elif is_in_order:
+        words = "The values are right and in order, but the shape is not"
+    elif is_shaped:
+        words = "Its axes are transposed"
+    else:
+        words = (
+            f"All values are right, but in the order of axes ({', '.join(axes[n] for n in order)})"
+        )
+    over = summed if len(summed) > 1 else sum(summed)
+    shape = ", ".join(axes[axis] for axis in order) or pairs[-1][1].shape
+    steps = [
+        f".sum(axis={over})" if summed else "",
+        "" if is_shaped else f".reshape({shape})",
+        "" if is_in_order else f".transpose{tuple(np.argsort(order).tolist())}",
+        "" if axes == joined else f".reshape({', '.join(joined)})",
+    ]
+    return f"{words}: {''.join(steps).replace('·', ' * ')} makes it right."
+
+
+# By the last axis of a result.
+_SURROUNDED = {
+    "OW": "A place counts only where all of the filter lies on the picture, which is not padded: "
+    "OH = H - kh + 1, OW = W - kw + 1.",
+    "W": "Going back, y's places become H x W pixels again.",
+    "kw": "A filter has kh rows and kw columns.",
+}
+
+
+def _around(compared: Compared) -> str:
+    """How many rows and columns there are too many or too few around the right values."""
+    misshapen = compared.misshapen
+    advice = _SURROUNDED.get("".join(compared.axes[-1:]))
+    if not advice or misshapen != compared.wrong:
+        return ""
+    found = [min(_frames(compared, n), key=_size, default=None) for n in misshapen]
+    if None in found:
+        return ""
+    (rows, columns), (row, column) = found[-1]
+    if (row, column) != (1, 1):
+        return (
+            f"Only every {_nth(row)}row and every {_nth(column)}column of places is there, for "
+            f"{compared.cases[misshapen[-1]].what}. The stride, the step to the next place, is 1."
+        )
+    sides = zip(("above", "below", "to the left", "to the right"), (*rows, *columns), strict=True)
+    differ = [f"{abs(n)} {'more' if n > 0 else 'less'} {side}" for side, n in sides if n]
+    return (
+        f"The right values are there, but not the right rows and columns: for "
+        f"{compared.cases[misshapen[-1]].what} {listed(differ)}. {advice}"
+    )
+
+
+def _size(frame: tuple) -> int:
+    """How much a frame adds: of several with which values are right, the least is meant."""
+    return np.abs(frame[0]).sum()
+
+
+def _nth(number: int) -> str:
+    return {1: "", 2: "second ", 3: "third "}.get(number, f"{number}th ")
+
+
+def _frames(compared: Compared, n: int) -> Iterator[tuple]:
+    """Rows and columns too many on each side, and the steps, with which values are right."""
+    right = compared.apart(n, compared.right[n])
+    given = np.asarray(compared.given[n])
+    arrays = [given]
+    if given.ndim < right.ndim:  # places are joined
+        P = given.shape[-1] if given.ndim else 0
+        shapes = [(*right.shape[:-2], OH, P // OH) for OH in range(1, P + 1) if P % OH == 0]
+        arrays = [given.reshape(shape) for shape in shapes if math.prod(shape) == given.size]
+    for array in arrays:
+        more = np.subtract(array.shape[-2:], right.shape[-2:]) if array.ndim == right.ndim else ()
+        if array.shape[:-2] != right.shape[:-2] or np.prod(more) < 0:
+            continue
+        lengths = zip(array.shape[-2:], right.shape[-2:], strict=True)
+        first = (0,) * (right.ndim - 2)  # the first alone tells most of them apart
+        for rows, columns in product(*(list(_overlaps(*pair)) for pair in lengths)):
+            of_given, of_right = ((..., rows[k], columns[k]) for k in (0, 1))
+            if all(
+                close(array[some][of_given], right[some][of_right]) and array[of_given].size
+                for some in (first, ...)
+            ):
+                yield (rows[2], columns[2]), (rows[3], columns[3])
+
+
+def _overlaps(given: int, right: int) -> Iterator[tuple]:
+    """Ways to lay one length on another: two slices, how many too many on each side, the step."""
+    for more in range(given - right + 1):
+        yield slice(more, more + right), slice(None), (more, given - right - more), 1
+    for less in range(right - given + 1 if right > given else 0):
+        yield slice(None), slice(less, less + given), (-less, given - right + less), 1
+    for step in range(2, right):
+        if len(range(0, right, step)) == given:
+            yield slice(None), slice(None, None, step), (0, 0), step
+
+
+def _reversed(compared: Compared) -> str:
     """Along which axes all answers are the wrong way round."""
+    axes = compared.exercise.results[compared.name].split()
     for some in _some(range(len(axes))):
-        if all(_close(np.flip(g, some), r) for g, r in zip(given, right, strict=True)):
-            return _listed([axes[axis] for axis in some])
-    return None
+        flipped = [np.flip(g, some) if np.ndim(g) == len(axes) else g for g in compared.given]
+        if some and all(map(close, flipped, compared.right)):
+            return f"{compared.name} is reversed along {listed([axes[axis] for axis in some])}."
+    return ""
 
 
 def _some(axes: range) -> Iterator[tuple[int, ...]]:
@@ -291,37 +310,53 @@ def _some(axes: range) -> Iterator[tuple[int, ...]]:
     return chain.from_iterable(combinations(axes, count) for count in range(len(axes) + 1))
 
 
-def _factor(exercise: Exercise, cases: list[Case], given: list, right: list) -> str | None:
-    """By which factor all answers differ, in words; in sizes such as N if these explain it."""
-    factors, sizes = [], []
-    for case, g, r in zip(cases, given, right, strict=True):
-        if not np.isfinite(g).all() or not np.isfinite(r).all():
-            if not _close(g, r):
-                return None
+def _unwritten(compared: Compared) -> str:
+    """Whether all values that are wrong are 0."""
+    if compared.misshapen or not compared.axes:
+        return ""
+    pairs = [(np.asarray(compared.given[n]), compared.right[n]) for n in compared.wrong]
+    if any(np.any(given[~agree(given, right)]) for given, right in pairs):
+        return ""
+    return (
+        "All values that are wrong are 0, as where nothing was added or written. Does a loop end "
+        "too early, or begin too late? Is a `return` inside of a loop?"
+    )
+
+
+def _summed(compared: Compared) -> str:
+    """Over which axes right values are summed that are to be apart."""
+    pairs = [
+        (np.asarray(given), compared.apart(n, right))
+        for n, (given, right) in enumerate(zip(compared.given, compared.right, strict=True))
+    ]
+    for some in _some(range(len(compared.axes))):
+        sums = [(given, right.sum(axis=some, keepdims=True)) for given, right in pairs]
+        axes = listed([compared.axes[axis] for axis in some])
+        if not some:
             continue
-        if not np.any(r):
-            continue
-        factor = float(np.sum(g * r) / np.sum(r * r))
-        if factor == 0 or not _close(g, factor * r):
-            return None
-        factors.append(factor)
-        sizes.append(_sizes(exercise, case))
-    if np.allclose(factors, -1, rtol=1e-9):
-        return "has the wrong sign"
-    if np.allclose(factors, factors[0], rtol=1e-9):
-        factor = f"{factors[0]:.6g}"
-        return f"is {factor} times what it should be" if factor != "1" else None
-    for letters, (number, text) in product(_PRODUCTS, _NUMBERS.items()):
-        if not set(letters) <= set(sizes[0]):
-            continue
-        counts = np.array([math.prod(size[letter] for letter in letters) for size in sizes])
-        named = "·".join(letters)
-        if np.allclose(factors, number * counts, rtol=1e-9):
-            return f"is {text}{named} times what it should be (is a mean due, not a sum?)"
-        if np.allclose(factors, number / counts, rtol=1e-9):
-            below = named if len(letters) == 1 else f"({named})"
-            return f"is {text}1/{below} of what it should be (is a sum due, not a mean?)"
-    return None
+        if all(close(given, total.squeeze(some)) for given, total in sums):
+            return f"It is summed over {axes}, which must stay."
+        if all(
+            given.size == right.size
+            and close(given.reshape(right.shape), np.broadcast_to(total, right.shape))
+            for (given, total), (_, right) in zip(sums, pairs, strict=True)
+        ):
+            return (
+                f"Each value is the sum of the right ones over {axes}. Is an index missing where "
+                "they are added?"
+            )
+    return ""
+
+
+def _shifted(compared: Compared) -> str:
+    """By how much all values are too large."""
+    if compared.misshapen or not compared.axes:
+        return ""
+    pairs = zip(compared.given, compared.right, strict=True)
+    differences = np.concatenate([np.ravel(given - right) for given, right in pairs])
+    if not np.allclose(differences, differences[0], rtol=1e-9, atol=0):
+        return ""
+    return f"Every value is {differences[0]:.6g} more than it should be."
 
 
 # What people divide by, and a number that may come on top.
@@ -335,67 +370,40 @@ _PRODUCTS = [
 _NUMBERS = {1: "", -1: "-", 2: "2·", 0.5: "1/2·", -2: "-2·"}
 
 
-def _sizes(exercise: Exercise, case: Case) -> dict[str, int]:
-    """Lengths of the axes of a case's arrays, and arguments that are such."""
-    sizes = {name: value for name, value in case.arguments.items() if isinstance(value, int)}
-    for name, axes in exercise.axes.items():
-        value = case.arguments[name]
-        shape = value if isinstance(value, tuple) else value.shape
-        sizes.update(zip(axes.split(), shape, strict=True))
-    return sizes
-
-
-def _place(axes: list[str], given: object, right: object) -> str | None:
-    """Where the wrong values are, if they are together."""
-    bad = ~_agree(given, right)
-    share = f"{bad.size - bad.sum()} of {bad.size} values are right:"
-    for axis, letter in enumerate(axes):
-        lines = np.unique(np.nonzero(bad)[axis]).tolist()
-        length, counted = bad.shape[axis], _COUNTED[letter]
-        if length == 1:
+def _factor(compared: Compared) -> str:
+    """By which factor all answers differ, in words; in sizes such as N if these explain it."""
+    factors, sizes = [], []
+    for case, g, r in zip(compared.cases, compared.given, compared.right, strict=True):
+        if np.shape(g) != np.shape(r):
+            return ""
+        if not np.isfinite(g).all() or not np.isfinite(r).all():
+            if not close(g, r):
+                return ""
             continue
-        if lines in ([0], [length - 1]):
-            return f"{share} only the {'last' if lines[0] else 'first'} {counted} is wrong."
-        if lines in ([*range(1, length)], [*range(length - 1)]):
-            return f"{share} only the {'first' if lines[0] else 'last'} {counted} is right."
-    if axes[-1:] in (["W"], ["OW"]):
-        if not bad[..., :-1, :-1].any():
-            return f"{share} only the last row and the last column are wrong."
-        if not bad[..., 1:-1, 1:-1].any():
-            return f"{share} only the border is wrong."
-    return None
-
-
-def _pieces(exercise: Exercise, cases: list[Case], given: list, right: list) -> list[str]:
-    """In which pieces there are wrong values, if not in all."""
-    found = {
-        words: any(
-            np.any(piece(*case.arguments.values()) & ~_agree(g, r))
-            for case, g, r in zip(cases, given, right, strict=True)
-        )
-        for words, piece in exercise.pieces.items()
-    }
-    if all(found.values()):
-        return []
-    return [f"Wrong only where {_listed([words for words in found if found[words]])}."]
-
-
-def _example(name: str, exercise: Exercise, case: Case, given: object, right: object) -> str:
-    """The first wrong value, the right one, and the arguments' values at its place."""
-    index = tuple(map(int, np.argwhere(~_agree(given, right))[0]))
-    shown = f"{name}[{', '.join(map(str, index))}]" if index else name
-    got, due = np.asarray(given)[index], np.asarray(right)[index]
-    belongs = [
-        f"{argument} {value[index]:.4g}"
-        for argument, value in case.arguments.items()
-        if index
-        and np.shape(value) == np.shape(right)
-        and exercise.axes.get(argument, "") == exercise.results[name]
-    ]
-    there = f" ({', '.join(belongs)})" if belongs else ""
-    digits = next((n for n in range(6, 17) if f"{got:.{n}g}" != f"{due:.{n}g}"), 17)
-    return f"For {case.what}, {shown} is {got:.{digits}g}{there}, but {due:.{digits}g} is right."
-
-
-def _listed(words: list[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+        if not np.any(r):
+            continue
+        factor = float(np.sum(g * r) / np.sum(r * r))
+        if factor == 0 or not close(g, factor * r):
+            return ""
+        factors.append(factor)
+        sizes.append(compared.exercise.sizes(case))
+    name = compared.name
+    if np.allclose(factors, -1, rtol=1e-9):
+        return f"Right but for its sign: {name} has the wrong sign."
+    words = f"Right but for a factor: {name} is "
+    if np.allclose(factors, factors[0], rtol=1e-9):
+        factor = f"{factors[0]:.6g}"
+        return f"{words}{factor} times what it should be." if factor != "1" else ""
+    for letters, (number, text) in product(_PRODUCTS, _NUMBERS.items()):
+        if not set(letters) <= set(sizes[0]):
+            continue
+        counts = np.array([math.prod(size[letter] for letter in letters) for size in sizes])
+        named = "·".join(letters)
+        if np.allclose(factors, number * counts, rtol=1e-9):
+            missing = f"(is a division by {named} missing, as in a mean?)"
+            return f"{words}{text}{named} times what it should be {missing}."
+        if np.allclose(factors, number / counts, rtol=1e-9):
+            below = named if len(letters) == 1 else f"({named})"
+            divided = f"(is it divided by {named}, as in a mean?)"
+            return f"{words}{text}1/{below} of what it should be {divided}."
+    return ""

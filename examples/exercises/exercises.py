@@ -3,9 +3,15 @@
 Replace a line `raise NotImplementedError("write me")`, save, and in the checkout's top folder,
 with its environment activated as README.md here says,
 
-    python -m examples.exercises check im2col
+    python -m examples.exercises check conv_forward
 
-says whether im2col is right, and if not, how it is wrong.
+says whether conv_forward is right, and if not, what is wrong with its answers. With `--hint` it
+also says what the mistake may be, or how to begin.
+
+1. The convolution and its gradients, as loops: conv_forward, conv_db, conv_dw, conv_dx
+2. What else a network needs: relu_backward, mse, sgd_step, psnr, bicubic_kernel.
+   Then `train` trains one, which takes some minutes.
+3. The convolution again, without most of the loops: im2col, col2im. Then it takes some seconds.
 
 The words
 ---------
@@ -28,14 +34,6 @@ that lie under them, and all products and the bias are added up:
   into OH = H - kh + 1 rows and OW = W - kw + 1 columns of places;
 - the stride, the step from one place to the next, is 1.
 
-Taps and places are also numbered, in the order of NumPy's reshape:
-
-    t = (c·kh + u)·kw + v    a tap's number, of T = C·kh·kw
-    p = i·OW + j             a place's number, of P = OH·OW
-
-(Elsewhere these letters mean something else. In x[n,c,p,r], p is a pixel's row and r its column;
-in `sgd_step`, v is a velocity and p are parameters; in `bicubic_kernel`, t is a distance.)
-
 Networks call (1) a convolution. Mathematics calls it a cross-correlation; in its convolution
 the filter is flipped, turned by 180 degrees: w[:, :, ::-1, ::-1]. Here it is not.
 
@@ -56,11 +54,297 @@ and ∂y/∂q can be read off (1): for q = w[k,c,u,v], for instance, it is x[n, 
 
 The rules
 ---------
-Leave the arrays you are given as they are, and return new ones. Loops are good enough for
-`check`; `train` needs most of the pieces to be quick, and says which are not.
+Leave the arrays you are given as they are, and return new ones. Plain loops are right everywhere:
+`check` gives small arrays, and `train` says how long it will take.
 """
 
 import numpy as np
+
+# 1. The convolution and its gradients, as loops
+# ----------------------------------------------
+
+
+def conv_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the convolution y, equation (1) above.
+
+    y[n,k,i,j] = b[k] + Σ_{c,u,v} w[k,c,u,v] · x[n, c, i+u, j+v]
+
+    Parameters
+    ----------
+    x : (N, C, H, W) array
+    w : (K, C, kh, kw) array
+    b : (K,) array
+
+    Returns
+    -------
+    y : (N, K, OH, OW) array
+
+    Examples
+    --------
+    A filter of one row and two columns that takes each pixel from its right neighbour:
+
+    >>> x = np.array([[[[1.0, 2.0, 4.0], [3.0, 3.0, 1.0]]]])
+    >>> w = np.array([[[[-1.0, 1.0]]]])
+    >>> conv_forward(x, w, np.array([10.0]))[0, 0]
+    array([[11., 12.],
+           [10.,  8.]])
+    """
+    raise NotImplementedError("write me")
+
+
+def conv_db(dy: np.ndarray) -> np.ndarray:
+    """Return the convolution's gradient with respect to the biases.
+
+    db[k] = Σ_{n,i,j} dy[n,k,i,j]
+
+    In (1), b[k] is added to y at every place of channel k in every picture, and nowhere else:
+    there ∂y/∂b[k] is 1, elsewhere 0. Put that into (2).
+
+    Parameters
+    ----------
+    dy : (N, K, OH, OW) array
+
+    Returns
+    -------
+    db : (K,) array
+
+    Examples
+    --------
+    Two pictures, one filter, three places:
+
+    >>> conv_db(np.array([[[[1.0, 2.0, 3.0]]], [[[10.0, 20.0, 30.0]]]]))
+    array([66.])
+    """
+    raise NotImplementedError("write me")
+
+
+def conv_dw(dy: np.ndarray, x: np.ndarray, kh: int, kw: int) -> np.ndarray:
+    """Return the convolution's gradient with respect to the weights.
+
+    dw[k,c,u,v] = Σ_{n,i,j} dy[n,k,i,j] · x[n, c, i+u, j+v]
+
+    Parameters
+    ----------
+    dy : (N, K, OH, OW) array
+    x : (N, C, H, W) array
+    kh, kw : int
+        Rows and columns of a filter.
+
+    Returns
+    -------
+    dw : (K, C, kh, kw) array
+
+    Examples
+    --------
+    The left weight was over the pixels 1, 2, the right one over 2, 4:
+
+    >>> x = np.array([[[[1.0, 2.0, 4.0]]]])
+    >>> conv_dw(np.array([[[[10.0, 1.0]]]]), x, 1, 2)
+    array([[[[12., 24.]]]])
+    """
+    raise NotImplementedError("write me")
+
+
+def conv_dx(dy: np.ndarray, w: np.ndarray, x_shape: tuple[int, int, int, int]) -> np.ndarray:
+    """Return the convolution's gradient with respect to its input.
+
+    dx[n,c,p,r] = Σ dy[n,k,i,j] · w[k,c,u,v]    over all k, i, j, u, v with i+u = p and j+v = r
+
+    Here p and r are a pixel's row and column. In (1), a pixel counts for every place at which the
+    filter covers it.
+
+    Parameters
+    ----------
+    dy : (N, K, OH, OW) array
+    w : (K, C, kh, kw) array
+    x_shape : (N, C, H, W)
+        Shape of the result.
+
+    Returns
+    -------
+    dx : (N, C, H, W) array
+
+    Examples
+    --------
+    The middle pixel lay under the right weight, 2, at the first place, and under the left one,
+    3, at the second: 2 · 10 + 3 · 1.
+
+    >>> conv_dx(np.array([[[[10.0, 1.0]]]]), np.array([[[[3.0, 2.0]]]]), (1, 1, 1, 3))
+    array([[[[30., 23.,  2.]]]])
+    """
+    raise NotImplementedError("write me")
+
+
+# 2. What else a network needs
+# ----------------------------
+
+
+def relu_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Return the ReLU's gradient with respect to its input.
+
+    dx = dy where x > 0, and 0 where x <= 0
+
+    The ReLU ("rectified linear unit") stands between two convolutions, and makes each negative
+    number 0: y = max(0, x). So ∂y/∂x is 1 where x > 0, and 0 where x < 0. At x = 0 there is no
+    derivative, and 0 is taken.
+
+    Parameters
+    ----------
+    dy, x : arrays of one shape
+
+    Returns
+    -------
+    dx : array of that shape
+
+    Examples
+    --------
+    >>> relu_backward(np.array([5.0, -6.0, 7.0, 8.0]), np.array([1.0, 2.0, -3.0, 0.0]))
+    array([ 5., -6.,  0.,  0.])
+    """
+    raise NotImplementedError("write me")
+
+
+def mse(y: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return the loss, and its gradient with respect to y.
+
+    L  = 1/M Σ (y - target)²        the mean squared error, over all M = N·C·H·W values
+    dy = ∂L/∂y                      derive it yourself: each value of y is in one term of the sum
+
+    Parameters
+    ----------
+    y : (N, C, H, W) array
+        What the network answered.
+    target : (N, C, H, W) array
+        What it should have answered.
+
+    Returns
+    -------
+    L : float
+    dy : (N, C, H, W) array
+
+    Examples
+    --------
+    >>> L, dy = mse(np.array([[[[3.0, 1.0]]]]), np.array([[[[1.0, 1.0]]]]))
+    >>> print(L, dy)
+    2.0 [[[[2. 0.]]]]
+    """
+    raise NotImplementedError("write me")
+
+
+def sgd_step(
+    v: np.ndarray, p: np.ndarray, g: np.ndarray, rate: float, momentum: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Take one step of learning: change parameters so that the loss falls.
+
+    v_new = momentum · v - rate · g
+    p_new = p + v_new
+
+    A network's parameters are its weights and biases. L grows fastest in the direction of the
+    gradient, so a step goes the other way, and the learning rate says how far. As each gradient
+    is that of some pictures only, drawn at random, this is called stochastic gradient descent,
+    SGD. With momentum, part of the last step, the velocity v, is taken again: steps that go on
+    in one direction grow, those that go to and fro cancel.
+
+    Parameters
+    ----------
+    v : array
+        Velocity: the last step, at first 0.
+    p, g : arrays of that shape
+        Some parameters, and the loss's gradient with respect to them.
+    rate : float
+        Learning rate, positive.
+    momentum : float in [0, 1)
+
+    Returns
+    -------
+    v_new, p_new : arrays of that shape
+
+    Examples
+    --------
+    >>> v, p, g = np.array([1.0]), np.array([10.0]), np.array([4.0])
+    >>> sgd_step(v, p, g, rate=0.5, momentum=0.25)
+    (array([-1.75]), array([8.25]))
+    """
+    raise NotImplementedError("write me")
+
+
+def psnr(a: np.ndarray, b: np.ndarray, peak: float) -> float:
+    """Return how alike two pictures are: their peak signal-to-noise ratio.
+
+    psnr = 10 · log10(peak² / mean((a - b)²))
+
+    In decibels, dB: 10 more means that the mean squared error is a tenth.
+
+    Parameters
+    ----------
+    a, b : arrays of one shape
+        Two pictures; of floating-point numbers, or of whole ones from 0 to 255 (dtype uint8),
+        as files hold them. Mind that uint8 has no number below 0 or above 255.
+    peak : float
+        The value of white: 1 or 255.
+
+    Returns
+    -------
+    psnr : float
+        Infinite, `np.inf`, if the pictures are equal.
+
+    Examples
+    --------
+    >>> print(psnr(np.array([[0.0, 0.0]]), np.array([[0.1, 0.1]]), peak=1.0))
+    20.0
+    """
+    raise NotImplementedError("write me")
+
+
+def bicubic_kernel(t: np.ndarray) -> np.ndarray:
+    """Return how much a pixel counts, at a distance t from it, in bicubic interpolation.
+
+    k(t) =  3/2 |t|³ - 5/2 |t|² + 1              where      |t| <= 1
+    k(t) = -1/2 |t|³ + 5/2 |t|² - 4 |t| + 2      where 1 <  |t| <= 2
+    k(t) =  0                                    where 2 <  |t|
+
+    To enlarge a row of pixels, new ones are put between the old. Each new pixel is a sum of the
+    old ones near it, weighted by k of their distance, which interpolation calls its kernel; a
+    picture is enlarged along its rows, then along its columns. It looks smooth, but blurred: what
+    is to be sharpened by the network, and to be beaten by it.
+
+    Parameters
+    ----------
+    t : array of any shape
+        Distances in pixels of the small picture, of either sign.
+
+    Returns
+    -------
+    k : array of that shape
+
+    Examples
+    --------
+    >>> bicubic_kernel(np.array([-0.5, 0.0, 0.5, 1.0, 1.5, 2.5]))
+    array([ 0.5625,  1.    ,  0.5625,  0.    , -0.0625,  0.    ])
+    """
+    raise NotImplementedError("write me")
+
+
+# 3. The convolution again, without most of the loops
+# ---------------------------------------------------
+#
+# NumPy multiplies two matrices hundreds of times as quickly as a Python loop does. Number the
+# taps and the places, in the order of NumPy's reshape:
+#
+#     t = (c·kh + u)·kw + v    a tap's number, of T = C·kh·kw
+#     p = i·OW + j             a place's number, of P = OH·OW
+#
+# and write the pixels that lie under the filter into the columns of a matrix, cols[n,t,p]. Then
+# (1) and the two gradients that it gives are, for each picture n, products of matrices:
+#
+#     y[n,k,p]     = b[k] + Σ_t w[k,t] · cols[n,t,p]
+#     dw[k,t]      = Σ_n Σ_p dy[n,k,p] · cols[n,t,p]
+#     dcols[n,t,p] = Σ_k w[k,t] · dy[n,k,p]
+#
+# `im2col` makes cols of x, and `col2im` makes dx of dcols. When both are right, write
+# conv_forward, conv_dw and conv_dx anew with them, each in two or three lines.
+# (Elsewhere these letters mean something else: in x[n,c,p,r], p is a pixel's row and r its column;
+# in `sgd_step`, v is a velocity and p are parameters; in `bicubic_kernel`, t is a distance.)
 
 
 def im2col(x: np.ndarray, kh: int, kw: int) -> np.ndarray:
@@ -90,11 +374,6 @@ def im2col(x: np.ndarray, kh: int, kw: int) -> np.ndarray:
            [1., 2., 4., 5.],
            [3., 4., 6., 7.],
            [4., 5., 7., 8.]])
-
-    Hint
-    ----
-    Make an empty array of six axes, (N, C, kh, kw, OH, OW), and reshape it at the end. For one
-    (u, v), the pixels under all places are a rectangle of x: x[:, :, u : u + OH, v : v + OW].
     """
     raise NotImplementedError("write me")
 
@@ -129,308 +408,5 @@ def col2im(cols: np.ndarray, x_shape: tuple[int, int, int, int], kh: int, kw: in
     array([[1., 2., 1.],
            [2., 4., 2.],
            [1., 2., 1.]])
-
-    Hint
-    ----
-    The same loops over u and v as in `im2col`, with the assignment turned around. Rectangles
-    overlap: add with +=, to zeros.
-    """
-    raise NotImplementedError("write me")
-
-
-def conv_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The convolution, equation (1) above.
-
-    y[n,k,i,j] = b[k] + Σ_{c,u,v} w[k,c,u,v] · x[n, c, i+u, j+v]
-
-    Parameters
-    ----------
-    x : (N, C, H, W) array
-    w : (K, C, kh, kw) array
-    b : (K,) array
-
-    Returns
-    -------
-    y : (N, K, OH, OW) array
-
-    Examples
-    --------
-    A filter of one row and two columns that takes each pixel from its right neighbour:
-
-    >>> x = np.array([[[[1.0, 2.0, 4.0], [3.0, 3.0, 1.0]]]])
-    >>> w = np.array([[[[-1.0, 1.0]]]])
-    >>> conv_forward(x, w, np.array([10.0]))[0, 0]
-    array([[11., 12.],
-           [10.,  8.]])
-
-    Hint
-    ----
-    With taps numbered by t and places by p, as in `im2col`, (1) is
-    y[n,k,p] = b[k] + Σ_t w[k,t] · cols[n,t,p]: for each picture a matrix product, (K, T) by
-    (T, P). `w.reshape(K, -1) @ cols` computes it for all pictures at once; b[:, None] is b as
-    a column.
-    """
-    raise NotImplementedError("write me")
-
-
-def conv_db(dy: np.ndarray) -> np.ndarray:
-    """The convolution's gradient with respect to the biases.
-
-    db[k] = Σ_{n,i,j} dy[n,k,i,j]
-
-    In (1), b[k] is added to y at every place of channel k in every picture, and nowhere else:
-    there ∂y/∂b[k] is 1, elsewhere 0. Put that into (2).
-
-    Parameters
-    ----------
-    dy : (N, K, OH, OW) array
-
-    Returns
-    -------
-    db : (K,) array
-
-    Examples
-    --------
-    Two pictures, one filter, three places:
-
-    >>> conv_db(np.array([[[[1.0, 2.0, 3.0]]], [[[10.0, 20.0, 30.0]]]]))
-    array([66.])
-
-    Hint
-    ----
-    `sum` takes a tuple of axes. Which axes are not in the result?
-    """
-    raise NotImplementedError("write me")
-
-
-def conv_dw(dy: np.ndarray, x: np.ndarray, kh: int, kw: int) -> np.ndarray:
-    """The convolution's gradient with respect to the weights.
-
-    dw[k,c,u,v] = Σ_{n,i,j} dy[n,k,i,j] · x[n, c, i+u, j+v]
-
-    Parameters
-    ----------
-    dy : (N, K, OH, OW) array
-    x : (N, C, H, W) array
-    kh, kw : int
-        Rows and columns of a filter.
-
-    Returns
-    -------
-    dw : (K, C, kh, kw) array
-
-    Examples
-    --------
-    The left weight was over the pixels 1, 2, the right one over 2, 4:
-
-    >>> x = np.array([[[[1.0, 2.0, 4.0]]]])
-    >>> conv_dw(np.array([[[[10.0, 1.0]]]]), x, 1, 2)
-    array([[[[12., 24.]]]])
-
-    Hint
-    ----
-    With taps and places numbered, dw[k,t] = Σ_n Σ_p dy[n,k,p] · cols[n,t,p]: a matrix product
-    of dy, as (K, P), and the columns transposed, (P, T), then summed over the pictures.
-    """
-    raise NotImplementedError("write me")
-
-
-def conv_dx(dy: np.ndarray, w: np.ndarray, x_shape: tuple[int, int, int, int]) -> np.ndarray:
-    """The convolution's gradient with respect to its input.
-
-    dx[n,c,p,r] = Σ dy[n,k,i,j] · w[k,c,u,v]    over all k, i, j, u, v with i+u = p and j+v = r
-
-    Here p and r are a pixel's row and column. In (1), a pixel counts for every place at which the
-    filter covers it.
-
-    Parameters
-    ----------
-    dy : (N, K, OH, OW) array
-    w : (K, C, kh, kw) array
-    x_shape : (N, C, H, W)
-        Shape of the result.
-
-    Returns
-    -------
-    dx : (N, C, H, W) array
-
-    Examples
-    --------
-    The middle pixel lay under the right weight, 2, at the first place, and under the left one,
-    3, at the second: 2 · 10 + 3 · 1.
-
-    >>> conv_dx(np.array([[[[10.0, 1.0]]]]), np.array([[[[3.0, 2.0]]]]), (1, 1, 1, 3))
-    array([[[[30., 23.,  2.]]]])
-
-    Hint
-    ----
-    First the gradient with respect to the columns, dcols[n,t,p] = Σ_k w[k,t] · dy[n,k,p]: a
-    matrix product of w transposed, (T, K), and dy as (K, P). Then `col2im`.
-    """
-    raise NotImplementedError("write me")
-
-
-def relu_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """The ReLU's gradient with respect to its input.
-
-    dx = dy where x > 0, and 0 where x <= 0
-
-    The ReLU ("rectified linear unit") stands between two convolutions, and makes each negative
-    number 0: y = max(0, x). So ∂y/∂x is 1 where x > 0, and 0 where x < 0. At x = 0 there is no
-    derivative, and 0 is taken.
-
-    Parameters
-    ----------
-    dy, x : arrays of one shape
-
-    Returns
-    -------
-    dx : array of that shape
-
-    Examples
-    --------
-    >>> relu_backward(np.array([5.0, -6.0, 7.0, 8.0]), np.array([1.0, 2.0, -3.0, 0.0]))
-    array([ 5., -6.,  0.,  0.])
-
-    Hint
-    ----
-    `np.where`, or a product with x > 0. Do not look at the sign of dy.
-    """
-    raise NotImplementedError("write me")
-
-
-def mse(y: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
-    """The loss, and its gradient with respect to y.
-
-    L  = 1/M Σ (y - target)²        the mean squared error, over all M = N·C·H·W values
-    dy = ∂L/∂y                      derive it yourself: each value of y is in one term of the sum
-
-    Parameters
-    ----------
-    y : (N, C, H, W) array
-        What the network answered.
-    target : (N, C, H, W) array
-        What it should have answered.
-
-    Returns
-    -------
-    L : float
-    dy : (N, C, H, W) array
-
-    Examples
-    --------
-    >>> L, dy = mse(np.array([[[[3.0, 1.0]]]]), np.array([[[[1.0, 1.0]]]]))
-    >>> print(L, dy)
-    2.0 [[[[2. 0.]]]]
-
-    Hint
-    ----
-    The derivative of (y - target)² by y is 2 (y - target). The factor 1/M stays.
-    """
-    raise NotImplementedError("write me")
-
-
-def sgd_step(
-    v: np.ndarray, p: np.ndarray, g: np.ndarray, rate: float, momentum: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """One step of learning: change parameters so that the loss falls.
-
-    v_new = momentum · v - rate · g
-    p_new = p + v_new
-
-    A network's parameters are its weights and biases. L grows fastest in the direction of the
-    gradient, so a step goes the other way, and the learning rate says how far. As each gradient
-    is that of some pictures only, drawn at random, this is called stochastic gradient descent,
-    SGD. With momentum, part of the last step, the velocity v, is taken again: steps that go on
-    in one direction grow, those that go to and fro cancel.
-
-    Parameters
-    ----------
-    v : array
-        Velocity: the last step, at first 0.
-    p, g : arrays of that shape
-        Some parameters, and the loss's gradient with respect to them.
-    rate : float
-        Learning rate, positive.
-    momentum : float in [0, 1)
-
-    Returns
-    -------
-    v_new, p_new : arrays of that shape
-
-    Examples
-    --------
-    >>> v, p, g = np.array([1.0]), np.array([10.0]), np.array([4.0])
-    >>> sgd_step(v, p, g, rate=0.5, momentum=0.25)
-    (array([-1.75]), array([8.25]))
-
-    Hint
-    ----
-    Two lines. `v *= momentum` would change the array you were given.
-    """
-    raise NotImplementedError("write me")
-
-
-def psnr(a: np.ndarray, b: np.ndarray, peak: float) -> float:
-    """How alike two pictures are: their peak signal-to-noise ratio.
-
-    psnr = 10 · log10(peak² / mean((a - b)²))
-
-    In decibels, dB: 10 more means that the mean squared error is a tenth.
-
-    Parameters
-    ----------
-    a, b : arrays of one shape
-        Two pictures; of floating-point numbers, or of whole ones from 0 to 255 (dtype uint8),
-        as files hold them.
-    peak : float
-        The value of white: 1 or 255.
-
-    Returns
-    -------
-    psnr : float
-        Infinite, `np.inf`, if the pictures are equal.
-
-    Examples
-    --------
-    >>> print(psnr(np.array([[0.0, 0.0]]), np.array([[0.1, 0.1]]), peak=1.0))
-    20.0
-
-    Hint
-    ----
-    In uint8, 3 - 5 is 254: what is below 0 begins again at 255. `a.astype(float)`.
-    """
-    raise NotImplementedError("write me")
-
-
-def bicubic_kernel(t: np.ndarray) -> np.ndarray:
-    """How much a pixel counts, at a distance t from it, in bicubic interpolation.
-
-    k(t) =  3/2 |t|³ - 5/2 |t|² + 1              where      |t| <= 1
-    k(t) = -1/2 |t|³ + 5/2 |t|² - 4 |t| + 2      where 1 <  |t| <= 2
-    k(t) =  0                                    where 2 <  |t|
-
-    To enlarge a row of pixels, new ones are put between the old. Each new pixel is a sum of the
-    old ones near it, weighted by k of their distance, which interpolation calls its kernel; a
-    picture is enlarged along its rows, then along its columns. It looks smooth, but blurred: what
-    is to be sharpened by the network, and to be beaten by it.
-
-    Parameters
-    ----------
-    t : array of any shape
-        Distances in pixels of the small picture, of either sign.
-
-    Returns
-    -------
-    k : array of that shape
-
-    Examples
-    --------
-    >>> bicubic_kernel(np.array([-0.5, 0.0, 0.5, 1.0, 1.5, 2.5]))
-    array([ 0.5625,  1.    ,  0.5625,  0.    , -0.0625,  0.    ])
-
-    Hint
-    ----
-    `if` asks one number; for all of an array at once there is `np.where(condition, a, b)`.
     """
     raise NotImplementedError("write me")

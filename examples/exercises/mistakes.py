@@ -1,794 +1,358 @@
-"""Mistakes that are often made: what to say of each, and what it would answer.
+"""Mistakes that are often made: what each would answer, and what there is to say of it.
 
-The answer is a function of the exercise's arguments. Where the mistake cannot be made, as a
-reshape that does not fit, it raises.
+An answer that is equal to a mistake's on all drawn inputs may have another cause than the mistake.
+So the words say first what the answer is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import combinations, product
 
 import numpy as np
 
-from srcnn_np.conv import im2col
-
 from .checks import (
+    EXERCISES,
     right_col2im,
     right_db,
     right_dw,
     right_dx,
     right_forward,
     right_im2col,
-    right_psnr,
 )
+from .formulas import ARGUMENTS, EXCHANGED, FORMULAS, NUMBERS, OTHERS, PIXELS, ROWS, P, T
+
+# Words, and a function of the exercise's arguments. Where the mistake cannot be made, as where an
+# index goes over the end, it raises.
+Mistake = tuple[str, Callable]
 
 
-def _turned(w):
-    return w[:, :, ::-1, ::-1]
+def _evaluator(formula: str, names: list[str]) -> Callable:
+    """A function of arguments with these names."""
+    code = compile(formula, formula, "eval")
 
-
-def _padded(x, rows, columns):
-    return np.pad(x, ((0, 0), (0, 0), (rows, rows), (columns, columns)))
-
-
-_PADDED = "The picture is padded with {}. Here it is not padded: OH = H - kh + 1, OW = W - kw + 1."
-_SHORT = "The last row and column of places are missing: there are H - kh + 1 and W - kw + 1."
-_STEPS = "The filter goes on by its own size. The stride, the step to the next place, is 1."
-_SAME = "Every tap takes the pixels x[n, c, i, j]. Tap (u, v) takes x[n, c, i+u, j+v]."
-
-# What is done to arrays whose axes 2 and 3 are a filter's rows and columns.
-_MIRRORED = {
-    "The filter is mirrored, left to right: v counts its columns from the left.": (
-        lambda w: w[:, :, :, ::-1]
-    ),
-    "The filter is mirrored, top to bottom: u counts its rows from the top.": (
-        lambda w: w[:, :, ::-1]
-    ),
-}
-
-
-def _zeroed(where: tuple) -> Callable:
-    """A change of dy: 0 where it is left out."""
-
-    def change(dy):
-        dy = dy.copy()
-        dy[where] = 0
-        return dy
-
-    return change
-
-
-_DY_CHANGED = {
-    "The last row of places is left out: sum over all of dy.": _zeroed(np.s_[:, :, -1]),
-    "The last column of places is left out: sum over all of dy.": _zeroed(np.s_[:, :, :, -1]),
-    "The last place is left out: sum over all of dy.": _zeroed(np.s_[:, :, -1, -1]),
-    "A reshape of dy mixes pictures and filters: it does not exchange axes, .transpose does.": (
-        lambda dy: dy.reshape(dy.shape[1], len(dy), *dy.shape[2:]).swapaxes(0, 1)
-    ),
-}
-
-
-def _of_changed_dy(right: Callable) -> list:
-    """The mistakes of a gradient that are those of dy."""
-    return [
-        (words, lambda dy, *others, change=change: right(change(dy), *others))
-        for words, change in _DY_CHANGED.items()
-    ]
-
-
-def _with_axes(change: Callable) -> Callable:
-    """`im2col` with its result's axes changed before they are joined."""
-
-    def answer(x, kh, kw):
-        cols = right_im2col(x, kh, kw)
-        return change(_split(cols, x.shape, kh, kw)).reshape(cols.shape)
+    def answer(*values):
+        scope = dict(zip(names, values, strict=True))
+        if "target" in scope:
+            scope["M"] = scope["y"].size
+        if "peak" in scope:
+            a, b = (scope[name].astype(float) for name in "ab")
+            scope.update(float_a=a, float_b=b, mse=np.mean((a - b) ** 2))
+        return eval(code, {**_KNOWN, **scope})
 
     return answer
 
 
-def _split(cols, x_shape, kh, kw):
+def _formulas(exercise: str, result: str) -> Iterator[Mistake]:
+    names = _names(exercise)
+    for formula, remark in FORMULAS[f"{exercise} {result}"].items():
+        mse = ", with mse = mean((a - b)**2)" if "peak" in names and "mse" in formula else ""
+        words = f"{result} is {formula.replace('float_', '')}{mse}: {remark}"
+        answer = _evaluator(formula, names)
+        yield words, answer
+        if "peak" in names:  # the same, but with the right answer for equal pictures
+            yield words, lambda a, b, peak, f=answer: f(a, b, peak) if np.any(a != b) else np.inf
+
+
+def _others(exercise: str) -> Iterator[Mistake]:
+    for formula, words in OTHERS[exercise].items():
+        yield words, _evaluator(formula, _names(exercise))
+
+
+def _names(exercise: str) -> list[str]:
+    return list(EXERCISES[exercise].draw(np.random.default_rng(0))[0].arguments)
+
+
+def _arguments(exercise: str) -> Iterator[Mistake]:
+    """The right answer for another argument."""
+    names, right = _names(exercise), EXERCISES[exercise].right
+
+    def answer(*values, name, change):
+        changed = dict(zip(names, values, strict=True))
+        changed[name] = change(changed[name])
+        return right(*changed.values())
+
+    for name in names:
+        for formula, words in ARGUMENTS.get(name, {}).items():
+            change = _evaluator(formula, [name])
+            yield words, lambda *a, name=name, change=change: answer(*a, name=name, change=change)
+
+
+# Which pixels are taken.
+
+
+def _pixels(x, kh, kw, pixel=("i+u", "j+v")):
+    """The pixels (N, C, kh, kw, OH, OW) that each tap has at each place."""
+    rows, columns = _indices(x.shape, kh, kw, pixel)
+    return x[:, :, rows, columns]
+
+
+def _put(cols, x_shape, pixel=("i+u", "j+v")):
+    """The counterpart: every value of cols, (N, C, kh, kw, OH, OW), added to such a pixel."""
+    x = np.zeros(x_shape)
+    rows, columns = _indices(x_shape, *cols.shape[2:4], pixel)
+    np.add.at(x, np.s_[:, :, rows, columns], cols)
+    return x
+
+
+def _indices(x_shape, kh, kw, formulas):
+    shape = kh, kw, x_shape[2] - kh + 1, x_shape[3] - kw + 1
+    scope = dict(zip("uvij", np.indices(shape, sparse=True), strict=True), kh=kh, kw=kw)
+    return [np.broadcast_to(eval(formula, scope), shape) for formula in formulas]
+
+
+def _apart(cols, x_shape, kh, kw):
     """Columns with the axes (N, C, kh, kw, OH, OW)."""
     N, C, H, W = x_shape
     return cols.reshape(N, C, kh, kw, H - kh + 1, W - kw + 1)
 
 
-_IM2COL = [
-    (
-        "Transposed: each row is a tap and each column a place, (N, C·kh·kw, OH·OW).",
-        lambda x, kh, kw: right_im2col(x, kh, kw).transpose(0, 2, 1),
+def _dcols(dy, w):
+    """The gradient with respect to the columns, (N, C, kh, kw, OH, OW)."""
+    return np.einsum("kcuv,nkij->ncuvij", w, dy)
+
+
+# The exercises with other pixels, or with cols of six axes.
+_BY_PIXEL = {
+    "conv_forward": lambda x, w, b, pixel: (
+        np.einsum("kcuv,ncuvij->nkij", w, _pixels(x, *w.shape[2:], pixel)) + b[:, None, None]
     ),
-    (
-        "The taps are in the order (u, v, c). The channel comes first: (c, u, v).",
-        _with_axes(lambda cols: cols.transpose(0, 2, 3, 1, 4, 5)),
+    "conv_dw": lambda dy, x, kh, kw, pixel: np.einsum(
+        "nkij,ncuvij->kcuv", dy, _pixels(x, kh, kw, pixel)
     ),
-    (
-        "The taps are in the order (c, v, u). The filter's row comes before its column: (c, u, v).",
-        _with_axes(lambda cols: cols.transpose(0, 1, 3, 2, 4, 5)),
+    "conv_dx": lambda dy, w, x_shape, pixel: _put(_dcols(dy, w), x_shape, pixel),
+    "im2col": lambda x, kh, kw, pixel: _pixels(x, kh, kw, pixel).reshape(
+        right_im2col(x, kh, kw).shape
     ),
-    (
-        "The places are numbered down the columns. Number them along the rows: p = i·OW + j.",
-        _with_axes(lambda cols: cols.transpose(0, 1, 2, 3, 5, 4)),
+    "col2im": lambda cols, x_shape, kh, kw, pixel: _put(
+        _apart(cols, x_shape, kh, kw), x_shape, pixel
     ),
-    (
-        "The shape is right, but reshape was given the axes (N, C, OH, OW, kh, kw). Transpose them "
-        "to (N, C, kh, kw, OH, OW) first.",
-        _with_axes(lambda cols: cols.transpose(0, 1, 4, 5, 2, 3)),
-    ),
-    (
-        "The shape is right, but reshape was given the axes (N, OH, OW, C, kh, kw). Transpose them "
-        "to (N, C, kh, kw, OH, OW) first.",
-        _with_axes(lambda cols: cols.transpose(0, 4, 5, 1, 2, 3)),
-    ),
-    (
-        "The filter is flipped: tap (u, v) is pixel (i+u, j+v), not one from the patch turned by "
-        "180 degrees.",
-        _with_axes(lambda cols: cols[:, :, ::-1, ::-1]),
-    ),
-    *((words, _with_axes(mirrored)) for words, mirrored in _MIRRORED.items()),
-    (_SAME, _with_axes(lambda cols: np.broadcast_to(cols[:, :, :1, :1], cols.shape))),
-    *(
-        ("Only the first channel is taken. Take all C.", answer)
-        for answer in (
-            lambda x, kh, kw: right_im2col(x[:, :1], kh, kw),
-            _with_axes(lambda cols: np.broadcast_to(cols[:, :1], cols.shape)),
-            _with_axes(lambda cols: np.concatenate([cols[:, :1], 0 * cols[:, 1:]], axis=1)),
+}
+
+
+def _other_pixels(exercise: str) -> Iterator[Mistake]:
+    array, answer = "dx" if exercise == "conv_dx" else "x", _BY_PIXEL[exercise]
+    columns = [row.translate(str.maketrans("iuh", "jvw")) for row in ROWS]
+    pixels = [
+        *zip(ROWS, columns, strict=True),
+        *product(ROWS, columns[:1]),
+        *product(ROWS[:1], columns),
+    ]
+    for pixel in [*(p for p in pixels if p != (ROWS[0], columns[0])), *EXCHANGED]:
+        words = f"It is what {array}[n, c, {', '.join(pixel)}] gives, where "
+        words += f"{array}[n, c, i+u, j+v] is due"
+        seen = PIXELS.get(pixel)
+        if exercise == "conv_dx" and pixel == ("i+kh-1-u", "j+kw-1-v"):
+            seen += " It must be turned where it slides over a padded dy, and only there."
+        yield f"{words}: {seen}" if seen else f"{words}.", lambda *a, p=pixel: answer(*a, pixel=p)
+
+
+# Which terms are in the sum.
+
+_LENGTHS = {"n": "N", "k": "K", "c": "C", "i": "OH", "j": "OW", "u": "kh", "v": "kw"}
+_ONLY = "Of the sum only the terms with {} are there. "
+_WITHOUT = "Of the sum the terms with {} are missing. "
+_TERMS = (
+    (_ONLY + "Is it overwritten, = in place of +=?", slice(-1, None), "{} = {}-1", " and "),
+    (_WITHOUT + "Does a loop end too early?", slice(None, -1), "{} = {}-1", " or "),
+    (_ONLY + "Is a loop missing?", slice(0, 1), "{} = 0", " and "),
+    (_WITHOUT + "Does a loop begin at 1?", slice(1, None), "{} = 0", " or "),
+)
+
+
+def _terms(right: Callable, argument: int, axes: str, summed: str) -> Iterator[Mistake]:
+    """Sums with some of their terms alone: one argument is 0 in the others."""
+
+    def answer(*arguments, kept):
+        part = np.zeros_like(arguments[argument])
+        part[kept] = arguments[argument][kept]
+        return right(*arguments[:argument], part, *arguments[argument + 1 :])
+
+    for words, piece, term, joint in _TERMS:
+        for count in range(1, len(summed) + 1):
+            for some in combinations(summed, count):
+                kept = tuple(piece if axis in some else slice(None) for axis in axes)
+                terms = joint.join(term.format(axis, _LENGTHS[axis]) for axis in some)
+                yield words.format(terms), lambda *a, kept=kept: answer(*a, kept=kept)
+
+
+def _terms_without_bias() -> Iterator[Mistake]:
+    """What is overwritten loses the bias too."""
+    for words, answer in _terms(right_forward, 1, "kcuv", "cuv"):
+        if "overwritten" in words:
+            words += " The bias is not in it."
+            yield words, lambda x, w, b, f=answer: f(x, w, 0 * b)
+
+
+def _biases() -> Iterator[Mistake]:
+    for letters, more in product(("C·kh·kw", "kh·kw", "C", "kh", "kw", "C·kh"), (0, 1)):
+        axes = [("K", "C", "kh", "kw").index(letter) for letter in letters.split("·")]
+        times = f"{letters} + 1" if more else letters
+        yield (
+            f"The bias is added {times} times, with terms of the sum. Add it once.",
+            lambda x, w, b, axes=axes, more=more: right_forward(
+                x, w, (np.prod(np.array(w.shape)[axes]) + more) * b
+            ),
         )
-    ),
-    (
-        _PADDED.format("a border of one zero"),
-        lambda x, kh, kw: right_im2col(_padded(x, 1, 1), kh, kw),
-    ),
-    (
-        _PADDED.format("zeros to keep its size"),
-        lambda x, kh, kw: right_im2col(_padded(x, kh // 2, kw // 2), kh, kw),
-    ),
-    (_SHORT, lambda x, kh, kw: right_im2col(x[:, :, :-1, :-1], kh, kw)),
-    (_STEPS, lambda x, kh, kw: im2col(x, (kh, kw), stride=(kh, kw))),
-    (
-        "The pictures' columns are side by side in one matrix. Keep pictures apart: "
-        "(N, C·kh·kw, OH·OW).",
-        lambda x, kh, kw: np.concatenate(list(right_im2col(x, kh, kw)), axis=1),
-    ),
-]
 
 
-def _from_columns(add: Callable, change: Callable = lambda cols: cols) -> Callable:
-    """`col2im` with another way to add, after a change of its columns' order."""
-
-    def answer(cols, x_shape, kh, kw):
-        cols = change(_split(cols, x_shape, kh, kw))
-        x = np.zeros(x_shape)
-        OH, OW = cols.shape[4:]
-        for u in range(kh):
-            for v in range(kw):
-                add(x[:, :, u : u + OH, v : v + OW], cols[:, :, u, v])
-        return x
-
-    return answer
+def _terms_of_columns() -> Iterator[Mistake]:
+    for summed in ("uv", "ij"):
+        for words, answer in _terms(
+            lambda cols, x_shape, *_: _put(cols, x_shape), 0, "ncuvij", summed
+        ):
+            yield words, lambda cols, *shapes, f=answer: f(_apart(cols, *shapes), *shapes)
 
 
-def _by_places(cols, x_shape, kh, kw):
-    """`col2im` that overwrites, a place at a time."""
-    N, C, H, W = x_shape
+# What is done with columns.
+
+
+def _overwritten(cols, x_shape, by):
+    """`put` that overwrites: the last wins, of taps or of places."""
     x = np.zeros(x_shape)
-    for p, (i, j) in enumerate(np.ndindex(H - kh + 1, W - kw + 1)):
-        x[:, :, i : i + kh, j : j + kw] = cols[:, :, p].reshape(N, C, kh, kw)
+    kh, kw, OH, OW = cols.shape[2:]
+    if by == "taps":
+        for u, v in np.ndindex(kh, kw):
+            x[:, :, u : u + OH, v : v + OW] = cols[:, :, u, v]
+    else:
+        for i, j in np.ndindex(OH, OW):
+            x[:, :, i : i + kh, j : j + kw] = cols[:, :, :, :, i, j]
     return x
 
 
-def _col2im_mean(cols, x_shape, kh, kw):
-    return right_col2im(cols, x_shape, kh, kw) / right_col2im(np.ones_like(cols), x_shape, kh, kw)
+def _mixed(array, order):
+    """Axes brought into another order, and reshaped as if they were not."""
+    return array.transpose(order).reshape(array.shape)
 
 
-def _misread(order: tuple[int, ...]) -> Callable:
-    """The columns taken to have these axes, of (N, C, kh, kw, OH, OW), in this order."""
-
-    def change(cols):
-        wrong = cols.reshape([cols.shape[axis] for axis in order])
-        return wrong.transpose(np.argsort(order))
-
-    return _from_columns(np.ndarray.__iadd__, change)
+def _misread(array, order):
+    """The counterpart: axes taken to be in another order."""
+    return array.reshape([array.shape[axis] for axis in order]).transpose(np.argsort(order))
 
 
-_by_taps = _from_columns(lambda part, cols: np.copyto(part, cols))
-
-_COL2IM = [
-    *(
-        ("Where rectangles overlap, the last one wins: write += where you have =.", answer)
-        for answer in (_by_taps, _by_places)
-    ),
-    ("It is the mean of the copies. Take their sum.", _col2im_mean),
-    (
-        "The taps are read in the order (u, v, c). They are numbered (c, u, v).",
-        _misread((0, 2, 3, 1, 4, 5)),
-    ),
-    (
-        "The taps are read in the order (c, v, u). They are numbered (c, u, v).",
-        _misread((0, 1, 3, 2, 4, 5)),
-    ),
-    (
-        "The places are read down the columns. They are numbered along the rows: p = i·OW + j.",
-        _misread((0, 1, 2, 3, 5, 4)),
-    ),
-    *(
-        ("Places are read before taps. Reshape cols to (N, C, kh, kw, OH, OW).", _misread(order))
-        for order in ((0, 1, 4, 5, 2, 3), (0, 4, 5, 1, 2, 3))
-    ),
-    (
-        "The filter is flipped: tap (u, v) goes to pixel (i+u, j+v).",
-        _from_columns(np.ndarray.__iadd__, lambda cols: cols[:, :, ::-1, ::-1]),
-    ),
-    *(
-        (words, _from_columns(np.ndarray.__iadd__, mirrored))
-        for words, mirrored in _MIRRORED.items()
-    ),
-]
+def _other_numbers(answer: Callable) -> Iterator[Mistake]:
+    for numbers in NUMBERS:
+        differ = [
+            f"{name} is {number}, where {right} is due."
+            for name, number, right in zip("tp", numbers, (T, P), strict=True)
+            if number != right
+        ]
+        yield " ".join(differ), lambda *a, numbers=numbers: answer(*a, numbers)
 
 
-def _forward_by(matrix: Callable) -> Callable:
-    """The convolution with another matrix (K, T) made of w."""
-
-    def answer(x, w, b):
-        y = matrix(w) @ right_im2col(x, *w.shape[2:]) + b[:, None]
-        return y.reshape(right_forward(x, w, b).shape)
-
-    return answer
+def _numbered(shape, numbers):
+    """The numbers of taps and of places, for each (c, u, v, i, j)."""
+    _, C, kh, kw, OH, OW = shape
+    indices = np.indices(shape[1:], sparse=True)
+    scope = dict(zip("cuvij", indices, strict=True), C=C, kh=kh, kw=kw, OH=OH, OW=OW)
+    return [np.broadcast_to(eval(number, scope), shape[1:]) for number in numbers]
 
 
-def _last_row_and_column(w):
-    last = np.zeros_like(w)
-    last[:, :, -1, -1] = w[:, :, -1, -1]
-    return last
+def _im2col_numbered(x, kh, kw, numbers):
+    pixels, cols = _pixels(x, kh, kw), np.zeros(right_im2col(x, kh, kw).shape)
+    taps, places = _numbered(pixels.shape, numbers)
+    cols[:, taps, places] = pixels
+    return cols
 
 
-def _last_tap(w):
-    matrix = np.zeros((len(w), w[0].size))
-    matrix[:, -1] = w[:, -1, -1, -1]
-    return matrix
+def _col2im_numbered(cols, x_shape, kh, kw, numbers):
+    taps, places = _numbered(_apart(cols, x_shape, kh, kw).shape, numbers)
+    return _put(cols[:, taps, places], x_shape)
 
 
-_FORWARD = [
-    (
-        "The filter is flipped, as in the mathematicians' convolution: w[k,c,u,v] goes with "
-        "x[n, c, i+u, j+v].",
-        lambda x, w, b: right_forward(x, _turned(w), b),
-    ),
-    *(
-        (words, lambda x, w, b, mirrored=mirrored: right_forward(x, mirrored(w), b))
-        for words, mirrored in _MIRRORED.items()
-    ),
-    (
-        "A ReLU is applied to the result. It is no part of the convolution.",
-        lambda x, w, b: np.maximum(0, right_forward(x, w, b)),
-    ),
-    ("The bias is missing.", lambda x, w, b: right_forward(x, w, 0 * b)),
-    ("The bias is subtracted. Add it.", lambda x, w, b: right_forward(x, w, -b)),
-    (
-        "The bias is added once for each channel. Add it once.",
-        lambda x, w, b: right_forward(x, w, w.shape[1] * b),
-    ),
-    (
-        "The bias is added once for each tap. Add it once.",
-        lambda x, w, b: right_forward(x, w, w[0].size * b),
-    ),
-    (
-        "The bias is added once for each row and column (u, v) of the filter. Add it once.",
-        lambda x, w, b: right_forward(x, w, w[0, 0].size * b),
-    ),
-    (
-        "It is a mean over the taps. Take the sum.",
-        lambda x, w, b: right_forward(x, w / w[0].size, b),
-    ),
-    (
-        "The filter is transposed: w[k,c,u,v] has its row u before its column v.",
-        _forward_by(lambda w: w.transpose(0, 1, 3, 2).reshape(len(w), -1)),
-    ),
-    (
-        "The filters are reshaped to (T, K) and transposed, which mixes them. Reshape them to "
-        "(K, T): w.reshape(K, -1).",
-        _forward_by(lambda w: w.reshape(-1, len(w)).T),
-    ),
-    (
-        "The taps of w are in the order (u, v, c), those of the columns (c, u, v).",
-        _forward_by(lambda w: w.transpose(0, 2, 3, 1).reshape(len(w), -1)),
-    ),
-    (
-        "Only the last tap counts: the sum is overwritten. Write += where you have =.",
-        _forward_by(_last_tap),
-    ),
-    (
-        "Only the last (u, v) counts: the sum is overwritten. Write += where you have =.",
-        lambda x, w, b: right_forward(x, _last_row_and_column(w), b),
-    ),
-    (
-        "Every filter is filter 0: use all of w.",
-        lambda x, w, b: right_forward(x, np.repeat(w[:1], len(w), axis=0), b),
-    ),
-    ("Only the first channel is summed.", lambda x, w, b: right_forward(x[:, :1], w[:, :1], b)),
-    (
-        "Only the last channel counts: the sum is overwritten. Write += where you have =.",
-        lambda x, w, b: right_forward(x[:, -1:], w[:, -1:], b),
-    ),
-    (
-        _PADDED.format("a border of one zero"),
-        lambda x, w, b: right_forward(_padded(x, 1, 1), w, b),
-    ),
-    (
-        _PADDED.format("zeros to keep its size"),
-        lambda x, w, b: right_forward(_padded(x, w.shape[2] // 2, w.shape[3] // 2), w, b),
-    ),
-    (
-        _PADDED.format("zeros wherever the filter touches it"),
-        lambda x, w, b: right_forward(_padded(x, w.shape[2] - 1, w.shape[3] - 1), w, b),
-    ),
-    (_SHORT, lambda x, w, b: right_forward(x[:, :, :-1, :-1], w, b)),
-    (_STEPS, lambda x, w, b: right_forward(x, w, b)[:, :, :: w.shape[2], :: w.shape[3]]),
-]
+# The bicubic kernel.
 
-_DB = [
-    (
-        "It is summed to one number. Each filter has its own bias: leave axis 1.",
-        lambda dy: dy.sum(),
-    ),
-    (
-        "It is one number for each picture. Sum over the pictures, and leave the filters, axis 1.",
-        lambda dy: dy.sum(axis=(1, 2, 3)),
-    ),
-    (
-        "It is not yet summed over the pictures: axis 0 is missing.",
-        lambda dy: dy.sum(axis=(2, 3)),
-    ),
-    (
-        "It is not yet summed over the places: axes 2 and 3 are missing.",
-        lambda dy: dy.sum(axis=0),
-    ),
-    (
-        "It counts the values of y, so it is the gradient of their sum, not of L. Sum dy.",
-        lambda dy: np.full(dy.shape[1], float(dy.size / dy.shape[1])),
-    ),
-    (
-        "Only the first picture counts. Sum over all, axis 0.",
-        lambda dy: dy[0].sum(axis=(1, 2)),
-    ),
-    (
-        "Only the last picture counts: the sum is overwritten. Write += where you have =.",
-        lambda dy: dy[-1].sum(axis=(1, 2)),
-    ),
-    *_of_changed_dy(right_db),
-]
+_NEAR, _FAR = np.array([1.5, -2.5, 0, 1]), np.array([-0.5, 2.5, -4, 2])  # of |t|³, |t|², |t|, 1
 
 
-def _dw_reordered(change: Callable) -> Callable:
-    """The right values, changed in order, in the right shape."""
-
-    def answer(dy, x, kh, kw):
-        dw = right_dw(dy, x, kh, kw)
-        return change(dw).reshape(dw.shape)
-
-    return answer
+def _kernel(t, distance=None, near=_NEAR, far=_FAR, end=2.0):
+    """The kernel with something else in place of |t|, other factors, or another end."""
+    d = np.abs(t) if distance is None else distance
+    return np.where(d <= 1, np.polyval(near, d), np.where(d <= end, np.polyval(far, d), 0))
 
 
-_DW = [
-    (
-        "The filter is flipped: dw[k,c,u,v] takes x[n, c, i+u, j+v].",
-        lambda dy, x, kh, kw: _turned(right_dw(dy, x, kh, kw)),
-    ),
-    (
-        "Only the last picture counts: the sum is overwritten. Write += where you have =.",
-        lambda dy, x, kh, kw: right_dw(dy[-1:], x[-1:], kh, kw),
-    ),
-    (
-        "Only the first picture counts. Sum over all of them.",
-        lambda dy, x, kh, kw: right_dw(dy[:1], x[:1], kh, kw),
-    ),
-    (
-        "It does not depend on dy: it is the gradient of Σ y, not of L. Multiply by dy.",
-        lambda dy, x, kh, kw: right_dw(np.ones_like(dy), x, kh, kw),
-    ),
-    (
-        "It does not depend on x: it is the gradient with respect to the biases. Multiply by x.",
-        lambda dy, x, kh, kw: right_dw(dy, np.ones_like(x), kh, kw),
-    ),
-    (
-        "The matrix product is (T, K), and reshape mixes it. Transpose it to (K, T) first.",
-        _dw_reordered(lambda dw: dw.reshape(len(dw), -1).T),
-    ),
-    (
-        "The taps are in the order (u, v, c). The channel comes first: (c, u, v).",
-        _dw_reordered(lambda dw: dw.transpose(0, 2, 3, 1)),
-    ),
-    (
-        "The filter is transposed: dw[k,c,u,v] has its row u before its column v.",
-        _dw_reordered(lambda dw: dw.transpose(0, 1, 3, 2)),
-    ),
-    (
-        "The last row and column of places are missing: sum over all of dy.",
-        lambda dy, x, kh, kw: right_dw(dy[:, :, :-1, :-1], x[:, :, :-1, :-1], kh, kw),
-    ),
-    *_of_changed_dy(right_dw),
-    (
-        _SAME,
-        lambda dy, x, kh, kw: (
-            right_dw(dy, x[:, :, : dy.shape[2], : dy.shape[3]], 1, 1).repeat(kh, 2).repeat(kw, 3)
-        ),
-    ),
-]
+def _keys(a):
+    """Factors of Keys' kernels, whose derivative at a distance of 1 is a."""
+    return np.array([a + 2, -(a + 3), 0, 1]), np.array([a, -5 * a, 8 * a, -4 * a])
 
 
-def _dx_by(matrix: Callable) -> Callable:
-    """The gradient with another matrix (T, K) made of w."""
-
-    def answer(dy, w, x_shape):
-        dcols = matrix(w) @ dy.reshape(*dy.shape[:2], -1)
-        return right_col2im(dcols, x_shape, *w.shape[2:])
-
-    return answer
-
-
-def _dcols(dy, w, x_shape):
-    return w.reshape(len(w), -1).T @ dy.reshape(*dy.shape[:2], -1)
+def _factors() -> Iterator[Mistake]:
+    """One factor of the two pieces with the wrong sign, or missing."""
+    pieces = {"near": ("|t| <= 1", _NEAR), "far": ("1 < |t| <= 2", _FAR)}
+    for (piece, (where, right)), change in product(pieces.items(), (-1, 0)):
+        for n in np.flatnonzero(right):
+            factors = right.copy()
+            factors[n] *= change
+            words = f"For {where} the factor of {('|t|³', '|t|²', '|t|', '1')[n]} "
+            words += "has the wrong sign." if change else "is missing."
+            yield words, lambda t, piece=piece, factors=factors: _kernel(t, **{piece: factors})
 
 
-def _dx_correlated(dy, w, x_shape):
-    return right_forward(dy, w.transpose(1, 0, 2, 3), np.zeros(w.shape[1]))
-
-
-_DX = [
-    (
-        "The filter is flipped. Slid over dy, padded, the filter must be turned by 180 degrees; "
-        "with col2im it must not.",
-        lambda dy, w, x_shape: right_dx(dy, _turned(w), x_shape),
-    ),
-    *(
-        (
-            "Where places overlap, the last one wins: write += where you have =.",
-            lambda dy, w, x_shape, to_x=to_x: to_x(_dcols(dy, w, x_shape), x_shape, *w.shape[2:]),
-        )
-        for to_x in (_by_taps, _by_places)
-    ),
-    (
-        "Of the places that overlap, and of the filters, the last one wins: write += where you "
-        "have =.",
-        lambda dy, w, x_shape: _by_places(
-            _dcols(dy[:, -1:], w[-1:], x_shape), x_shape, *w.shape[2:]
-        ),
-    ),
-    (
-        "This is the gradient with respect to the columns. `col2im` is still to come.",
-        _dcols,
-    ),
-    (
-        "dy is correlated with w, and shrinks once more. Going back, the picture grows again: "
-        "from OH x OW to H x W.",
-        _dx_correlated,
-    ),
-    (
-        "It does not depend on dy: it is the gradient of Σ y, not of L. Multiply by dy.",
-        lambda dy, w, x_shape: right_dx(np.ones_like(dy), w, x_shape),
-    ),
-    (
-        "It does not depend on w. Multiply by w.",
-        lambda dy, w, x_shape: right_dx(dy, np.ones_like(w), x_shape),
-    ),
-    (
-        "Only the first filter counts. Sum over all of them, k.",
-        lambda dy, w, x_shape: right_dx(dy[:, :1], w[:1], x_shape),
-    ),
-    (
-        "Only the last filter counts: the sum is overwritten. Write += where you have =.",
-        lambda dy, w, x_shape: right_dx(dy[:, -1:], w[-1:], x_shape),
-    ),
-    *(
-        (
-            "The filters are reshaped to (T, K), which mixes them. Reshape them to (K, T), then "
-            "transpose.",
-            _dx_by(matrix),
-        )
-        for matrix in (
-            lambda w: w.reshape(-1, len(w)),
-            lambda w: w.swapaxes(0, 1).reshape(-1, len(w)),
-        )
-    ),
-    *(
-        (words, lambda dy, w, x_shape, mirrored=mirrored: right_dx(dy, mirrored(w), x_shape))
-        for words, mirrored in _MIRRORED.items()
-    ),
-    *_of_changed_dy(right_dx),
-    (
-        "The filter is transposed: w[k,c,u,v] has its row u before its column v.",
-        _dx_by(lambda w: w.transpose(0, 1, 3, 2).reshape(len(w), -1).T),
-    ),
-]
-
-_RELU = [
-    (
-        "This is the ReLU itself, forward. Its gradient is dy where x > 0.",
-        lambda dy, x: x * (x > 0),
-    ),
-    (
-        "The sign of dy decides what passes. The sign of x must.",
-        lambda dy, x: dy * (dy > 0),
-    ),
-    ("This is ∂y/∂x alone, 1 or 0. Multiply it by dy.", lambda dy, x: 1.0 * (x > 0)),
-    (
-        "dy passes at x = 0 as well. There 0 is taken: x > 0, not x >= 0.",
-        lambda dy, x: dy * (x >= 0),
-    ),
-    ("The wrong half passes: keep dy where x > 0.", lambda dy, x: dy * (x <= 0)),
-    ("The wrong half passes: keep dy where x > 0.", lambda dy, x: dy * (x < 0)),
-    (
-        "dy is multiplied by the ReLU of x. Multiply it by ∂y/∂x, 1 or 0.",
-        lambda dy, x: dy * x * (x > 0),
-    ),
-    ("dy is as it was. It becomes 0 where x <= 0.", lambda dy, x: dy),
-    (
-        "dy passes only where it is positive itself. Its sign does not matter.",
-        lambda dy, x: dy * (dy > 0) * (x > 0),
-    ),
-]
-
-_LOSS = [
-    ("It is not yet summed: L is one number.", lambda y, target: (y - target) ** 2),
-    (
-        "It is the mean of each picture. L is one number: the mean of all values.",
-        lambda y, target: np.mean((y - target) ** 2, axis=(1, 2, 3)),
-    ),
-    (
-        "It is the mean of each channel. L is one number: the mean of all values.",
-        lambda y, target: np.mean((y - target) ** 2, axis=(0, 2, 3)),
-    ),
-    (
-        "It is the root of the mean squared error. Take no root.",
-        lambda y, target: np.sqrt(np.mean((y - target) ** 2)),
-    ),
-    (
-        "It is the mean of |y - target|. Square the differences.",
-        lambda y, target: np.mean(np.abs(y - target)),
-    ),
-    (
-        "It is the mean of y - target. Square the differences first.",
-        lambda y, target: np.mean(y - target),
-    ),
-    (
-        "It is the square of the mean. Take the mean of the squares.",
-        lambda y, target: np.mean(y - target) ** 2,
-    ),
-]
-
-_LOSS_GRADIENT = [
-    (
-        "It has the wrong sign, so it is the gradient with respect to target. Here it is the one "
-        "with respect to y: y - target.",
-        lambda y, target: 2 * (target - y) / y.size,
-    ),
-    (
-        "This is the squared error, not its derivative.",
-        lambda y, target: (y - target) ** 2,
-    ),
-    (
-        "This is the squared error divided by M, not its derivative.",
-        lambda y, target: (y - target) ** 2 / y.size,
-    ),
-    (
-        "It has lost its sign: 2 (y - target), not 2 |y - target|.",
-        lambda y, target: 2 * np.abs(y - target) / y.size,
-    ),
-    (
-        "This is one number. Each value of y has its own derivative.",
-        lambda y, target: np.mean(2 * (y - target)),
-    ),
-]
-
-_VELOCITY = [
-    (
-        "The step goes up the slope. Subtract rate · g.",
-        lambda v, p, g, rate, momentum: momentum * v + rate * g,
-    ),
-    (
-        "The rate is missing, and the sign. (This is another convention, in which p_new = "
-        "p - rate · v_new.)",
-        lambda v, p, g, rate, momentum: momentum * v + g,
-    ),
-    ("The rate is missing: rate · g.", lambda v, p, g, rate, momentum: momentum * v - g),
-    (
-        "The momentum is missing: momentum · v.",
-        lambda v, p, g, rate, momentum: v - rate * g,
-    ),
-    (
-        "The old velocity is missing: add momentum · v.",
-        lambda v, p, g, rate, momentum: -rate * g,
-    ),
-    (
-        "The momentum is applied to the gradient too. Only the old velocity gets it.",
-        lambda v, p, g, rate, momentum: momentum * (v - rate * g),
-    ),
-    (
-        "The momentum is applied to the gradient, not to the old velocity.",
-        lambda v, p, g, rate, momentum: v - momentum * rate * g,
-    ),
-    (
-        "The gradient is scaled by 1 - momentum. Here it is not.",
-        lambda v, p, g, rate, momentum: momentum * v - (1 - momentum) * rate * g,
-    ),
-    (
-        "The rate and the momentum are in each other's place.",
-        lambda v, p, g, rate, momentum: rate * v - momentum * g,
-    ),
-    (
-        "The rate is applied to the old velocity too. Only the gradient gets it.",
-        lambda v, p, g, rate, momentum: rate * (momentum * v - g),
-    ),
-]
-
-_PARAMETERS = [
-    (
-        "The old velocity is used. Add the new one.",
-        lambda v, p, g, rate, momentum: p + v,
-    ),
-    (
-        "The velocity is subtracted. It points down the slope already: add it.",
-        lambda v, p, g, rate, momentum: p - (momentum * v - rate * g),
-    ),
-    (
-        "The momentum is not used. Add the new velocity, not -rate · g.",
-        lambda v, p, g, rate, momentum: p - rate * g,
-    ),
-    (
-        "The gradient is counted twice. It is in the new velocity already.",
-        lambda v, p, g, rate, momentum: p + momentum * v - 2 * rate * g,
-    ),
-    (
-        "This is Nesterov's way, which takes the next step's momentum beforehand. The plain one is "
-        "p + v_new.",
-        lambda v, p, g, rate, momentum: p + momentum * (momentum * v - rate * g) - rate * g,
-    ),
-    (
-        "This is the step alone. Add it to p.",
-        lambda v, p, g, rate, momentum: momentum * v - rate * g,
-    ),
-    (
-        "The rate is applied twice. It is in the new velocity already.",
-        lambda v, p, g, rate, momentum: p + rate * (momentum * v - rate * g),
-    ),
-    ("The parameters have not moved.", lambda v, p, g, rate, momentum: p),
-]
-
-
-def _decibels(ratio):
-    return 10 * np.log10(ratio)
-
-
-def _mean_square(a, b):
-    return np.mean((a.astype(float) - b.astype(float)) ** 2)
-
-
-def _with_inf(words: str, answer: Callable) -> list:
-    """A mistake, and the same with the right answer for equal pictures."""
-    return [
-        (words, answer),
-        (words, lambda a, b, peak: np.inf if np.array_equal(a, b) else answer(a, b, peak)),
-    ]
-
-
-_PSNR = [
-    (
-        "It is computed in uint8, where 3 - 5 is 254, and 16 · 16 is 0. Convert the pictures "
-        "first: a.astype(float).",
-        lambda a, b, peak: _decibels(peak**2 / np.mean((a - b) ** 2)),
-    ),
-    (
-        "The difference is converted, but in uint8 3 - 5 is 254 already. Convert the pictures: "
-        "a.astype(float).",
-        lambda a, b, peak: _decibels(peak**2 / np.mean((a - b).astype(float) ** 2)),
-    ),
-    (
-        "The logarithm is the natural one. Decibels take log10.",
-        lambda a, b, peak: 10 * np.log(peak**2 / _mean_square(a, b)),
-    ),
-    (
-        "20 goes with peak / root of the mean, 10 with their squares.",
-        lambda a, b, peak: 2 * right_psnr(a, b, peak),
-    ),
-    (
-        "The peak is not squared.",
-        lambda a, b, peak: _decibels(peak / _mean_square(a, b)),
-    ),
-    (
-        "The peak is missing, or always taken as 1.",
-        lambda a, b, peak: _decibels(1 / _mean_square(a, b)),
-    ),
-    (
-        "The peak is always taken as 255.",
-        lambda a, b, peak: _decibels(255**2 / _mean_square(a, b)),
-    ),
-    *_with_inf(
-        "It has the wrong sign: the error goes below the line.",
-        lambda a, b, peak: -right_psnr(a, b, peak),
-    ),
-    (
-        "The squares are summed. Take their mean.",
-        lambda a, b, peak: _decibels(peak**2 / (a.size * _mean_square(a, b))),
-    ),
-    (
-        "The mean is of |a - b|. Square the differences.",
-        lambda a, b, peak: _decibels(peak**2 / np.mean(np.abs(a.astype(float) - b))),
-    ),
-    (
-        "The root of the mean is taken, but the peak is squared. Take no root.",
-        lambda a, b, peak: _decibels(peak**2 / np.sqrt(_mean_square(a, b))),
-    ),
-    *_with_inf(
-        "This is the mean squared error. The logarithm of peak² / mean is still to come.",
-        lambda a, b, peak: _mean_square(a, b),
-    ),
-]
-
-
-def _cubic(t, a=-0.5, *, near=None, far=None, end=2.0):
-    """Keys' family of kernels: the derivative at a distance of 1 is a."""
-    near_t = (a + 2) * t**3 - (a + 3) * t**2 + 1 if near is None else near(t)
-    far_t = a * (t**3 - 5 * t**2 + 8 * t - 4) if far is None else far(t)
-    return np.where(t <= 1, near_t, np.where(t <= end, far_t, 0))
-
-
-_KERNEL = [
-    (
-        "Distances below 0 count by their size: begin with |t|.",
-        lambda t: _cubic(t),
-    ),
-    (
-        "This is bicubic interpolation with a = -0.75, as some libraries have it. The factors here "
-        "are those of a = -0.5.",
-        lambda t: _cubic(np.abs(t), -0.75),
-    ),
-    (
-        "This is bicubic interpolation with a = -1, as some libraries have it. The factors here "
-        "are those of a = -0.5.",
-        lambda t: _cubic(np.abs(t), -1.0),
-    ),
-    (
-        "Beyond a distance of 2 it must be 0.",
-        lambda t: _cubic(np.abs(t), end=np.inf),
-    ),
-    (
-        "Beyond a distance of 1 it is 0 here, but there is another piece, from 1 to 2.",
-        lambda t: _cubic(np.abs(t), end=1.0),
-    ),
-    (
-        "The piece between 1 and 2 has the wrong sign.",
-        lambda t: _cubic(np.abs(t), far=lambda t: 0.5 * t**3 - 2.5 * t**2 + 4 * t - 2),
-    ),
-    (
-        "The first piece goes on where the second begins, at a distance of 1.",
-        lambda t: _cubic(np.abs(t), far=lambda t: 1.5 * t**3 - 2.5 * t**2 + 1),
-    ),
-    (
-        "The first piece goes on beyond a distance of 1.",
-        lambda t: 1.5 * np.abs(t) ** 3 - 2.5 * t**2 + 1,
-    ),
-    (
-        "The two pieces are in each other's place.",
-        lambda t: _cubic(
-            np.abs(t),
-            near=lambda t: -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2,
-            far=lambda t: 1.5 * t**3 - 2.5 * t**2 + 1,
-        ),
-    ),
-    (
-        "This is linear interpolation, 1 - |t|.",
-        lambda t: np.maximum(0, 1 - np.abs(t)),
-    ),
-]
+# What formulas are made of.
+_KNOWN = {
+    **{name: getattr(np, name) for name in (
+        *("abs", "arange", "array", "concatenate", "einsum", "inf", "log", "log10", "log2", "max"),
+        *("maximum", "mean", "polyval", "roll", "sign", "sqrt", "sum", "where", "zeros"),
+    )},
+    **{"forward": right_forward, "db": right_db, "dw": right_dw, "dx": right_dx},
+    **{"im2col": right_im2col, "col2im": right_col2im, "pixels": _pixels, "put": _put},
+    **{"apart": _apart, "dcols": _dcols, "overwritten": _overwritten, "mixed": _mixed},
+    **{"misread": _misread, "kernel": _kernel, "keys": _keys, "NEAR": _NEAR, "FAR": _FAR},
+}  # fmt: skip
 
 # By exercise, for each array that it returns.
-MISTAKES = {
-    "im2col": [_IM2COL],
-    "col2im": [_COL2IM],
-    "conv_forward": [_FORWARD],
-    "conv_db": [_DB],
-    "conv_dw": [_DW],
-    "conv_dx": [_DX],
-    "relu_backward": [_RELU],
-    "mse": [_LOSS, _LOSS_GRADIENT],
-    "sgd_step": [_VELOCITY, _PARAMETERS],
-    "psnr": [_PSNR],
-    "bicubic_kernel": [_KERNEL],
+MISTAKES: dict[str, list[list[Mistake]]] = {
+    "conv_forward": [
+        [
+            *_others("conv_forward"),
+            *_biases(),
+            *_other_pixels("conv_forward"),
+            *_terms_without_bias(),
+            *_terms(right_forward, 1, "kcuv", "cuv"),
+            *_arguments("conv_forward"),
+        ]
+    ],
+    "conv_db": [
+        [
+            *_formulas("conv_db", "db"),
+            *_arguments("conv_db"),
+            *_terms(right_db, 0, "nkij", "nij"),
+        ]
+    ],
+    "conv_dw": [
+        [
+            *_other_pixels("conv_dw"),
+            *_terms(right_dw, 0, "nkij", "nij"),
+            *_others("conv_dw"),
+            *_arguments("conv_dw"),
+        ]
+    ],
+    "conv_dx": [
+        [
+            *_other_pixels("conv_dx"),
+            *_others("conv_dx"),
+            *_terms(right_dx, 0, "nkij", "kij"),
+            *_terms(right_dx, 1, "kcuv", "uv"),
+            *_arguments("conv_dx"),
+        ]
+    ],
+    "relu_backward": [list(_formulas("relu_backward", "dx"))],
+    "mse": [list(_formulas("mse", result)) for result in ("L", "dy")],
+    "sgd_step": [list(_formulas("sgd_step", result)) for result in ("v_new", "p_new")],
+    "psnr": [list(_formulas("psnr", "psnr"))],
+    "bicubic_kernel": [[*_others("bicubic_kernel"), *_factors()]],
+    "im2col": [
+        [
+            *_other_pixels("im2col"),
+            *_other_numbers(_im2col_numbered),
+            *_others("im2col"),
+            *_arguments("im2col"),
+        ]
+    ],
+    "col2im": [
+        [
+            *_others("col2im"),
+            *_other_pixels("col2im"),
+            *_other_numbers(_col2im_numbered),
+            *_terms_of_columns(),
+        ]
+    ],
 }

@@ -1,16 +1,18 @@
-"""Run the reader's functions: on drawn inputs, with a time limit, whatever they do."""
+"""Run the reader's functions on drawn inputs, whatever they do, and say what there is to say."""
 
-import faulthandler
+import inspect
 import io
+import linecache
+import re
 import sys
-import threading
 import traceback
 import warnings
+from bdb import BdbQuit
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from copy import deepcopy
-from dataclasses import dataclass
-from functools import partial, wraps
+from dataclasses import dataclass, replace
+from functools import wraps
 from pathlib import Path
 from types import FunctionType, ModuleType
 from unittest.mock import patch
@@ -19,13 +21,13 @@ import numpy as np
 
 from srcnn_np.errors import InputError
 
-from .checks import EXERCISES
-from .diagnoses import diagnose, same
+from .checks import EXERCISES, Case
+from .diagnoses import judge
+from .hints import BEGINNINGS, QUICKER
 from .mistakes import MISTAKES
+from .observations import Raised, is_numeric, listed
 
-LIMIT = 10.0  # seconds for all cases of an exercise, which even plain loops take far less than
-GRACE = 5.0  # more seconds for what Python cannot cut off
-RUBBISH = 77  # for np.empty to hold: often it is 0, and what begins with it is right by luck
+RUBBISH = 77  # for np.empty to hold where it cannot hold NaN
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,16 @@ class Finding:
     ----------
     state : "right", "wrong" or "not written yet"
     words : str
-        How it is wrong; else empty.
+        What is seen to be wrong; else empty.
+    hint : str
+        What the mistake may be, or how to begin, or how it is done more quickly; may be empty.
     next : str
         What to do, such as "mend col2im"; empty if it is right.
     """
 
     state: str
     words: str = ""
+    hint: str = ""
     next: str = ""
 
 
@@ -67,12 +72,14 @@ def load(path: str | Path) -> ModuleType:
     except SyntaxError as error:
         where = f"{error.filename or path}, line {error.lineno}" if error.lineno else path
         raise InputError(f"{where}: this is not Python: {error.msg}") from error
+    except BdbQuit:  # quit, in a debugger
+        raise
     except (Exception, SystemExit) as error:
         raise InputError(f"{path} cannot be run: {told(error, str(path))}") from error
     return module
 
 
-def check(name: str, module: ModuleType, *, limit: float = LIMIT, seed: int = 0) -> Finding:
+def check(name: str, module: ModuleType, *, seed: int = 0) -> Finding:
     """Call one of the module's functions on drawn inputs, and judge its answers.
 
     Parameters
@@ -81,8 +88,6 @@ def check(name: str, module: ModuleType, *, limit: float = LIMIT, seed: int = 0)
         One of `EXERCISES`.
     module : module
         From `load`.
-    limit : float
-        Seconds the function may take.
     seed : int
         Of the inputs.
 
@@ -98,19 +103,29 @@ def check(name: str, module: ModuleType, *, limit: float = LIMIT, seed: int = 0)
         if isinstance(function, FunctionType)
     }
     with patch.dict(vars(module), noted):
-        finding = _check(name, module, limit, seed)
+        finding = _check(name, module, seed)
+    if finding.state == "right" and not {"im2col", "col2im"} & set(called):
+        return replace(finding, hint=QUICKER.get(name, ""))
     if finding.state != "wrong":
         return finding
     # If it calls others that are wrong, and is right with the library's in place of them, it is
     # these that are to be mended.
-    with redirect_stdout(io.StringIO()):
-        checked = {other: _check(other, module, limit, seed) for other in called}
+    with _unseen():
+        checked = {other: _check(other, module, seed) for other in called}
         wrong = {other: found for other, found in checked.items() if found.state != "right"}
         with patch.dict(vars(module), {other: EXERCISES[other].right for other in wrong}):
-            if wrong and _check(name, module, limit, seed).state == "right":
-                words = f"Right but for {' and '.join(wrong)}, which it calls."
-                return Finding("wrong", words, next(iter(wrong.values())).next)
+            if wrong and _check(name, module, seed).state == "right":
+                words = f"Right but for {listed(list(wrong))}, which it calls."
+                return Finding("wrong", words, next=next(iter(wrong.values())).next)
     return finding
+
+
+def told(error: BaseException, file: str) -> str:
+    """An exception in one line, with the line of the reader's file that led to it."""
+    lines = [frame.lineno for frame, _ in _frames(error, file)]
+    where = f"line {lines[-1]} of {file}: " if lines else ""
+    text = " ".join(str(error).split()).rstrip(".")
+    return f"{where}{type(error).__name__}: {text}" if text else f"{where}{type(error).__name__}"
 
 
 def _noting(called: dict[str, None], name: str, function: FunctionType) -> Callable:
@@ -122,63 +137,143 @@ def _noting(called: dict[str, None], name: str, function: FunctionType) -> Calla
     return noted
 
 
-def _check(name: str, module: ModuleType, limit: float, seed: int) -> Finding:
+def _check(name: str, module: ModuleType, seed: int) -> Finding:
     exercise, file = EXERCISES[name], module.__file__
     function = getattr(module, name, None)
-    wrong = partial(Finding, "wrong", next=f"mend {name}")
     if not callable(function):
         words = f"There is no function of this name in {file}."
-        return Finding("wrong", words, next=f"write {name}")
+        return Finding("wrong", words, BEGINNINGS[name], f"write {name}")
     cases = exercise.draw(np.random.default_rng(seed))
-    changed = []
-
-    def called() -> tuple[list, BaseException | None, int | None]:
-        answers = []
-
-        def answer() -> None:
-            with np.errstate(all="ignore"), warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                for case in cases:
-                    given = deepcopy(case.arguments)
-                    answers.append(function(*given.values()))
-                    changed.extend(k for k, a in given.items() if not same(a, case.arguments[k]))
-
-        return answers, *_within(limit, answer, file)
-
-    answers, error, line = called()
-    case = cases[min(len(answers), len(cases) - 1)]
-    if isinstance(error, NotImplementedError) and error.args == ("write me",):
-        unwritten = traceback.extract_tb(error.__traceback__)[-1].name
+    with _empty_holding(np.nan, module) as asked:
+        answers, changed = _answers(function, cases, file)
+    first = answers[0].error if isinstance(answers[0], Raised) else None
+    if isinstance(first, NotImplementedError) and first.args == ("write me",):
+        unwritten = traceback.extract_tb(first.__traceback__)[-1].name
         if unwritten == name:
-            return Finding("not written yet", next=f"write {name}")
+            return Finding("not written yet", "", BEGINNINGS[name], f"write {name}")
         words = f"It calls {unwritten}, which is not written yet."
-        return Finding("wrong", words, f"write {unwritten}")
-    if isinstance(error, TimeoutError):
-        return wrong(
-            f"It was not done after {limit:g} seconds, and was then in line {line} of {file} for "
-            f"{case.what}. Is there a loop that does not end?"
-        )
-    if error is not None:
-        return wrong(f"For {case.what}: {told(error, file)}.")
-    words = diagnose(exercise, MISTAKES[name], cases, answers)
-    by_held = {}
-    for held in (RUBBISH, 0):
-        with _empty_holding(held, module) as asked, redirect_stdout(io.StringIO()):
-            answers, error, _ = called()
-        if error is not None or not asked:  # a compiler may not know this np.empty
-            break
-        by_held[held] = diagnose(exercise, MISTAKES[name], cases, answers)
-    else:
-        words = by_held[0]
-        if by_held[RUBBISH] != words:
-            end = "write all of it, or begin" if words else "begin"
-            words = [f"np.empty holds whatever was there before: {end} with np.zeros.", *words]
+        return Finding("wrong", words, BEGINNINGS.get(unwritten, ""), f"write {unwritten}")
+    if isinstance(first, Exception) and type(first).__module__.startswith("numba"):
+        with _unseen():  # a compiler does not know this np.empty
+            answers, changed = _answers(function, cases, file)
+    words, hints = [], []
+    names = list(cases[0].arguments)
+    parameters = _parameters(function, names)
+    verdict = judge(exercise, MISTAKES[name], cases, answers)
+    if verdict and asked:
+        with _empty_holding(0, module), _unseen():
+            again, _ = _answers(function, cases, file)
+        if any(map(_was_unwritten, answers, again)):
+            verdict = judge(exercise, MISTAKES[name], cases, again)
+            words.append("It depends on what np.empty held before anything was written to it.")
+            if verdict:
+                words.append("With zeros there it is still wrong.")
+                hints.append("Write all of it, or begin with np.zeros.")
+            else:
+                hints.append("np.empty holds whatever was there before: begin with np.zeros.")
+    if verdict and parameters:
+        words.append(parameters)
+        hints.append(f"Begin with: def {name}({', '.join(names)})")
+    elif verdict:
+        words.append(verdict[0])
+        hints.append(verdict[1])
     if changed:
-        words.append(
-            f"It overwrites its input {changed[0]}. Make a new array, or begin with a copy: "
-            f"{changed[0]}.copy()."
+        words.append(f"It changes its input {changed}.")
+        hints.append(f"Make a new array, or begin with a copy: {changed}.copy().")
+    if not words:
+        return Finding("right")
+    hint = " ".join(filter(None, hints))
+    if not hint:
+        hint = (
+            f"No mistake is known here that gives these answers. How to begin: {BEGINNINGS[name]}"
         )
-    return wrong(" ".join(words)) if words else Finding("right")
+    return Finding("wrong", " ".join(filter(None, words)), hint, f"mend {name}")
+
+
+def _answers(function: Callable, cases: list[Case], file: str) -> tuple[list, str]:
+    """What a function answers in each case, or `Raised`; and an argument that it has changed."""
+    answers, changed = [], []
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for case in cases:
+            arguments = deepcopy(case.arguments)
+            try:
+                answers.append(function(*arguments.values()))
+            except (KeyboardInterrupt, BdbQuit):
+                raise
+            except BaseException as error:  # sys.exit() as well must not end the checks
+                answers.append(_raised(error, file))
+            changed += [
+                name
+                for name, value in arguments.items()
+                if not np.array_equal(value, case.arguments[name], equal_nan=True)
+            ]
+    return answers, changed[0] if changed else ""
+
+
+def _was_unwritten(held: object, zero: object) -> bool:
+    """Whether an answer has values of np.empty that are others when it holds 0."""
+    if isinstance(held, tuple | list) and isinstance(zero, tuple | list):
+        return any(map(_was_unwritten, held, zero))
+    if not is_numeric(held) or not is_numeric(zero) or np.shape(held) != np.shape(zero):
+        return False
+    rubbish = np.isnan(held) if np.asarray(held).dtype.kind == "f" else np.not_equal(held, zero)
+    return bool(np.any(rubbish & ~np.isnan(zero)))
+
+
+def _raised(error: BaseException, file: str) -> Raised:
+    frames = _frames(error, file)
+    if not frames:
+        return Raised(error, told(error, file), None, {}, {})
+    place, variables = frames[-1]
+    linecache.checkcache(file)
+    named = dict.fromkeys(re.findall(r"[^\W\d]\w*", linecache.getline(file, place.lineno)))
+    values = {name: variables[name] for name in named if name in variables}
+    return Raised(
+        error,
+        told(error, file),
+        place.lineno,
+        {name: value.shape for name, value in values.items() if isinstance(value, np.ndarray)},
+        {name: value for name, value in values.items() if type(value) is int},
+    )
+
+
+def _frames(error: BaseException, file: str) -> list[tuple[traceback.FrameSummary, dict]]:
+    """The places of the reader's file that led to an error, and the variables there."""
+    places = traceback.extract_tb(error.__traceback__)
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return [
+        (place, frame.f_locals)
+        for place, frame in zip(places, frames, strict=True)
+        if place.filename == file
+    ]
+
+
+def _parameters(function: Callable, names: list[str]) -> str:
+    """Whether a function takes other arguments than it is given, or in another order."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return ""
+    own = list(signature.parameters)
+    try:
+        signature.bind(*names)
+        if own == names or sorted(own) != sorted(names):
+            return ""
+    except TypeError:
+        pass
+    return f"It takes ({', '.join(own)}), but is called with ({', '.join(names)})."
+
+
+@contextmanager
+def _unseen() -> Iterator[None]:
+    """Run what was run before: nothing is shown again, and nobody is asked again."""
+    with ExitStack() as stack:
+        stack.enter_context(redirect_stdout(io.StringIO()))
+        stack.enter_context(patch("sys.stdin", io.StringIO()))
+        for stop in ("sys.breakpointhook", "pdb.set_trace"):
+            stack.enter_context(patch(stop, lambda *args, **kwargs: None))
+        yield
 
 
 @contextmanager
@@ -187,10 +282,11 @@ def _empty_holding(value: float, module: ModuleType) -> Iterator[list]:
     asked = []
 
     def holding(make: Callable) -> Callable:
+        @wraps(make)
         def empty(*args, **kwargs):
             asked.append(make)
             array = make(*args, **kwargs)
-            array.fill(value)
+            array.fill(RUBBISH if value and array.dtype.kind not in "fc" else value)
             return array
 
         return empty
@@ -204,44 +300,3 @@ def _empty_holding(value: float, module: ModuleType) -> Iterator[list]:
     everywhere = patch.multiple(np, **{make.__name__: held for make, held in makes.items()})
     with everywhere, patch.dict(vars(module), own):  # own: from numpy import empty
         yield asked
-
-
-def _within(
-    limit: float, work: Callable[[], None], file: str
-) -> tuple[BaseException | None, int | None]:
-    """Do some work; the error it ended with, and after `limit` seconds the line it is in.
-
-    It is done in a thread of its own, which Python cannot end: one that goes on for ever ends
-    with the process. A single call into C, as sum(range(10**11)), does not even let the others
-    run; then the process ends, with a traceback that shows the line.
-    """
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            work()
-        except BaseException as error:  # sys.exit() as well must not end the checks
-            errors.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    with suppress(AttributeError, OSError, RuntimeError, ValueError):  # stderr may be no file
-        faulthandler.dump_traceback_later(limit + GRACE, exit=True, file=sys.__stderr__)
-    try:
-        thread.start()
-        thread.join(limit)
-    finally:
-        faulthandler.cancel_dump_traceback_later()
-    if not thread.is_alive():
-        return (errors[0] if errors else None), None
-    frame = sys._current_frames().get(thread.ident)
-    while frame is not None and frame.f_code.co_filename != file:
-        frame = frame.f_back
-    return TimeoutError(), frame.f_lineno if frame else None
-
-
-def told(error: BaseException, file: str) -> str:
-    """An exception in one line, with the line of the reader's file that led to it."""
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
-    where = f"line {lines[-1]} of {file}: " if lines else ""
-    text = " ".join(str(error).split()).rstrip(".")
-    return f"{where}{type(error).__name__}: {text}" if text else f"{where}{type(error).__name__}"

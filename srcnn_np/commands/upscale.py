@@ -82,10 +82,11 @@ def run(options: argparse.Namespace) -> int:
             lost = f"; not kept: {', '.join(result.lost)}" if result.lost else ""
             say(f"{result.job.source} -> {result.job.target} ({W} x {H}){lost}")
     except KeyboardInterrupt as interrupt:
-        raise KeyboardInterrupt(
+        interrupt.args = (
             f"interrupted after {done} of {count} pictures; the same command with "
-            "--skip-existing makes the others"
-        ) from interrupt
+            "--skip-existing makes the others",
+        )
+        raise
     if failures and count > 1:
         complain(f"{failures} of {count} pictures could not be enlarged")
     return 1 if failures else 0

@@ -1,8 +1,10 @@
 """MATLAB's `imresize`, to the last digit.
 
-Super-resolution results are measured against pictures shrunk and enlarged by this
-one function, and other bicubic filters differ from it by more than a decibel: it
-widens its kernel when shrinking, and most do not.
+Super-resolution results are measured against pictures shrunk and enlarged by this one function.
+It widens its kernel when shrinking. So does Pillow's bicubic filter: shrunk and enlarged by that,
+Set5 and Set14 have the same mean PSNR to 0.003 dB. Filters that do not, such as OpenCV's, or
+scikit-image's without anti-aliasing, give another bicubic row to compare with: at x3 0.8 dB less
+on Set5 and 1.2 dB less on Set14, at x2 0.7 dB more on Set5.
 """
 
 import math

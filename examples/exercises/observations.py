@@ -1,0 +1,321 @@
+"""What is seen of a wrong answer: its kind, its shape, where it is wrong, and an example."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from .checks import Case, Exercise
+
+# What an index along an axis counts.
+_COUNTED = {
+    "N": "picture",
+    "C": "channel",
+    "K": "filter",
+    "H": "row",
+    "OH": "row of places",
+    "kh": "row of the filter",
+    "W": "column",
+    "OW": "column of places",
+    "kw": "column of the filter",
+}
+# Products of lengths that are lengths of axes, or of reshaped arrays.
+_PRODUCTS = (
+    *("kh·kw", "C·kh·kw", "OH·OW", "H·W", "N·OH·OW", "K·OH·OW", "C·H·W", "N·K·OH·OW", "N·C·H·W"),
+    *("K·C·kh·kw", "C·kh·kw·OH·OW", "N·C·kh·kw·OH·OW"),
+)
+_MEND = "Make the array with the dtype of what you are given, or with np.zeros without a dtype."
+
+
+@dataclass(frozen=True)
+class Raised:
+    """What stands in an answer's place where the function ended in an error.
+
+    Attributes
+    ----------
+    error : exception
+    words : str
+        The error in one line.
+    line : int or None
+        The last line of the reader's file that led to it.
+    shapes, numbers : dict of str to tuple, or to int
+        Of the arrays, and the whole numbers, that are named in that line.
+    """
+
+    error: BaseException
+    words: str
+    line: int | None
+    shapes: dict[str, tuple[int, ...]]
+    numbers: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One result of an exercise: what was given in each case, and what is right."""
+
+    exercise: Exercise
+    name: str
+    cases: list[Case]
+    given: list
+    right: list
+
+    @cached_property
+    def wrong(self) -> list[int]:
+        """Which cases are wrong."""
+        return [n for n, right in enumerate(self.right) if not close(self.given[n], right)]
+
+    @cached_property
+    def misshapen(self) -> list[int]:
+        """Which cases have a wrong shape."""
+        pairs = enumerate(zip(self.given, self.right, strict=True))
+        return [n for n, (g, r) in pairs if is_numeric(g) and np.shape(g) != np.shape(r)]
+
+    @cached_property
+    def axes(self) -> list[str]:
+        """Letters of all axes, those that are joined as well."""
+        return self.exercise.results[self.name].replace("·", " ").split()
+
+    def apart(self, n: int, array: object) -> np.ndarray:
+        """An array of the right shape of a case, with its joined axes apart."""
+        if "·" not in self.exercise.results[self.name]:
+            return np.asarray(array)
+        sizes = self.exercise.sizes(self.cases[n])
+        return np.reshape(array, [sizes[axis] for axis in self.axes])
+
+    def limits(self, wrong: list[int] | None = None) -> str:
+        """For which inputs it is wrong, if not for all."""
+        wrong = self.wrong if wrong is None else wrong
+        right = [case.what for n, case in enumerate(self.cases) if n not in wrong]
+        if not right:
+            return ""
+        if len(right) > len(wrong):
+            return f"Wrong only for {listed([self.cases[n].what for n in wrong])}. "
+        return f"Right only for {listed(right)}. "
+
+
+def close(given: object, right: object) -> bool:
+    """Whether an answer is equal to the right one but for rounding."""
+    return (
+        is_numeric(given)
+        and np.shape(given) == np.shape(right)
+        and bool(np.all(agree(given, right)))
+    )
+
+
+def agree(given: object, right: object) -> np.ndarray:
+    """Where two arrays of one shape are equal but for rounding."""
+    finite = np.abs(right)[np.isfinite(right)]
+    size = finite.max(initial=0)  # what cancels is as exact as what it was made of
+    return np.isclose(given, right, rtol=1e-9, atol=1e-12 * size, equal_nan=True)
+
+
+def is_numeric(given: object) -> bool:
+    """Whether it is a number or a plain array of real ones."""
+    is_array = type(given) is np.ndarray or isinstance(given, np.generic | float | int)
+    return is_array and np.asarray(given).dtype.kind in "fiub"
+
+
+def observe(compared: Compared) -> str:
+    """What is wrong with one result, seen from outside."""
+    given, right, wrong = compared.given, compared.right, compared.wrong
+    first = wrong[0]
+    raised = [n for n in wrong if isinstance(given[n], Raised)]
+    if first in raised:
+        line = given[first].line
+        alike = [n for n in raised if given[n].line == line]
+        return compared.limits() + _error(compared, alike)
+    strange = {n: strangeness(given[n], right[n]) for n in wrong}
+    if strange[first]:
+        is_same = len(wrong) == len(right) and len(set(strange.values())) == 1
+        where = "It" if is_same else f"For {compared.cases[first].what} it"
+        return f"{where} returns {strange[first][0]}"
+    words = _shape(compared) if compared.misshapen else _values(compared)
+    return f"{words} {_error(compared, raised)}" if raised else words
+
+
+def kind(answer: object) -> str:
+    """What an answer is, in words."""
+    if answer is None:
+        return "None"
+    if isinstance(answer, tuple | list):
+        elements = "one element" if len(answer) == 1 else f"{len(answer)} elements"
+        return f"a {type(answer).__name__} with {elements}"
+    if type(answer) is np.ndarray:
+        return f"one array of shape {answer.shape} and dtype {answer.dtype}"
+    return f"one {type(answer).__name__}"
+
+
+def strangeness(given: object, right: object) -> tuple[str, str] | None:
+    """What is no array of floating-point numbers or has lost digits, and how that is mended."""
+    if given is None:
+        return "None.", "A `return` is missing."
+    if isinstance(given, Raised):
+        return None
+    if not is_numeric(given):
+        due = "an array" if np.ndim(right) else "a number"
+        is_list = isinstance(given, list | tuple)
+        mend = "`np.array` makes an array of a list, or of a tuple." if is_list else ""
+        return f"{kind(given)}, where {due} of dtype float64 is due.", mend
+    if np.shape(given) != np.shape(right):
+        return None
+    dtype = np.asarray(given).dtype
+    if dtype.kind in "iu" and np.any(right != np.trunc(right)) and not close(given, right):
+        is_cut = np.array_equal(given, np.trunc(right))
+        due = ": what is behind the point is lost." if is_cut else ", where float64 is due."
+        return f"whole numbers, dtype {dtype}{due}", _MEND if np.ndim(right) else ""
+    if dtype.kind == "f" and dtype.itemsize < 8 and np.allclose(given, right, rtol=0.01, atol=0.01):
+        return f"dtype {dtype}, where float64 is given: half of the digits are lost.", _MEND
+    return None
+
+
+def listed(words: list[str]) -> str:
+    """A list in words."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _error(compared: Compared, raised: list[int]) -> str:
+    """An error that ends several cases, and what the lengths are that it names."""
+    errors = {n: compared.given[n] for n in raised}
+    last = errors[raised[-1]]  # the sizes of the last case are all unlike
+    errors = {n: error for n, error in errors.items() if error.line == last.line}
+    here = [
+        f"{number} is {name}"
+        for number, name in _named(compared, {n: _sizes(e) for n, e in errors.items()}).items()
+    ]
+    for array, shape in last.shapes.items():
+        names = _named(compared, {n: e.shapes.get(array, ()) for n, e in errors.items()})
+        here.append(f"{array} is ({', '.join(names.get(size, str(size)) for size in shape)})")
+    if isinstance(last.error, IndexError):
+        here += [f"{name} is {number}" for name, number in last.numbers.items()]
+    more = f" Here {listed(here)}." if here else ""
+    return f"For {compared.cases[raised[-1]].what}: {last.words}.{more}"
+
+
+def _sizes(raised: Raised) -> list[int]:
+    """The lengths that NumPy names in an error."""
+    text = str(raised.error)
+    if "shape" not in text and "size " not in text:
+        return []
+    return list(
+        map(int, re.findall(r"\d+", re.sub(r"(axis|operand|dimension|index) \d+", "", text)))
+    )
+
+
+def _shape(compared: Compared) -> str:
+    """The wrong shape and the right one."""
+    n = compared.misshapen[-1]  # the most telling: its sizes are all unlike
+    given, right = np.shape(compared.given[n]), np.shape(compared.right[n])
+    letters = compared.exercise.results[compared.name].split()
+    is_now = f"has shape {given}" if given else "is one number"
+    due = f"{right}, ({', '.join(letters)})" if letters else str(right) if right else "one number"
+    names = _named(compared, {n: np.shape(compared.given[n]) for n in compared.misshapen})
+    known = [f"{size} is {name}" for size, name in names.items() if size not in right]
+    more = f" {listed(known)}." if known else ""
+    return (
+        f"{compared.limits()}For {compared.cases[n].what}, {compared.name} {is_now}; right is "
+        f"{due}.{more}"
+    )
+
+
+def _named(compared: Compared, lengths: dict[int, Sequence[int]]) -> dict[int, str]:
+    """What the last case's lengths are the lengths of, if beyond doubt: it is so in all cases."""
+    *_, last = lengths
+    names = {}
+    for place, length in enumerate(lengths[last]):
+        possible = [
+            _letters(compared, n).get(others[place], set())
+            for n, others in lengths.items()
+            if len(others) == len(lengths[last])
+        ]
+        common = set.intersection(*possible)
+        if len(common) == 1 < length:
+            names[length] = common.pop()
+    return names
+
+
+def _letters(compared: Compared, n: int) -> dict[int, set[str]]:
+    """Which axes and products of axes have which length, in one case."""
+    sizes = compared.exercise.sizes(compared.cases[n])
+    letters: dict[int, set[str]] = {}
+    for product in (*sizes, *_PRODUCTS):
+        if all(letter in sizes for letter in product.split("·")):
+            length = math.prod(sizes[letter] for letter in product.split("·"))
+            letters.setdefault(length, set()).add(product)
+    return letters
+
+
+def _values(compared: Compared) -> str:
+    """How many values are wrong, where they are, and the first of them."""
+    values = [n for n in compared.wrong if not isinstance(compared.given[n], Raised)]
+    last = values[-1]
+    place = _place(compared, last)
+    if place:
+        return f"{compared.limits()}{_example(compared, last)} {place}"
+    return f"{_pieces(compared) or compared.limits()}{_example(compared, values[0])}"
+
+
+def _place(compared: Compared, n: int) -> str:
+    """Where the wrong values are, if they are together."""
+    bad = compared.apart(n, ~agree(compared.given[n], compared.right[n]))
+    axes = compared.axes
+    for axis, letter in enumerate(axes):
+        lines = np.unique(np.nonzero(bad)[axis]).tolist()
+        length, counted = bad.shape[axis], _COUNTED[letter]
+        if length == 1:
+            continue
+        if lines in ([0], [length - 1]):
+            return f"Only the {'last' if lines[0] else 'first'} {counted} is wrong."
+        if lines in ([*range(1, length)], [*range(length - 1)]):
+            return f"Only the {'first' if lines[0] else 'last'} {counted} is right."
+    if len(axes) > 1 and axes[-1] in ("W", "OW"):
+        if not bad[..., :-1, :-1].any():
+            return "Only the last row and the last column are wrong."
+        if not bad[..., 1:, 1:].any():
+            return "Only the first row and the first column are wrong."
+        if not bad[..., 1:-1, 1:-1].any():
+            return "Only the border is wrong."
+    return ""
+
+
+def _pieces(compared: Compared) -> str:
+    """In which pieces there are wrong values, if not in all."""
+    found = {
+        words: any(
+            np.any(piece(*case.arguments.values()) & ~agree(given, right))
+            for case, given, right in zip(
+                compared.cases, compared.given, compared.right, strict=True
+            )
+            if not isinstance(given, Raised)
+        )
+        for words, piece in compared.exercise.pieces.items()
+    }
+    if all(found.values()):
+        return ""
+    return f"Wrong only where {listed([words for words in found if found[words]])}. "
+
+
+def _example(compared: Compared, n: int) -> str:
+    """The first wrong value, the right one, and the arguments' values at its place."""
+    given, right = np.asarray(compared.given[n]), np.asarray(compared.right[n])
+    bad = ~agree(given, right)
+    index = tuple(map(int, np.argwhere(bad)[0]))
+    shown = f"{compared.name}[{', '.join(map(str, index))}]" if index else compared.name
+    axes, exercise = compared.exercise.results[compared.name], compared.exercise
+    belongs = [
+        f"{argument} {value[index]:.4g}"
+        for argument, value in compared.cases[n].arguments.items()
+        if index and np.shape(value) == right.shape and exercise.axes.get(argument, "") == axes
+    ]
+    there = f" ({', '.join(belongs)})" if belongs else ""
+    got, due = given[index], right[index]
+    digits = next((n for n in range(6, 17) if f"{got:.{n}g}" != f"{due:.{n}g}"), 17)
+    count = "all" if bad.all() else f"{bad.sum()} of"
+    is_wrong = "is wrong" if bad.sum() == 1 else "are wrong"
+    many = "" if bad.size == 1 else f"{count} {bad.size} values {is_wrong}: "
+    return (
+        f"For {compared.cases[n].what}, {many}{shown} is {got:.{digits}g}{there}, "
+        f"but {due:.{digits}g} is right."
+    )

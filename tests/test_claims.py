@@ -1,0 +1,538 @@
+"""The figures on the pages are those of the logs, of the models' cards, and of the code."""
+
+import json
+import re
+import sys
+from dataclasses import asdict, replace
+from functools import cache
+from itertools import combinations, pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SHARED, needs_shared
+from PIL import Image
+from skimage import data
+from skimage.transform import resize
+from test_docs import table
+
+from benchmarks import __main__ as benchmarks
+from benchmarks import enlarging, races, recipes
+from benchmarks.tasks import Inference
+from srcnn_np import RECIPES, SRCNN, InputError, Model, default_model, load_model, paper, train
+from srcnn_np.checkpoint import log_path, read_log
+from srcnn_np.data import hold_out, read_folder, shrink, to_channels
+from srcnn_np.evaluation import as_measured, evaluate_picture
+from srcnn_np.fused import picture
+from srcnn_np.fused.prepared import prepare
+from srcnn_np.imaging import Picture, imresize, psnr
+from srcnn_np.model import shipped_models
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks/results"
+
+
+def words(text):
+    return " ".join(text.split())
+
+
+def says(page, *sentences):
+    """Whether a page has the sentences, however its lines are broken."""
+    text = words((ROOT / page).read_text())
+    missing = [sentence for sentence in sentences if words(sentence) not in text]
+    assert not missing, f"{page} does not say {missing}"
+
+
+def test_a_sentence_that_is_not_on_the_page_is_missed():
+    says("docs/training.md", "The words of the field")
+    with pytest.raises(AssertionError, match="does not say"):
+        says("docs/training.md", "The words of the field", "38 minutes")
+
+
+# --- the races ---------------------------------------------------------------------------------
+
+
+@cache
+def log(name):
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+@cache
+def race(title, name="network"):
+    """A race's rows by who ran; those who did not are left out."""
+    (found,) = (race for race in log(name)["tables"] if race["title"] == title)
+    return {row["name"]: row for row in found["rows"] if "seconds" in row}
+
+
+def titles(name, word):
+    return [race["title"] for race in log(name)["tables"] if word in race["title"]]
+
+
+def times_as_long(slow, fast):
+    """The median over the rounds."""
+    return float(np.median(np.array(slow["rounds"]) / np.array(fast["rounds"])))
+
+
+def spread(values, form):
+    return f"{min(values):{form}} to {max(values):{form}}"
+
+
+def ms(row, digits):
+    return f"{1000 * row['seconds']:.{digits}f}"
+
+
+def test_who_is_fastest_is_as_logged():
+    _, rows = table(ROOT / "benchmarks/README.md", "")
+    expected = []
+    for title in titles("network", ""):
+        row = race(title)
+        others = {name: row[name]["times"] for name in races.YARDSTICKS if name in row}
+        fastest = min(others, key=others.get)
+        installed = others.get("PyTorch as installed")
+        installed = "-" if installed is None else f"{installed:.1f}"
+        first = f"{ms(row['srcnn_np'], 1)} ms"
+        expected.append([title, first, fastest, f"{others[fastest]:.1f}", installed])
+    assert rows == expected
+
+
+def test_whole_races_are_as_logged(capsys):
+    page = (ROOT / "benchmarks/README.md").read_text()
+    (block,) = re.findall(r"^```text\n(inference.*?)^```", page, re.S | re.M)
+    tables = {race["title"]: race for race in log("network")["tables"]}
+    for part in block.strip().split("\n\n"):
+        title = part.partition("\n")[0]
+        benchmarks._print_table(tables[title])
+        rows = [line for line in capsys.readouterr().out.splitlines() if "without" not in line]
+        assert part.splitlines()[1:] == rows
+
+
+def test_single_layers_are_as_logged():
+    text = (ROOT / "benchmarks/README.md").read_text()
+    for kinds, digits, names in (
+        (
+            ("128 sub-images", "512 x 768"),
+            1,
+            ("PyTorch as installed", "PyTorch tuned", "ONNX Runtime", "OpenVINO"),
+        ),
+        (
+            ("one sub-image",),
+            2,
+            ("NumPy einsum", "scipy direct", "scipy FFT", "scipy overlap-add", "plain Python"),
+        ),
+    ):
+        names = ("srcnn_np, layers, numba", "srcnn_np, layers, im2col", *names)
+        for title in (t for kind in kinds for t in titles("kernels", kind)):
+            row = race(title, "kernels")
+            label = title.replace(", one sub-image", "")
+            cells = [ms(row[name], digits) if name in row else "-" for name in names]
+            assert f"\n| {label} | {' | '.join(cells)} |\n" in text
+
+
+def test_the_milliseconds_of_the_kernels_page_are_as_logged():
+    (_, *heading), rows = table(ROOT / "docs/kernels.md", "ms")
+    assert len(rows) == len(heading) == 4
+    for name, *milliseconds in rows:
+        assert milliseconds == [ms(race(title)[name], 2) for title in heading]
+    layer = race("first layer, 1 -> 64, 9 x 9, one sub-image, forward", "kernels")
+    plain, columns, compiled = (
+        ms(layer[name], 2)
+        for name in ("plain Python", "srcnn_np, layers, im2col", "srcnn_np, layers, numba")
+    )
+    half_a_microsecond = layer["plain Python"]["seconds"] / (64 * 81 * 25 * 25)
+    assert f"{half_a_microsecond:.1e}" == "5.0e-07"
+    says(
+        "docs/kernels.md",
+        f"{plain} ms for the first layer of one sub-image, where im2col takes {columns} and numba "
+        f"{compiled}",
+    )
+
+
+def test_shares_of_the_peak_and_gains_are_as_logged():
+    plain, first, numba = "srcnn_np, no Winograd", "srcnn_np", "srcnn_np, layers, numba"
+    pictures = {
+        s: [race(t) for t in titles("network", f"inference, {s}")] for s in ("9-1-5", "9-5-5")
+    }
+    steps = [race(title) for title in titles("network", "training step")]
+    every = [race(title) for title in titles("network", "inference")]
+    low, high = (100 * f(row[plain]["of_fma"] for row in every) for f in (min, max))
+    peak = f"{low:.0f} to {high:.0f}%"
+    in_steps = " and ".join(f"{100 * row[plain]['of_fma']:.0f}" for row in steps) + "%"
+    gains = {
+        s: spread([row[plain]["times"] for row in rows], ".1f") for s, rows in pictures.items()
+    }
+    loss = f"{times_as_long(steps[0][first], steps[0][plain]):.2f} times as long"
+    says(
+        "benchmarks/README.md",
+        f"Without Winograd that reaches {peak} of what the processor can add and multiply for "
+        f"whole pictures, {in_steps} for training steps",
+        f"{gains['9-1-5']} times as fast, and those of a 9-5-5, where it is for the second layer "
+        f"too, {gains['9-5-5']} times. A training step of a 9-5-5 becomes "
+        f"{steps[1][plain]['times']:.1f} times as fast, one of a 9-1-5 takes {loss}",
+        f"9-1-5: rows of 25 pixels make few tiles. It takes {loss}",
+        f"{log('network')['rates']['FMA']:.0f} GFLOP/s in fused multiply-adds, and "
+        f"{log('network')['rates']['SGEMM']:.0f} in SGEMM",
+    )
+    slow = {
+        s: [100 * row[numba]["of_fma"] for row in rows if numba in row]
+        for s, rows in pictures.items()
+    }
+    gigabytes = [
+        4e-9 * row[name]["memory"]
+        for row in map(race, titles("network", "1080p"))
+        for name in ("PyTorch as installed", "PyTorch, memory kept", "PyTorch tuned")
+    ]
+    says("benchmarks/README.md", f"would hold {spread(gigabytes, '.0f')} GB each")
+    kept = [
+        100 * (1 - row["PyTorch, memory kept"]["seconds"] / row["PyTorch as installed"]["seconds"])
+        for row in map(race, titles("network", ""))
+        if "PyTorch as installed" in row
+    ]
+    says("benchmarks/contestants.py", f"{spread(kept, '.0f')}% of its time in results/network.json")
+    columns = race("inference, 9-1-5, 512 x 768")["srcnn_np, layers, im2col"]["memory"]
+    says(
+        "docs/kernels.md",
+        f'"no Winograd": {peak} of the peak for whole pictures, {in_steps} for training steps',
+        f"reach {log('network')['rates']['FMA']:.0f} GFLOP/s",
+        f"It reaches {spread(slow['9-1-5'], '.0f')}% of the peak for pictures by a 9-1-5, "
+        f"{spread(slow['9-5-5'], '.0f')}% by a 9-5-5",
+        f"512 x 768 pixels take {columns / 1e6:.0f} MB",
+        f"a 4K picture takes {race('inference, 9-1-5, 4K')[first]['memory'] / 1e6:.0f} MB",
+        f"the time of whole pictures by {gains['9-5-5']} times",
+        f"the time by {gains['9-1-5']}. Its training step takes {loss}",
+    )
+
+
+def test_cost_with_size_and_threads_is_as_logged():
+    page = ROOT / "benchmarks/README.md"
+    _, times = table(page, "time for a pixel, 256 x 256 is 1")
+    _, memory = table(page, "MB")
+    for (structure, *ratios), (_, *megabytes) in zip(times, memory, strict=True):
+        rows = race(f"cost with size, {structure}", "scaling")
+        assert ratios == [f"{rows[size]['times']:.2f}" for size in ("512 x 768", "1080p", "4K")]
+        assert megabytes == [f"{rows[size]['memory'] / 1e6:.0f}" for size in races.SIZES]
+
+    _, rows = table(page, "times as long")
+    gains = {}
+    for task, *said in rows:
+        row = race(f"cost with threads, {task}", "scaling")
+        gains[task], _ = cells = [
+            f"{times_as_long(row[f'{name}, 1 thread'], row[f'{name}, 2 threads']):.2f}"
+            for name in ("srcnn_np", "PyTorch tuned")
+        ]
+        assert said == cells
+    picture, other, step, other_step = (
+        gains[f"{structure}, {what}"]
+        for what in ("512 x 768", "step")
+        for structure in ("9-1-5", "9-5-5")
+    )
+    says(
+        "docs/kernels.md",
+        f"One thread takes {picture} times as long as two for 512 x 768 pixels by a 9-1-5, {other} "
+        f"by a 9-5-5; {step} and {other_step} for a training step",
+    )
+    same = race("inference, 9-1-5, 256 x 256")["srcnn_np"]["seconds"]
+    again = race("cost with size, 9-1-5", "scaling")["256 x 256"]["seconds"]
+    says(page, f"the same picture took {same / again:.1f} times as long in one race as in another")
+
+
+def test_multiplications_for_a_pixel_are_counted():
+    said = {}
+    for structure in ("9-5-5", "9-1-5"):
+        net = SRCNN(structure)
+        ws, bs = ([net.params[f"conv{n}.{part}"] for n in (1, 2, 3)] for part in "wb")
+        laid_out = prepare(ws, bs)
+        by_winograd = (True, structure == "9-5-5", False)  # 4 x 4 results at once
+        arrays = zip((laid_out.w1, laid_out.w2, laid_out.w3), by_winograd, strict=True)
+        plain = Inference(structure, 1, 1).flops // 2
+        fewer = sum(a.size // 16 if winograd else a.size for a, winograd in arrays)
+        said[structure] = f"from {plain:,} to {fewer:,}", f"({plain / fewer:.1f} times)"
+    both, factor = said["9-5-5"]
+    says("docs/kernels.md", f"In a 9-5-5 the multiplications for each pixel fall {both} {factor}")
+    both, factor = said["9-1-5"]
+    says("docs/kernels.md", f"There they fall {both} {factor}")
+
+
+def test_tiles_repeat_little():
+    H, W = picture.TILE_HEIGHT, picture.TILE_WIDTH
+    second, first = ((H + more) * (W + more) / (H * W) - 1 for more in (4, 8))
+    says(
+        "docs/kernels.md",
+        f"with tiles of {H} x {W}, f3 = 5 adds {second:.0%} to the second map, and f2 = 5 makes it "
+        f"{first:.0%} for the first",
+    )
+
+
+def test_enlarging_is_as_logged():
+    lines = enlarging.lines(log("enlarging")["enlarging"])
+    text = (ROOT / "benchmarks/README.md").read_text()
+    assert "```text\n" + "\n".join(lines) + "\n```" in text
+    network = race("inference, 9-1-5, 4K")["srcnn_np"]["seconds"]
+    command = log("enlarging")["enlarging"]["command_1280x720"]["seconds"]
+    says(
+        "benchmarks/README.md", f"the network takes {network:.2f} s", f"the command {command:.2f} s"
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says how much memory is needed")
+@pytest.mark.parametrize("structure", ["9-1-5", "9-5-5"])
+def test_enlarging_takes_as_much_memory_as_is_said(structure):
+    (said,) = re.findall(
+        r"now takes (\d+) MB above", words((ROOT / "benchmarks/README.md").read_text())
+    )
+    assert enlarging.within_a_process(f"{structure}-x3") == pytest.approx(1e6 * int(said), rel=0.15)
+
+
+# --- the trainings -----------------------------------------------------------------------------
+
+
+@cache
+def training(name):
+    return recipes.read_log(recipes.RESULTS / f"{name}.csv")
+
+
+def end(name):
+    """In dB on Set5."""
+    return f"{training(name)[-1]['watched']:.2f}"
+
+
+def at(name, sub_images):
+    (row,) = (row for row in training(name) if row["sub_images"] == sub_images)
+    return f"{row['watched']:.2f} dB"
+
+
+def passes(name, psnr):
+    return recipes.first_above(training(name), psnr)
+
+
+PAPERS = paper.figures("Set5", 3)["SRCNN 9-1-5, 91 images"]["psnr"]
+
+
+def test_every_training_is_in_a_panel_and_in_the_table():
+    names = {name for curves in recipes.PANELS.values() for name in curves.values()}
+    assert names == set(recipes.TRAININGS)
+    filters = {f"filters-{one}-{two}" for one, two in recipes.FILTERS}
+    assert {path.stem for path in recipes.RESULTS.glob("*.csv")} == filters | names
+    text = (ROOT / "docs/training.md").read_text()
+    for row in recipes.rows({name: training(name) for name in filters | names}):
+        assert row in text
+
+
+def test_a_panel_changes_what_it_says():
+    def changed(one, other):
+        """What differs of two recipes, but for what does nothing in one of them."""
+        one, other = (asdict(recipes.TRAININGS[name][0]) for name in (one, other))
+        differs = {name for name in one if one[name] != other[name]} - {"epochs"}
+        if "muon" in (one["optimiser"], other["optimiser"]):
+            differs.discard("nesterov")
+        return differs
+
+    first, *panels = recipes.PANELS.items()
+    says = {  # by the words of the labels
+        "He initialisation, clipping": {"init", "clip_norm", "mean_over", "rate"},
+        "rate x 23": {"rate"},
+        "falling rate, Nesterov": {"schedule", "nesterov"},
+        "batches of 32, turns (sgd)": {"batch", "turns"},
+        "orthogonal steps, no clipping": {"optimiser", "rate", "clip_norm"},
+        "contrast, batches of 64, last layer 0.3 (fast)": {"init", "batch", "last_layer"},
+    }
+    labels = list(first[1])
+    for before, label in pairwise(labels):
+        assert changed(first[1][before], first[1][label]) == says[label.removeprefix("+ ")]
+    paper, he, high = (recipes.TRAININGS[first[1][label]][0].rate for label in labels[:3])
+    assert he == pytest.approx(441 * paper)  # the same rate, of a mean over values
+    assert f"rate x {high / he:.0f}" in labels[2]
+
+    for (title, curves), names in zip(
+        panels,
+        (
+            {"optimiser", "rate", "nesterov", "clip_norm"},
+            {"init"},
+            {"rate"},
+            {"last_layer"},
+            {"schedule", "average"},
+            {"batch"},
+            {"momentum"},
+            {"turns"},
+        ),
+        strict=True,
+    ):
+        for one, other in combinations(curves.values(), 2):
+            assert changed(one, other) <= names, title
+            assert recipes.TRAININGS[one][1] == recipes.TRAININGS[other][1], title
+        for label, name in curves.items():
+            for number in re.findall(r"\d[\d.]*", label.replace("0.001²", "")):
+                assert float(number) in asdict(recipes.TRAININGS[name][0]).values(), label
+
+
+def test_how_soon_the_papers_figure_is_passed():
+    row = passes("fast", PAPERS)
+    soon = f"{row['sub_images']:,.0f} sub-images, {row['seconds']:.0f} seconds on two"
+    says("README.md", soon, f"the paper's {PAPERS} dB")
+    says("docs/training.md", soon, f"the paper's figure, {PAPERS} dB", "a 5,000th")
+    assert 8e8 / row["sub_images"] == 5000
+    toy, sgd = 49_536, training("sgd")[-1]  # test_examples.py counts the first
+    says("README.md", f"from {toy:,} pieces of drawn pictures")
+    assert round(sgd["sub_images"] / toy) == 4
+    says("README.md", f"`sgd` in [docs/training.md](docs/training.md), took {sgd['seconds']:.0f} s")
+
+
+def test_what_the_training_page_says_of_the_curves():
+    seeds = sorted(end(name) for name in ("fast", "fast-seed-1", "fast-seed-2"))
+    assert float(seeds[-1]) - float(seeds[0]) < 0.1
+    start = 26_624
+    assert f"{start / 8e8:.3%}" == "0.003%"
+    last = int(training("paper")[-1]["sub_images"])
+    at_rates = {"SGD": [], "Adam": []}
+    for label, name in recipes.PANELS["The optimiser, at several rates"].items():
+        kind, _, rate = label.partition(", ")
+        if kind in at_rates and "orthogonal" not in rate:
+            at_rates[kind].append((end(name), rate))
+    ends, rates = (
+        {
+            kind: f"{', '.join(pair[n] for pair in pairs[:-1])} and {pairs[-1][n]}"
+            for kind, pairs in at_rates.items()
+        }
+        for n in (0, 1)
+    )
+    says(
+        "docs/training.md",
+        f"ends at {seeds[0]}, {seeds[1]} and {seeds[2]} dB with three seeds",
+        f"after 19,968 sub-images ({at('paper', 19_968)}), and has left that after {start:,} "
+        f"({at('paper', start)}). That is 0.003% of",
+        f"is at {at('paper-he', start)} by then (`paper-he`). But after {last:,} it is at "
+        f"{end('paper-he')} dB, and `paper` at {end('paper')}",
+        f"`fast-gaussian` ends at {end('fast-gaussian')} dB, `fast-he` at {end('fast-he')}",
+        *(
+            f"`{name}`, {end(name)} dB"
+            for name in (
+                "paper-he",
+                "paper-he-rate",
+                "paper-he-rate-falling",
+                "sgd",
+                "sgd-orthogonal",
+            )
+        ),
+        f"with a constant rate `fast` ends at {end('fast-constant')} dB instead of {end('fast')}",
+        f"`fast-constant-averaged` is above 32 dB after "
+        f"{passes('fast-constant-averaged', 32)['sub_images']:,.0f} sub-images, `fast` after "
+        f"{passes('fast', 32)['sub_images']:,.0f}",
+        f"The rest of `fast`**, {end('fast')} dB",
+        f"the last {float(end('fast')) - float(end('fast-momentum-0')):.1f} dB are missing",
+        f"SGD ends at {ends['SGD']} dB at rates of {rates['SGD']}, Adam at {ends['Adam']} at "
+        f"{rates['Adam']}, orthogonal steps at {end('fast-long')}",
+        f"the rate of the last layer ({end('fast-last-0.03')}, {end('fast')} and "
+        f"{end('fast-last-1')} dB), a rate four times as high ({end('fast-rate-0.02')}), or",
+        f"flips and rotations ({end('fast-no-turns')} without). A rate of a quarter is too low "
+        f"({end('fast-rate-0.00125')})",
+    )
+    assert end("fast-averaged") == end("fast")
+    assert float(end("sgd-orthogonal")) == pytest.approx(float(end("fast")), abs=0.1)
+    small, long = training("fast-batch-16")[-1], training("fast-long")[-1]
+    assert small["watched"] == pytest.approx(long["watched"], abs=0.1)
+    assert small["seconds"] == pytest.approx(long["seconds"], rel=0.1)
+
+
+@needs_shared
+def test_what_is_measured_before_the_first_update():
+    text = (ROOT / "docs/training.md").read_text()
+    for row in recipes.first_gradients(SHARED / "data"):
+        assert row in text
+
+
+@needs_shared
+def test_hes_start_at_the_papers_rate_diverges_at_once():
+    pictures, held_out = hold_out(list(read_folder(SHARED / "data/T91")[0].values()), 3)
+    says("docs/training.md", "end after ten updates in a loss that is not a number")
+    with pytest.raises(InputError, match="after 10 updates"):
+        train(
+            Model(SRCNN("9-1-5"), 3),
+            pictures,
+            held_out[:1],
+            replace(RECIPES["paper"], init="he", epochs=0.1),
+            show=False,
+        )
+    assert len(held_out) == 10
+    says("docs/training.md", "the PSNR on ten pictures held out of T91")
+
+
+# --- the models that come with the package, and pictures ---------------------------------------
+
+
+def test_readme_says_what_is_on_the_cards():
+    readme = (ROOT / "README.md").read_text()
+    for structure in ("9-1-5", "9-5-5"):
+        figures = [load_model(f"{structure}-x{scale}").figures for scale in (2, 3, 4)]
+        for test_set in paper.SETS:
+            cells = (f"{f[test_set]['psnr']:.2f} / {f[test_set]['ssim']:.4f}" for f in figures)
+            assert f"| {test_set} | {structure}, T91, here | {' | '.join(cells)} |" in readme
+
+
+def test_readme_says_what_the_paper_says():
+    readme = (ROOT / "README.md").read_text()
+    for test_set in paper.SETS:
+        for label, method in (
+            ("bicubic", "bicubic"),
+            ("9-5-5, ImageNet, the paper", "SRCNN 9-5-5, ImageNet"),
+        ):
+            figures = [paper.figures(test_set, scale)[method] for scale in (2, 3, 4)]
+            cells = (f"{f['psnr']:.2f} / {f['ssim']:.4f}" for f in figures)
+            assert f"| {test_set} | {label} | {' | '.join(cells)} |" in readme
+    small = [paper.figures("Set5", scale)["SRCNN 9-1-5, 91 images"] for scale in (2, 3, 4)]
+    cells = (f"{f['psnr']:.2f}" for f in small)
+    assert f"| Set5 | 9-1-5, T91, the paper | {' | '.join(cells)} |" in readme
+
+
+def test_how_long_the_shipped_models_learnt():
+    seconds = [read_log(log_path(path))[-1]["seconds"] for path in shipped_models().values()]
+    said = spread(seconds, ".0f")
+    says("docs/training.md", f"a training took {said} seconds")
+    says("benchmarks/ship.py", f"{said} seconds in their logs")
+    minutes = [s / 60 for s in seconds]
+    says("README.md", f"in {spread(minutes, '.0f')} minutes on two cores by their logs")
+
+
+def test_the_photograph_before_and_after():
+    measures = evaluate_picture(to_channels(Picture(data.astronaut())), 3, default_model(3))
+    says(
+        "README.md",
+        f"enlarged by bicubic interpolation, {measures['bicubic']['psnr']:.2f} dB; by `srcnn-np "
+        f"upscale`, {measures['model']['psnr']:.2f} dB",
+    )
+
+
+@needs_shared
+def test_other_bicubic_filters_are_as_far_away_as_is_said():
+    """The page is the head of imaging/resize.py."""
+
+    def pillow(x, size):
+        return np.asarray(Image.fromarray(x.astype(np.float32)).resize(size[::-1], Image.BICUBIC))
+
+    def narrow(x, size):
+        return resize(x, size, order=3, anti_aliasing=False, mode="reflect")
+
+    def mean(test_set, scale, shrunk_and_enlarged):
+        values = []
+        for photo in read_folder(SHARED / "data" / test_set)[0].values():
+            target, small = shrink(photo, scale)
+            result = shrunk_and_enlarged(shrunk_and_enlarged(target, small.shape), target.shape)
+            values.append(psnr(as_measured(result, scale), as_measured(target, scale)))
+        return np.mean(values)
+
+    def matlab(x, size):
+        return imresize(x, size=size)
+
+    off = {
+        (test_set, scale, other.__name__): mean(test_set, scale, other)
+        - mean(test_set, scale, matlab)
+        for test_set in paper.SETS
+        for scale in (2, 3, 4)
+        for other in (pillow, narrow)
+    }
+    assert max(abs(far) for (*_, name), far in off.items() if name == "pillow") < 0.003
+    says(
+        "srcnn_np/imaging/resize.py",
+        f"at x3 {-off['Set5', 3, 'narrow']:.1f} dB less on Set5 and "
+        f"{-off['Set14', 3, 'narrow']:.1f} dB less on Set14, at x2 "
+        f"{off['Set5', 2, 'narrow']:.1f} dB more on Set5",
+        "the same mean PSNR to 0.003 dB",
+    )
