@@ -521,7 +521,7 @@ def test_train_refuses(capsys, tmp_path):
     assert "needs 2 filter counts" in why("--filters", "4-2-1")
     assert "whole number above 0, not 'many'" in why("--filters", "many", code=2)
     assert "number above 0, not '-1'" in why("--epochs", -1, code=2)
-    assert "fewer than a mini-batch" in why("--drawn", 2, "--batch", 99999999999, folder=None)
+    assert "fewer than a mini-batch" in why("--drawn", 2, "--batch", 999999999, folder=None)
     assert "epochs is 1e+308" in why("--drawn", 2, "--epochs", 1e308, folder=None)
     assert "whole number above 0, not '0'" in why("--batch", 0, code=2)
     assert "at least 0, not '-1'" in why("--seed", -1, code=2)
