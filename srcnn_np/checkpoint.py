@@ -141,7 +141,7 @@ def write_state(out: str | Path, model: Model, same: dict, state: State) -> None
     ----------
     out : str or Path
     model : Model
-        With `state.average` as its parameters, so that the file is a model's as well.
+        With the average as its parameters, so that the file is a model's as well.
     same : dict
         All that must be the same in a run that goes on from here, for JSON.
     state : State

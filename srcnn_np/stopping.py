@@ -1,6 +1,6 @@
 """Being asked to end: by Ctrl-C, a scheduler or container (SIGTERM), a closed terminal (SIGHUP).
 
-A signal that was ignored before, as SIGHUP is under `nohup`, stays ignored.
+A signal that was ignored before, as SIGHUP is under nohup, stays ignored.
 """
 
 import signal
