@@ -1,5 +1,6 @@
 """What the tests share: where the reference material is, and Hypothesis without a stopwatch."""
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 SHARED = Path(__file__).parents[2] / "shared"
+
+# In the background, or under nohup, signals are ignored, which what is tested would respect.
+for number, usual in (
+    (signal.SIGINT, signal.default_int_handler),
+    (getattr(signal, "SIGHUP", signal.SIGINT), signal.SIG_DFL),
+):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, usual)
 
 # A first call compiles; a deadline would fail it.
 settings.register_profile(
