@@ -42,12 +42,15 @@ class Plan:
         What lies in the folders beside the pictures.
     folders : list of Path
         What is to be made if it is not there.
+    existing : int
+        How many results are there already, and left.
     """
 
     jobs: list[Job] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)
+    existing: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,13 @@ class Result:
     why: str = ""
 
 
-def plan(inputs: Sequence[str | Path], output: str | Path | None, scale: int) -> Plan:
+def plan(
+    inputs: Sequence[str | Path],
+    output: str | Path | None,
+    scale: int,
+    *,
+    skip_existing: bool = False,
+) -> Plan:
     """Say which file each picture becomes.
 
     Parameters
@@ -77,6 +86,8 @@ def plan(inputs: Sequence[str | Path], output: str | Path | None, scale: int) ->
         The file that one picture becomes, or the folder for all results. By default a picture's
         result lies beside it, as ``NAME_x3.png``, and a folder's in ``FOLDER_x3``.
     scale : int
+    skip_existing : bool
+        Leave out what has a result already, and results that are among the inputs.
 
     Returns
     -------
@@ -92,47 +103,68 @@ def plan(inputs: Sequence[str | Path], output: str | Path | None, scale: int) ->
     found = Plan()
     a_folder = str(output).endswith(("/", os.sep))
     output = None if output is None else Path(output)
-    places: dict[tuple[str, Path], Path] = {}  # each picture once in each folder of results
+    places: dict[tuple[str, str], tuple[Path, Path]] = {}  # each picture once in each folder
     for path in map(Path, inputs):
         try:
-            pictures, place = [path], output or path.parent
+            pictures, place = [path], output or _home(path)
             if path.is_dir():
                 place = output or _with_scale(path, scale)
                 pictures, others = list_pictures(path)
                 found.others += [os.path.join(path, name) for name in others]
                 found.folders.append(place)
-        except (InputError, OSError) as error:  # OSError: a name that is too long
+        except InputError as error:
             found.problems.append(str(error))
             continue
+        except OSError as error:
+            found.problems.append(f"{path}: {error.strerror}")
+            continue
         for picture in pictures:
-            places.setdefault((os.path.abspath(picture), place), picture)
+            places.setdefault((os.path.abspath(picture), os.path.abspath(place)), (picture, place))
     if output is not None and not output.is_dir():
         if len(inputs) == len(places) == 1 and not found.folders and not a_folder:
             found.jobs = [Job(Path(inputs[0]), output)]
-            return found
+            return _without_existing(found) if skip_existing else found
         if output.exists() or is_picture_name(output):
             raise InputError(f"{output} names a file; for several pictures give a folder's name")
         found.folders = [output]
-    taken = {os.path.realpath(picture) for picture in places.values()}
-    names: dict[tuple[Path, Path], str] = {}
-    for place in {place for _, place in places}:
-        here = [picture for (_, other), picture in places.items() if other == place]
-        names |= zip(((place, picture) for picture in here), _distinct_names(here), strict=True)
-    for (_, place), picture in places.items():
-        target = place / f"{names[place, picture]}_x{scale}.png"
-        if os.path.realpath(target) in taken:
-            found.problems.append(
-                f"{picture} is not enlarged, as {target} is one of the pictures to enlarge; "
-                "give another folder"
-            )
-        else:
-            found.jobs.append(Job(picture, target))
+    for folder in {folder for _, folder in places}:
+        here = [pair for (_, other), pair in places.items() if other == folder]
+        names = _distinct_names([picture for picture, _ in here])
+        for (picture, place), name in zip(here, names, strict=True):
+            found.jobs.append(Job(picture, place / f"{name}_x{scale}.png"))
+    order = {pair: n for n, pair in enumerate(places.values())}
+    found.jobs.sort(key=lambda job: order[job.source, job.target.parent])
+    if skip_existing:
+        found = _without_existing(found)
+    taken = {os.path.realpath(job.source) for job in found.jobs}
+    for job in [job for job in found.jobs if os.path.realpath(job.target) in taken]:
+        found.jobs.remove(job)
+        found.problems.append(
+            f"{job.source} is not enlarged, as {job.target} is one of the pictures to enlarge; "
+            "give another folder"
+        )
     return found
+
+
+def _without_existing(found: Plan) -> Plan:
+    """What is still to be done of a plan."""
+    results = {os.path.realpath(job.target) for job in found.jobs}
+    jobs = [job for job in found.jobs if os.path.realpath(job.source) not in results]
+    found.jobs = [job for job in jobs if not os.path.isfile(job.target)]
+    found.existing = len(jobs) - len(found.jobs)
+    return found
+
+
+def _home(path: Path) -> Path:
+    """The folder in which a picture lies."""
+    return Path() if str(path) in STANDARD_INPUT else path.parent
 
 
 def _with_scale(folder: Path, scale: int) -> Path:
     """A folder's name with the scale; of a link, the link's name."""
     named = folder if folder.name not in ("", "..") else Path(os.path.abspath(folder))
+    if not named.name:
+        raise InputError(f"{folder} has no name to make another of; say where results go by -o")
     return named.with_name(f"{named.name}_x{scale}")
 
 
@@ -159,6 +191,11 @@ def _distinct_names(sources: Sequence[Path]) -> list[str]:
         lengths = [
             length + (counts[n.casefold()] > 1) for length, n in zip(lengths, names, strict=True)
         ]
+    seen: Counter[str] = Counter()
+    for n, name_ in enumerate(names):  # a/b_c and a_b/c are both a_b_c
+        seen[name_.casefold()] += 1
+        if seen[name_.casefold()] > 1:
+            names[n] = f"{name_}_{seen[name_.casefold()]}"
     return names
 
 
@@ -181,12 +218,22 @@ def enlarge_all(
     Raises
     ------
     InputError
-        If a folder for results cannot be made or written into.
+        If no folder for results can be made or written into.
     """
-    made = [folder for folder in todo.folders if _make_folder(folder)]
+    made, closed = [], {}
+    for folder in todo.folders:
+        try:
+            made += [folder] * _make_folder(folder)
+        except InputError as error:
+            closed[folder] = str(error)
+    if closed and all(job.target.parent in closed for job in todo.jobs):
+        raise InputError(next(iter(closed.values())))
     how = {"compare": compare, "force": force, "max_pixels": max_pixels}
     try:
         for job in todo.jobs:
+            if job.target.parent in closed:
+                yield Result(job, why=f"{job.source}: {closed[job.target.parent]}")
+                continue
             try:
                 yield Result(job, *enlarge_file(job, scale, model, **how))
             except InputError as error:

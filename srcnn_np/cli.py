@@ -27,7 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code: 0, 1 for bad input, 2 for a bad command line."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     with lasting_streams() as output:
-        code = _run(arguments)
+        try:
+            code = _run(arguments)
+        except SystemExit as stop:  # after --help, or a bad command line
+            code = stop.code
         sys.stdout.flush()
         lost = output.error
         if lost is not None and not isinstance(lost, BrokenPipeError):

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import os
 import pickle
+import re
 import shutil
 import tempfile
 import threading
@@ -57,9 +58,10 @@ def _folder() -> Path | None:
     package = Path(__file__).parent
     for path in sorted([Path(__file__), *package.glob("conv/*.py"), *package.glob("fused/*.py")]):
         digest.update(path.read_bytes())
-    parent = Path(os.environ.get("NUMBA_CACHE_DIR") or platformdirs.user_cache_dir("srcnn_np"))
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    parent = Path(chosen, "srcnn_np") if chosen else Path(platformdirs.user_cache_dir("srcnn_np"))
     folder = parent / f"kernels-{digest.hexdigest()[:16]}"
-    if not folder.is_absolute() and "NUMBA_CACHE_DIR" not in os.environ:
+    if not folder.is_absolute() and not chosen:
         return None  # there is no home
     try:
         if not folder.is_dir():
@@ -72,7 +74,8 @@ def _folder() -> Path | None:
 
 
 def _forget_others(folder: Path) -> None:
-    others = [path for path in folder.parent.glob("kernels-*") if path != folder]
+    ours = re.compile(r"kernels-[0-9a-f]{16}")
+    others = [p for p in folder.parent.iterdir() if ours.fullmatch(p.name) and p != folder]
     for path in sorted(others, key=lambda path: path.stat().st_mtime)[:-_FOLDERS_KEPT]:
         shutil.rmtree(path, ignore_errors=True)
 

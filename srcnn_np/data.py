@@ -105,6 +105,8 @@ def read_folder(
             pictures[path.name] = to_channels(picture, colour, grey_is_luma=grey_is_luma)
         except InputError as error:
             skipped.append(str(error))
+        except MemoryError:
+            skipped.append(f"{path}: there is not enough memory for it")
     if not pictures:
         raise InputError(f"{folder} holds no picture that can be read")
     return pictures, skipped

@@ -1,6 +1,10 @@
 """What is said about input that cannot be used."""
 
 import reprlib
+import threading
+
+# Warnings' filters and standard error belong to the whole process: one thread at a time.
+PROCESS = threading.RLock()
 
 
 class InputError(ValueError):

@@ -59,6 +59,8 @@ def evaluate(
             images.append({"name": path.name, **_evaluate_file(path, scale, model)})
         except InputError as error:
             failed.append({"name": path.name, "why": str(error)})
+        except MemoryError:
+            failed.append({"name": path.name, "why": f"{path}: there is not enough memory for it"})
     if not images:
         raise InputError(failed[0]["why"])
     mean = {method: _mean(images, method) for method in ("bicubic", "model")}

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from .data import shrink
-from .errors import InputError
+from .errors import PROCESS, InputError
 from .evaluation import as_measured, check_measurable, measure
 from .imaging import enlarge
 from .layers import Conv2D
@@ -326,7 +326,7 @@ def save(path: str | Path, figure: Figure, *, title: str = "", force: bool = Fal
     check_png(path)
     if title:
         figure.suptitle(title, fontweight="bold", parse_math=False)  # a name may hold a $
-    with writing(path, force=force) as part, warnings.catch_warnings():
+    with writing(path, force=force) as part, PROCESS, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of letters that the font lacks
         figure.savefig(part, dpi=110)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import InputError
+from .errors import PROCESS, InputError
 
 _BEGINNING = 4096  # bytes that surely hold a variable's name and shape
 _MOST_VARIABLES = 1000
@@ -52,7 +52,7 @@ def read_mat(
     from scipy.io import loadmat, whosmat  # slow to import, and seldom needed
 
     try:
-        with warnings.catch_warnings():
+        with PROCESS, warnings.catch_warnings():
             warnings.simplefilter("error")  # of what is there twice, or cannot be read
             found = whosmat(_shortened(path, repeat(_BEGINNING)))
             shapes = {name: shape for name, shape, _ in found}

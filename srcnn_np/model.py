@@ -6,6 +6,7 @@ The SRCNN authors' MATLAB ``.mat`` files are read as well.
 """
 
 import json
+import math
 import os
 import re
 from contextlib import suppress
@@ -297,6 +298,8 @@ def _read_layers(file: NpzFile, card: dict) -> list[Layer]:
             shape = (settings.get("out_channels"), settings.get("in_channels"), *kernel)
             if not all(type(n) is int for n in shape):
                 raise InputError(f"{file.path} is damaged: its card has no size of conv{convs}")
+            if math.prod(shape) > _MOST_VALUES:
+                raise InputError(f"{file.path} is too large: more than {_MOST_VALUES} parameters")
             file.check(f"conv{convs}.w", shape)
         layer = _build_layer(kind, settings)
         if layer is None:

@@ -17,7 +17,7 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as npy
 
-from .errors import InputError, brief
+from .errors import PROCESS, InputError, brief
 
 FLOATS = ("float16", "float32", "float64")
 MOST_TEXT = 1 << 20  # characters
@@ -120,7 +120,7 @@ class NpzFile:
     def _readable(self) -> Iterator[None]:
         """One sentence for whatever zip, NumPy and JSON raise."""
         try:
-            with warnings.catch_warnings():
+            with PROCESS, warnings.catch_warnings():
                 warnings.simplefilter("error")  # NumPy's, of headers that only look like some
                 yield
         except (InputError, MemoryError):

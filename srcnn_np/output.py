@@ -66,7 +66,7 @@ def writing(path: str | Path, *, force: bool = False) -> Iterator[Path]:
 
 def check_output(path: str | Path, *, force: bool = False) -> None:
     """Raise the InputError that `writing` would, before any work is done."""
-    path = Path(path)
+    path = Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
     if path.is_dir():
         raise InputError(f"{path} is a folder; give the name of a file to write")
     if path.exists() and not force:

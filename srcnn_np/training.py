@@ -165,12 +165,13 @@ def _run(
                 training.update()
                 bar.update()
             if out is not None:
-                if validated or time.monotonic() > saved + 60 or asked():
+                number = asked()
+                if validated or time.monotonic() > saved + 60 or number:
                     training.save(out)
                     saved = time.monotonic()
-                if asked() and not training.finished:
+                if number and not training.finished:
                     raise Stopped(
-                        asked(),
+                        number,
                         f"interrupted after {training.done} of {training.updates} updates; the "
                         f"state is kept in {last_path(out)}, and the same command with --resume "
                         "goes on from it",
@@ -422,11 +423,11 @@ class _Training:
                 "a lower rate"
             )
         losses = [row["loss"] for row in self.history.rows]
+        if losses[-1] > 2 * losses[0]:
+            return f"the loss rose, from {losses[0]:.2g} to {losses[-1]:.2g}; choose a lower rate"
         quarter = len(losses) // 4
         if quarter > 4:  # of fewer, chance may be all
             early, late = np.mean(losses[quarter : 2 * quarter]), np.mean(losses[-quarter:])
-            if late > 2 * losses[0]:
-                return f"the loss rose, from {losses[0]:.2g} to {late:.2g}; choose a lower rate"
             if late > 0.95 * early:
                 return (
                     f"the loss no longer falls from {early:.2g}; choose a lower rate if it jumps, "

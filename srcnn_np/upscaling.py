@@ -5,6 +5,7 @@ The eye sees detail in brightness, hardly in colour, so the paper sharpens luma 
 
 import numpy as np
 
+from .errors import InputError
 from .imaging import Picture, enlarge, rgb_to_ycbcr, ycbcr_to_rgb
 from .imaging.colour import LUMA_BLACK, LUMA_RANGE
 from .model import Model
@@ -40,6 +41,8 @@ def upscale(picture: Picture, scale: int, model: Model | None = None) -> Picture
     In floating point a large picture is many times its file, so it is enlarged in strips
     of rows, each with as many rows around it as its result depends on.
     """
+    if isinstance(scale, bool) or not isinstance(scale, int) or scale < 1:
+        raise InputError(f"scale is {scale!r}; give a whole number of at least 1")
     if model is not None:
         model.check_scale(scale)
     H, W = picture.pixels.shape[:2]
@@ -59,7 +62,9 @@ def upscale(picture: Picture, scale: int, model: Model | None = None) -> Picture
         if alpha is not None:
             strip = picture.alpha[around].astype(np.float32) / np.iinfo(alpha.dtype).max
             alpha[there] = _whole(enlarge(strip, scale)[inside], alpha.dtype)
-    return Picture(pixels, alpha, picture.metadata, picture.lost)
+    result = Picture(pixels, None, picture.metadata, picture.lost)
+    result.alpha = alpha  # nothing that is hidden in it was visible before: nothing to fill
+    return result
 
 
 # A strip's result has about this many pixels; in float32 and three channels, 13 MB.
@@ -98,7 +103,9 @@ def _upscale_strip(x: np.ndarray, scale: int, model: Model | None) -> np.ndarray
 def beside(left: Picture, right: Picture) -> Picture:
     """Return two pictures of the same size and kind as one, side by side."""
     alpha = None if left.alpha is None else np.hstack([left.alpha, right.alpha])
-    return Picture(np.hstack([left.pixels, right.pixels]), alpha, right.metadata)
+    both = Picture(np.hstack([left.pixels, right.pixels]), None, right.metadata)
+    both.alpha = alpha
+    return both
 
 
 def _sharpen(luma: np.ndarray, scale: int, model: Model | None) -> np.ndarray:

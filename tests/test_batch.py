@@ -16,6 +16,7 @@ from srcnn_np.batch import enlarge_all, plan
 from srcnn_np.cli import main
 from srcnn_np.imaging import read_picture
 
+COMPILING = "srcnn-np: compiling for this processor, which is done once and kept ...\n"
 COLOUR = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
 
 
@@ -39,7 +40,8 @@ def upscale(capsys, *words):
         code = main(["upscale", *words, "--scale", "2"])
     except SystemExit as stop:
         code = stop.code
-    return code, *capsys.readouterr()
+    out, err = capsys.readouterr()
+    return code, out, err.replace(COMPILING, "")
 
 
 def test_every_bare_name_is_a_picture_and_none_is_lost(capsys):
@@ -119,7 +121,7 @@ def test_one_problem_costs_one_picture(capsys):
     assert Path("in/a_x2.png").is_file()
     sentences = err.splitlines()
     for words in (
-        "left out, no pictures by their names: in/deeper/, in/notes",
+        "left out, as no pictures: in/deeper/, in/notes",
         "in/b.png is not a picture",
         "in/c.png is damaged",
         "in/d.jfif is not a picture",
@@ -173,7 +175,7 @@ def test_a_run_that_was_broken_off_goes_on(capsys, monkeypatch):
     assert len(os.listdir("in_x2")) == 1
     code, out, err = upscale(capsys, "in", "--skip-existing")
     assert (code, err) == (0, "")
-    assert "1 of 3 results is left as before" in out
+    assert "1 of 3 left as before" in out
     assert Path("in_x2/a_x2.png").read_text() == "as it was"
     assert len(os.listdir("in_x2")) == 3
     assert upscale(capsys, "in", "--skip-existing", "--force")[0] == 2
@@ -198,6 +200,44 @@ def test_a_result_never_replaces_a_picture(capsys):
     assert Path("a_x2.png").read_bytes() == before
     assert Path("a_x2_x2.png").exists()
     assert Path("b_x2.png").exists()
+
+
+def test_places_are_compared_however_they_are_spelled(capsys):
+    pictures("a.png", "a.jpg", "A/b.png")
+    here = Path.cwd()
+    assert targets(["a.png", f"{here}/a.jpg"]) == ["a.png_x2.png", f"{here}/a.jpg_x2.png"]
+    assert targets(["a.png", f"{here}/a.png"]) == ["a_x2.png"]
+    assert targets(["A", f"{here}/A"]) == ["A_x2/b_x2.png"]
+
+
+def test_names_that_are_alike_when_joined_stay_apart():
+    for name in ("r/a/b_c.jpg", "r/z/b_c.jpg", "r/a_b/c.jpg", "r/y/c.jpg"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        pictures(name)
+    found = targets(["r/a/b_c.jpg", "r/z/b_c.jpg", "r/a_b/c.jpg", "r/y/c.jpg"], "out")
+    assert len(set(found)) == 4
+
+
+def test_a_glob_that_now_holds_results_goes_on_as_before(capsys):
+    pictures("a.jpg", "b.jpg")
+    assert upscale(capsys, "a.jpg")[0] == 0
+    code, out, err = upscale(capsys, "a.jpg", "a_x2.png", "b.jpg", "--skip-existing")
+    assert (code, err) == (0, "")
+    assert sorted(os.listdir()) == ["a.jpg", "a_x2.png", "b.jpg", "b_x2.png"]
+
+
+def test_a_folder_without_a_name_is_a_sentence(capsys):
+    assert "/ has no name to make another of" in upscale(capsys, "/")[2]
+
+
+def test_one_closed_folder_costs_its_pictures(capsys):
+    pictures("A/a.png", "B/b.png")
+    Path("B_x2").write_text("mine")
+    code, _, err = upscale(capsys, "A", "B")
+    assert code == 1
+    assert "B_x2 is a file" in err
+    assert Path("A_x2/a_x2.png").exists()
+    assert Path("B_x2").read_text() == "mine"
 
 
 def test_what_is_lost_is_said(capsys):

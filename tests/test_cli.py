@@ -198,7 +198,7 @@ def test_upscale_a_folder(capsys, model, tmp_path):
     code, out, err = run(capsys, "upscale", "in", "--scale", 2, "--model", model)
     assert code == 0
     assert out.count("\n") == 3
-    assert err == "srcnn-np: left out, no pictures by their names: in/notes.txt\n"
+    assert err == "srcnn-np: left out, as no pictures: in/notes.txt\n"
     names = ["a_x2.png", "b.jpg_x2.png", "b.png_x2.png"]
     assert sorted(p.name for p in (tmp_path / "in_x2").iterdir()) == names
     why = refused(capsys, "upscale", "in", "--scale", 2, "--model", model)

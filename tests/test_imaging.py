@@ -481,7 +481,7 @@ def test_names_that_no_file_can_have(name):
 def test_more_pixels_are_read_if_that_is_asked_for(tmp_path, monkeypatch):
     Image.fromarray(COLOUR).save(tmp_path / "p.png")  # 48 pixels
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
-    with pytest.raises(InputError, match="more than 40 pixels; --max-pixels N allows more"):
+    with pytest.raises(InputError, match="more than 40 pixels; upscale, show and report"):
         read_picture(tmp_path / "p.png")
     assert read_picture(tmp_path / "p.png", max_pixels=48).pixels.shape == (6, 8, 3)
     assert Image.MAX_IMAGE_PIXELS == 20

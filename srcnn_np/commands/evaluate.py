@@ -31,7 +31,8 @@ def run(options: argparse.Namespace) -> int:
 
     if options.json is not None:
         check_output(options.json, force=options.force)
-        for path in (options.model, *Path(options.folder).glob("*")):
+        folder = Path(options.folder)
+        for path in (options.model, *folder.glob("*"), *folder.glob("*/*")):
             if path is not None:
                 check_not_an_input(options.json, path, "what is measured")
     return _beside_the_paper(options) if options.paper else _folder(options)
@@ -59,7 +60,7 @@ def _folder(options: argparse.Namespace) -> int:
         say(f"{row['name']:{width}}  {figures}")
     _write(options, report)
     if report["others"]:
-        notice(f"left out, no pictures by their names: {listed(report['others'])}")
+        notice(f"left out, as no pictures: {listed(report['others'])}")
     failed = report["failed"]
     for picture in failed:
         complain(picture["why"])

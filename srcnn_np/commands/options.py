@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
+from ..errors import InputError, brief
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -68,6 +68,12 @@ def output_path(output: str | None, folder: Path, default: str) -> Path:
     return target / default if target.is_dir() else target
 
 
+def home_and_stem(source: str) -> tuple[Path, str]:
+    """Return the folder in which a picture lies, and its name without the ending."""
+    path = Path(source)
+    return (Path(), "stdin") if source in ("-", "/dev/stdin") else (path.parent, path.stem)
+
+
 def check_not_an_input(path: Path, source: str | Path, what: str) -> None:
     """Raise an InputError where a result would replace what it is made from."""
     if os.path.realpath(path) == os.path.realpath(source):
@@ -100,9 +106,9 @@ def positive(kind: type) -> Any:
             value = kind(text)
         except ValueError:
             value = 0
-        if not 0 < value < float("inf"):
+        if not 0 < value < 1e308 or (kind is int and value >= 1 << 62):
             what = "whole number" if kind is int else "number"
-            raise argparse.ArgumentTypeError(f"give a {what} above 0, not {text!r}")
+            raise argparse.ArgumentTypeError(f"give a {what} above 0, not {brief(text)}")
         return value
 
     return parse
@@ -110,8 +116,8 @@ def positive(kind: type) -> Any:
 
 def not_negative(text: str) -> int:
     """Parse a whole number of at least 0."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"give a whole number of at least 0, not {text!r}")
+    if not text.isdecimal() or len(text) > 18:
+        raise argparse.ArgumentTypeError(f"give a whole number of at least 0, not {brief(text)}")
     return int(text)
 
 

@@ -12,6 +12,7 @@ from .options import (
     check_not_an_input,
     chosen_model,
     chosen_scale,
+    home_and_stem,
     name,
     output_path,
 )
@@ -52,7 +53,8 @@ def run(options: argparse.Namespace) -> int:
     from ..report import report
 
     source = Path(options.picture)
-    target = output_path(options.output, source.parent, f"{source.stem}.html")
+    home, stem = home_and_stem(options.picture)
+    target = output_path(options.output, home, f"{stem}.html")
     if target.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{target}: a report is a page; give a name ending in .html")
     check_not_an_input(target, source, "the picture to enlarge")

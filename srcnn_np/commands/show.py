@@ -11,6 +11,7 @@ from .options import (
     check_not_an_input,
     chosen_model,
     chosen_scale,
+    home_and_stem,
     name,
     output_path,
 )
@@ -54,7 +55,8 @@ def run(options: argparse.Namespace) -> int:
         target = output_path(options.output, Path(), "filters.png")
     else:
         source = Path(options.picture)
-        target = output_path(options.output, source.parent, f"{source.stem}_{options.figure}.png")
+        home, stem = home_and_stem(options.picture)
+        target = output_path(options.output, home, f"{stem}_{options.figure}.png")
         check_not_an_input(target, source, "the picture to enlarge")
     figures.check_png(target)
     check_output(target, force=options.force)

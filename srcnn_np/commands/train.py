@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from ..checkpoint import last_path, log_path, resumed_epochs
-    from ..data import draw_pictures, hold_out
+    from ..data import draw_pictures, hold_out, is_large_enough
     from ..model import Model, check_name
     from ..network import SRCNN
     from ..output import check_output
@@ -96,6 +96,13 @@ def run(options: argparse.Namespace) -> int:
         pictures = _photographs(options.folder)
         source = f"{len(pictures)} pictures of {Path(options.folder).resolve().name}"
     watched = [] if options.watch is None else _photographs(options.watch, grey_is_luma=True)
+    least = 2 * options.scale + 1  # something is left without the border
+    small = [p for p in watched if not is_large_enough(p, options.scale, least)]
+    if small:
+        raise InputError(
+            f"{options.watch} holds {len(small)} pictures too small to be measured at scale "
+            f"{options.scale}; give a folder without them"
+        )
     pictures, held_out = hold_out(pictures, options.scale, recipe.size)
     model = Model(network, options.scale, training={"pictures": source, "command": options.command})
     if options.minutes is not None:

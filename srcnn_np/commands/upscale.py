@@ -51,22 +51,23 @@ def run(options: argparse.Namespace) -> int:
 
     model = default_model(options.scale) if options.model is None else load_model(options.model)
     model.check_scale(options.scale)
-    todo = plan(options.inputs, options.output, options.scale)
+    if options.compare is not None and options.skip_existing:
+        raise InputError("--compare does not go with --skip-existing; leave out one of them")
+    todo = plan(options.inputs, options.output, options.scale, skip_existing=options.skip_existing)
     count = len(todo.jobs) + len(todo.problems)
     if options.compare is not None and (count > 1 or todo.folders):
         raise InputError("--compare goes with one picture; give one, and no folder")
     there = [job for job in todo.jobs if os.path.isfile(job.target)]
-    if there and options.skip_existing:
-        todo.jobs = [job for job in todo.jobs if job not in there]
-        say(f"{len(there)} of {count} results {'is' if len(there) == 1 else 'are'} left as before")
-    elif there and count > 1 and not options.force:
+    if there and count > 1 and not options.force:
         more = f" and {len(there) - 1} more exist" if len(there) > 1 else " exists"
         raise InputError(
             f"{there[0].target}{more} already; --skip-existing leaves what is there and makes the "
             "others, --force replaces it"
         )
+    if todo.existing:
+        say(f"{todo.existing} of {count + todo.existing} left as before")
     if todo.others:
-        notice(f"left out, no pictures by their names: {listed(todo.others)}")
+        notice(f"left out, as no pictures: {listed(todo.others)}")
     for sentence in todo.problems:
         complain(sentence)
     done, failures = 0, len(todo.problems)

@@ -4,7 +4,6 @@ import io
 import os
 import stat
 import sys
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +14,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps
 
-from ..errors import InputError
+from ..errors import PROCESS, InputError
 from ..output import writing
 from .metadata import read_metadata, save_options
 
@@ -42,7 +41,7 @@ _SAVE = {
     "TIFF": {"compression": "tiff_deflate"},
 }
 _LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}
-_BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262  # tags of a TIFF
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # tags of a TIFF
 _WITH_FRAMES = ("GIF", "PNG", "TIFF", "WEBP", "MPO", "AVIF")
 
 
@@ -111,8 +110,12 @@ def read_picture(path: str | Path, *, max_pixels: int | None = None) -> Picture:
             file.seek(0)
             with _pillow(head, max_pixels), Image.open(file, formats=FORMATS) as image:
                 bits = _bits_in_file(image, head)
+                grey = bool(image.tile) and str(image.tile[0].args).startswith("LA")
                 image.load()
-                return _from_pillow(image, bits)
+                picture = _from_pillow(image, bits, grey)
+                if image.format == "PNG" and b"cICP" in head:
+                    picture.lost.append("colours by cICP")
+                return picture
     except InputError as error:
         raise InputError(f"{name} {error}") from error
     except MemoryError:
@@ -123,7 +126,8 @@ def read_picture(path: str | Path, *, max_pixels: int | None = None) -> Picture:
     except Image.DecompressionBombError as error:
         limit = max_pixels or 2 * Image.MAX_IMAGE_PIXELS
         raise InputError(
-            f"{name} has more than {limit:,} pixels; --max-pixels N allows more"
+            f"{name} has more than {limit:,} pixels; upscale, show and report allow more by "
+            "--max-pixels N"
         ) from error
     except Exception as error:  # Pillow's readers raise a dozen types on damaged files
         if isinstance(error, OSError) and error.errno is not None:
@@ -265,13 +269,13 @@ def list_pictures(folder: str | Path) -> tuple[list[Path], list[str]]:
     folder = Path(folder)
     try:
         entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        paths = [path for path in entries if is_picture_name(path) and path.is_file()]
     except FileNotFoundError as error:
         raise InputError(f"{folder} does not exist; give a folder of pictures") from error
     except NotADirectoryError as error:
         raise InputError(f"{folder} is not a folder; give a folder of pictures") from error
     except OSError as error:
         raise InputError(f"{folder} cannot be read: {error.strerror}") from error
-    paths = [path for path in entries if is_picture_name(path) and path.is_file()]
     if not paths:
         raise InputError(f"{folder} holds no pictures: no file ends in .png, .jpg or the like")
     taken = set(paths)
@@ -285,13 +289,10 @@ def is_picture_name(path: str | Path) -> bool:
     return kind in FORMATS or kind == "MPO"  # which is JPEG, several in a file
 
 
-_pillow_lock = threading.RLock()
-
-
 @contextmanager
 def _pillow(head: bytes, max_pixels: int | None) -> Iterator[None]:
     """Where Pillow reads a file that begins so: without its warnings, and with this limit."""
-    with _pillow_lock, warnings.catch_warnings(), _quiet(head[:2] in (b"II", b"MM")):
+    with PROCESS, warnings.catch_warnings(), _quiet(head[:2] in (b"II", b"MM")):
         warnings.simplefilter("ignore")  # Pillow warns of what it mends
         before = Image.MAX_IMAGE_PIXELS
         if max_pixels is not None:
@@ -308,7 +309,7 @@ def _quiet(wanted: bool) -> Iterator[None]:
     if not wanted:
         yield
         return
-    with open(os.devnull, "wb") as nowhere:
+    with PROCESS, open(os.devnull, "wb") as nowhere:
         try:
             kept = os.dup(2)
         except OSError:  # there is no standard error
@@ -338,19 +339,22 @@ def _bits_in_file(image: Image.Image, head: bytes) -> int:
     return 16 if ";16" in str(codec) else 8
 
 
-def _from_pillow(image: Image.Image, bits: int) -> Picture:
+def _from_pillow(image: Image.Image, bits: int, grey: bool) -> Picture:
     deep = image.mode.startswith("I")
     lost: list[str] = []
     turned = _upright(image)
     if image.mode == "F":
         raise InputError("has floating-point pixels; convert it to 8 or 16 bits")
     pixels, alpha = _deep_grey(image, turned, bits) if deep else _eight_bits(turned, lost)
-    if bits > 8 and pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
-        pixels = pixels[..., 0]  # Pillow reads deep grey with alpha as colour
+    if grey:  # Pillow reads deep grey with alpha as colour
+        pixels = pixels[..., 0] if pixels.ndim == 3 else pixels
     channels = "grey" if pixels.ndim == 2 else "colour"
     metadata, unkept = read_metadata(image, channels)
     if image.mode in ("CMYK", "LAB"):
         metadata.pop("icc_profile", None)  # it says nothing about the RGB these have become
+    if bits > 8 and image.mode == "RGB" and "transparency" in image.info:
+        alpha = None  # the clear colour has more digits than are left of the pixels'
+        lost.append("the colour that is clear")
     if bits > 8 and pixels.dtype == np.uint8:
         lost.append(f"{bits - 8} of {bits} bits")
     with suppress(Exception):  # of a later frame that is damaged nothing is needed
@@ -372,8 +376,9 @@ def _deep_grey(
     """Grey of 9 to 16 bits as (H, W) uint16 with white at 65535; where a key is clear, 8 bits."""
     values = np.asarray(turned)
     key = image.info.get("transparency")
-    if values.min() < 0 or values.max() > 65535:
-        raise InputError("is deeper than 16-bit grey; convert it to 8 or 16 bits")
+    signed = image.format == "TIFF" and 2 in image.tag_v2.get(_SAMPLE_FORMAT, ())
+    if bits > 16 or signed or values.min() < 0 or values.max() > 65535:
+        raise InputError("is signed or deeper than 16-bit grey; convert it to 8 or 16 bits")
     pixels = values.astype(np.uint16)
     if image.format == "TIFF":
         if 8 < bits < 16:

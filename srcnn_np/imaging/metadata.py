@@ -18,6 +18,7 @@ _ABOUT = {270, 271, 272, 305, 306, 315, 316, 18246, 33432, 34665, 34853}
 _ABOUT |= set(range(40091, 40096))
 _ORIENTATION, _X_RESOLUTION = 0x0112, 0x011A
 _EXIF, _WIDTH, _HEIGHT = 0x8769, (0x0100, 0xA002), (0x0101, 0xA003)
+_IPTC_AND_PHOTOSHOP, _PRIMARIES_AND_TRANSFER = {33723, 34377}, {301, 318, 319}
 _XMP_SIZES = {
     "tiff:ImageWidth": 1,
     "tiff:ImageLength": 0,
@@ -71,6 +72,8 @@ def read_metadata(image: ImageFile.ImageFile, channels: str) -> tuple[dict, list
     """
     info, lost = image.info, []
     found = {"exif": _read_exif(image, lost), "icc_profile": _profile_for(info, channels)}
+    if info.get("icc_profile") and not found["icc_profile"] and image.mode not in ("CMYK", "LAB"):
+        lost.append("colour profile, which is not for such pixels")
     xmp = info.get("xmp")
     found["xmp"] = _XMP_ORIENTATION.sub(b"", xmp) if isinstance(xmp, bytes) else None
     found["dpi"] = _resolution(image)
@@ -84,8 +87,10 @@ def read_metadata(image: ImageFile.ImageFile, channels: str) -> tuple[dict, list
     # A profile and the sRGB chunk say more, and replace both.
     if not found["icc_profile"] and "srgb" not in info:
         found["gamma"], found["chromaticity"] = _unlike_srgb(info)
-    if "photoshop" in info:
+    if "photoshop" in info or _has_tags(image, _IPTC_AND_PHOTOSHOP):
         lost.append("IPTC and Photoshop data")
+    if _has_tags(image, _PRIMARIES_AND_TRANSFER):
+        lost.append("primaries and transfer")
     return {name: value for name, value in found.items() if value}, lost
 
 
@@ -115,6 +120,8 @@ def save_options(format_: str, metadata: dict, size: tuple[int, int]) -> tuple[d
         for name, header in limits.items():
             if len(kept.get(name, b"")) > _JPEG_SEGMENT - header:
                 del kept[name]
+        if not all(1 <= round(n) <= 65535 for n in kept.get("dpi", (1,))):
+            del kept["dpi"]
     lost = [_NAMES[name] for name in metadata if name not in kept]
     if format_ == "PNG":
         kept = _png_options(kept)
@@ -157,6 +164,10 @@ def _xmp_with_size(xmp: bytes, size: tuple[int, int]) -> bytes:
         pattern = rf"({name}\s*=\s*[\"']|<{name}>)\s*\d+".encode()
         xmp = re.sub(pattern, rf"\g<1>{size[axis]}".encode(), xmp)
     return xmp
+
+
+def _has_tags(image: ImageFile.ImageFile, tags: set[int]) -> bool:
+    return image.format == "TIFF" and not tags.isdisjoint(image.tag_v2)
 
 
 def _profile_for(info: dict, channels: str) -> bytes | None:
