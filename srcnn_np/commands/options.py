@@ -106,7 +106,7 @@ def positive(kind: type) -> Any:
             value = kind(text)
         except ValueError:
             value = 0
-        if not 0 < value < 1e308 or (kind is int and value >= 1 << 62):
+        if not 0 < value < float("inf") or (kind is int and value >= 1 << 62):
             what = "whole number" if kind is int else "number"
             raise argparse.ArgumentTypeError(f"give a {what} above 0, not {brief(text)}")
         return value
