@@ -63,16 +63,19 @@ def _news() -> Iterator[None]:
     """Where what the package logs, such as that it compiles, and warnings are a line each."""
     handler = logging.Handler()
     handler.emit = lambda record: notice(record.getMessage())
-    log = logging.getLogger(__package__)
+    log, others = logging.getLogger(__package__), logging.getLogger("matplotlib")
+    before = log.level, others.level
     log.addHandler(handler)
     log.setLevel(logging.INFO)
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # of its own folders
+    others.setLevel(logging.ERROR)  # of its own folders
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_: notice(str(message).partition("\n")[0])
         try:
             yield
         finally:
             log.removeHandler(handler)
+            log.setLevel(before[0])
+            others.setLevel(before[1])
 
 
 def _parser() -> argparse.ArgumentParser:

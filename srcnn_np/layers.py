@@ -84,7 +84,9 @@ KINDS: dict[str, type["Layer"]] = {}
 class Layer:
     """What a network is made of.
 
-    A kind of layer gives `apply`, y from x, and `gradient`, dx from dy and x; and `settings`, if
+    A kind of layer gives `apply`, y from x, and `gradient`, dx from dy and x. But for a `Conv2D`,
+    a place of y depends on the same place of x alone: `Sequential.predict` cuts a picture into
+    strips that overlap by what convolutions see. A kind gives its `settings`, too, if
     its constructor takes arguments. A model file names the kinds of its layers: where it is
     read, a kind that is not this package's must have been defined, or imported, before.
 

@@ -174,6 +174,7 @@ def save_model(
         raise InputError(f"{path} is not written: the model is too large to be read again")
     with writing(path, force=force) as part:
         np.savez_compressed(part, card=np.array(card), **params, **(more or {}))
+        _check_is_read_again(part, path, model)
 
 
 def check_name(path: str | Path) -> Path:
@@ -339,6 +340,22 @@ def _check_builds_again(path: str | Path, layer: Layer) -> None:
         raise InputError(
             f"{path} is not written: a {kind} cannot be built again from its settings(); let them "
             "return the arguments of its constructor, as numbers, texts, or lists of them"
+        )
+
+
+def _check_is_read_again(part: Path, path: str | Path, model: Model) -> None:
+    """Raise an InputError where `load_model` would not read what layers of a reader's own wrote."""
+    if all(is_ours(type(layer).__name__) for layer in model.network.layers.values()):
+        return
+    try:
+        again = _read_npz(part).network.params
+        same = all(np.array_equal(again[name], p) for name, p in model.network.params.items())
+    except (ValueError, KeyError):
+        same = False
+    if not same:
+        raise InputError(
+            f"{path} is not written, as it could not be read again: files cannot hold the name of a "
+            "layer's class, of one of its settings, or the shape of a parameter"
         )
 
 

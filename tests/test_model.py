@@ -767,3 +767,21 @@ def test_parameters_of_another_type_are_read_as_float32_or_not_written(tmp_path)
     model.network.astype(np.complex128)
     with pytest.raises(InputError, match="not finite numbers of float32"):
         save_model(tmp_path / "n.npz", model)
+
+
+class Scalar(Layer):
+    """Multiplies by a number that is no array of one, which a file would make of it."""
+
+    def __init__(self):
+        super().__init__()
+        self.params["a"] = np.array(2.0, np.float32)
+
+    def apply(self, x):
+        return self.params["a"] * x
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path):
+    model = Model(Sequential([Conv2D(1, 1, 3), Scalar()]), 2)
+    with pytest.raises(InputError, match="could not be read again"):
+        save_model(tmp_path / "m.npz", model)
+    assert list(tmp_path.iterdir()) == []

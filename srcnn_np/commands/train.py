@@ -106,13 +106,12 @@ def run(options: argparse.Namespace) -> int:
     pictures, held_out = hold_out(pictures, options.scale, recipe.size)
     model = Model(network, options.scale, training={"pictures": source, "command": options.command})
     if options.minutes is not None:
-        epochs = (
-            resumed_epochs(options.out)
-            if options.resume
-            else epochs_in(options.minutes, model, pictures, recipe)
-        )
+        if options.resume:
+            epochs = resumed_epochs(options.out)
+        else:
+            epochs = epochs_in(options.minutes, model, pictures, recipe)
+            say(f"{options.minutes:g} minutes are about {epochs:.4g} epochs here")
         recipe = replace(recipe, epochs=epochs)
-        say(f"{options.minutes:g} minutes are about {epochs:.4g} epochs here")
     history = train(
         model,
         pictures,
