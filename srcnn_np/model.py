@@ -354,8 +354,8 @@ def _check_is_read_again(part: Path, path: str | Path, model: Model) -> None:
         same = False
     if not same:
         raise InputError(
-            f"{path} is not written, as it could not be read again: files cannot hold the name of a "
-            "layer's class, of one of its settings, or the shape of a parameter"
+            f"{path} is not written, as it could not be read again: files cannot hold the name of "
+            "a layer's class, of one of its settings, or the shape of a parameter"
         )
 
 
