@@ -54,7 +54,10 @@ def test_machine_code_is_kept_in_the_users_cache(run, tmp_path):
     assert hits == 0
     assert folder.is_relative_to(tmp_path / "home/srcnn_np")
     assert run() == (folder, 1)
-    assert run(NUMBA_CACHE_DIR=str(tmp_path / "other")) == (tmp_path / "other" / folder.name, 0)
+    assert run(NUMBA_CACHE_DIR=str(tmp_path / "other")) == (
+        tmp_path / "other/srcnn_np" / folder.name,
+        0,
+    )
 
 
 def test_another_source_or_switch_is_kept_elsewhere(run):
@@ -111,11 +114,11 @@ def test_folders_of_older_sources_go(run, tmp_path):
         old = tmp_path / f"home/srcnn_np/kernels-{n:016}"
         old.mkdir(parents=True)
         os.utime(old, (n, n))
-    mine = tmp_path / "home/srcnn_np/mine"
+    mine = tmp_path / "home/srcnn_np/kernels-of-mine"
     mine.mkdir()
     folder, _ = run()
     kept = {path.name for path in folder.parent.iterdir()} - {folder.name}
-    assert kept == {"mine", *(f"kernels-{n:016}" for n in range(4, 12))}
+    assert kept == {"kernels-of-mine", *(f"kernels-{n:016}" for n in range(4, 12))}
 
 
 def test_only_what_compiles_long_is_called_compiling(monkeypatch, caplog):

@@ -3,6 +3,7 @@
 import os
 import socket
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -514,3 +515,15 @@ def test_what_a_format_cannot_hold_is_known_before_the_work():
     for name in ("p.jpg", "p.webp", "p.bmp", "p.png", "p.tif"):
         check_format(name, colour, (16_383, 16_383))
     check_format("p.png", colour, (1, 1_000_000))
+
+
+def test_standard_error_is_as_it_was_after_several_threads_wrote(tmp_path):
+    before = os.fstat(2)
+
+    def write(n):
+        for turn in range(5):
+            write_picture(tmp_path / f"{n}-{turn}.tif", Picture(COLOUR.repeat(30, 0)))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    assert os.path.samestat(os.fstat(2), before)

@@ -65,6 +65,7 @@ def test_an_output_that_cannot_be_written_is_said_once():
         assert done.stderr == sentence
     assert Path("r.json").exists()
     assert shell("srcnn-np models 2> /dev/full").returncode == 0
+    assert shell("srcnn-np --help > /dev/full").returncode == 1
 
 
 def test_help_into_a_closed_pipe_is_quiet():
