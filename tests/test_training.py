@@ -412,7 +412,7 @@ def test_advice_is_by_what_happened(rate, epochs, words):
     [
         (
             [0.2, 0.3, 0.3, 0.5, 0.4, 0.5, 0.4, 0.6],
-            "the loss rose, from 0.2 to 0.5; choose a lower",
+            "the loss rose, from 0.2 to 0.6; choose a lower",
         ),
         ([0.9, 0.3, 0.2, 0.3, 0.2, 0.3, 0.2, 0.3], "no longer falls from 0.25; choose a lower"),
         ([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2], "train longer"),
@@ -424,8 +424,11 @@ def test_advice_is_by_the_course_of_the_loss(losses, words):
     rows = [{"loss": loss, "psnr": 1.0} for loss in losses for _ in range(5)]
     under_way.history.rows = rows
     assert words in under_way._advice()
-    under_way.history.rows = rows[::-5]  # too few to say
-    assert under_way._advice() == "train longer, or on more pictures"
+    under_way.history.rows = rows[
+        ::5
+    ]  # too few to say whether it still falls, but not that it rose
+    few = words if "rose" in words else "train longer, or on more pictures"
+    assert few in under_way._advice()
 
 
 def test_too_little_memory_is_said_with_what_is_needed(monkeypatch):
