@@ -18,7 +18,7 @@ from srcnn_np.conv import (
     pad_backward,
     pad_forward,
 )
-from srcnn_np.conv.threads import share
+from srcnn_np.conv.threads import _kind, share
 from srcnn_np.gradcheck import check_convolution
 
 FAST = [backend for backend in BACKENDS if backend != "naive"]
@@ -233,3 +233,12 @@ def test_a_gradient_of_the_wrong_shape_is_refused():
         col2im(np.ones((1, 4, 4)), (1, 1, 4, 4), (2, 2))
     with pytest.raises(ValueError, match="kernel is"):
         im2col(np.ones((1, 1, 4, 4)), (0, 2))
+
+
+def test_a_layout_of_memory_that_was_not_seen_before_is_compiled_by_one_thread_alone():
+    def work_on(x):
+        return lambda number: x
+
+    arrays = (np.zeros((2, 3)), np.zeros((2, 3)).T, np.zeros((4, 6))[::2, ::2], np.zeros(6))
+    assert len({_kind(work_on(x)) for x in arrays}) == 4
+    assert _kind(work_on(np.ones(6))) == _kind(work_on(np.zeros(9)))

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 
+import numpy as np
+
 from ..compiling import THREADS
 
 _helpers = ThreadPoolExecutor(max(1, THREADS - 1), thread_name_prefix="srcnn_np")
@@ -64,6 +66,11 @@ def share(work: Callable[[int], None], count: int) -> None:
 
 
 def _kind(work: Callable[[int], None]) -> tuple:
-    """What decides how its kernels are compiled: its code, and the dtypes of its arrays."""
-    cells = [cell.cell_contents for cell in work.__closure__ or ()]
-    return work.__code__, *(getattr(value, "dtype", type(value)) for value in cells)
+    """What decides how its kernels are compiled: its code, and how its arrays lie in memory."""
+    cells = (cell.cell_contents for cell in work.__closure__ or ())
+    return work.__code__, *(_layout(c) if isinstance(c, np.ndarray) else type(c) for c in cells)
+
+
+def _layout(a: np.ndarray) -> tuple:
+    flags = a.flags
+    return a.dtype, a.ndim, flags.c_contiguous, flags.f_contiguous, flags.writeable
