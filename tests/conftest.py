@@ -65,3 +65,8 @@ def pytest_addoption(parser):
     """How long, and with which cases, tests/test_fuzz.py damages files."""
     parser.addoption("--fuzz-seconds", type=float, default=60)
     parser.addoption("--fuzz-seed", type=int, default=0)
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the longest, the notebook, so that it is not the last that all wait for."""
+    items.sort(key=lambda item: "test_walkthrough" not in item.nodeid)
