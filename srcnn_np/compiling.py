@@ -52,11 +52,18 @@ def kernel(function: Callable | None = None, **options: object) -> Callable:
     return dispatcher
 
 
+def part(function: Callable | None = None, **options: object) -> Callable:
+    """Compile a function where kernels call it, and with them: a decorator, as `kernel`."""
+    if function is None:
+        return lambda function: part(function, **options)
+    return njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(function)
+
+
 def _folder() -> Path | None:
     """Where kernels made from this source are kept; None where nothing can be."""
     digest = hashlib.sha256(repr(SWITCHES).encode())
     package = Path(__file__).parent
-    for path in sorted([Path(__file__), *package.glob("conv/*.py"), *package.glob("fused/*.py")]):
+    for path in sorted([Path(__file__), *package.glob("conv/*.py"), *package.glob("kernels/*.py")]):
         digest.update(path.read_bytes())
     chosen = os.environ.get("NUMBA_CACHE_DIR")
     parent = Path(chosen, "srcnn_np") if chosen else Path(platformdirs.user_cache_dir("srcnn_np"))
@@ -189,9 +196,9 @@ event.register("numba:compile", _announcer)
 # What tests and benchmarks may have compiled otherwise, by variables of these values; the first is
 # meant where one is not set, or empty.
 _VALUES = {
-    # Which of the first two layers may use Winograd's convolution.
-    "SRCNN_NP_WINOGRAD": ("both", "first", "none"),
-    # Whether kernels check that they stay inside their arrays, see fused/simd.py.
+    # Whether layers may use Winograd's convolution.
+    "SRCNN_NP_WINOGRAD": ("1", "0"),
+    # Whether kernels check that they stay inside their arrays, see kernels/vectors.py.
     "SRCNN_NP_CHECK_BOUNDS": ("0", "1"),
 }
 

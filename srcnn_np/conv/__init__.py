@@ -9,7 +9,7 @@ backend   module                      what it is
 ========  ==========================  ================================================
 naive     `srcnn_np.conv.naive`       the definition and its derivation, plain loops
 im2col    `srcnn_np.conv.columns`     NumPy views and a matrix product
-numba     `srcnn_np.conv.direct`      the same sums, compiled, vectorised and threaded
+numba     `srcnn_np.conv.compiled`    the same sums by compiled kernels, on all threads
 ========  ==========================  ================================================
 """
 
@@ -31,7 +31,7 @@ __all__ = [
     "same_pads",
 ]
 
-_MODULES = {"naive": ".naive", "im2col": ".columns", "numba": ".direct"}
+_MODULES = {"naive": ".naive", "im2col": ".columns", "numba": ".compiled"}
 _DTYPES = {
     "naive": ("float32", "float64", "complex128"),
     "im2col": ("float32", "float64", "complex128"),
@@ -166,10 +166,12 @@ def conv2d_backward(
     _same_dtype(x=x, w=w, dy=dy)
     padded = pad_forward(x, pads)
     dx = None
-    if need_dx:
-        dx = pad_backward(implementation.input_gradient(dy, w, padded.shape, stride), pads)
-    dw = implementation.weight_gradient(dy, padded, w.shape, stride)
-    return dx, dw, dy.sum(axis=(0, 2, 3))
+    if need_dx and backend == "numba":
+        dx, dw = implementation.gradients(dy, padded, w, stride)
+    else:
+        dw = implementation.weight_gradient(dy, padded, w.shape, stride)
+        dx = implementation.input_gradient(dy, w, padded.shape, stride) if need_dx else None
+    return pad_backward(dx, pads) if need_dx else None, dw, dy.sum(axis=(0, 2, 3))
 
 
 def _prepare(x, w, stride, padding, backend):

@@ -68,9 +68,11 @@ def share(work: Callable[[int], None], count: int) -> None:
 def _kind(work: Callable[[int], None]) -> tuple:
     """What decides how its kernels are compiled: its code, and how its arrays lie in memory."""
     cells = (cell.cell_contents for cell in work.__closure__ or ())
-    return work.__code__, *(_layout(c) if isinstance(c, np.ndarray) else type(c) for c in cells)
+    return work.__code__, *map(_cell_kind, cells)
 
 
-def _layout(a: np.ndarray) -> tuple:
-    flags = a.flags
-    return a.dtype, a.ndim, flags.c_contiguous, flags.f_contiguous, flags.writeable
+def _cell_kind(cell: object) -> object:
+    if isinstance(cell, np.ndarray):
+        flags = cell.flags
+        return cell.dtype, cell.ndim, flags.c_contiguous, flags.f_contiguous, flags.writeable
+    return getattr(cell, "compiled_for", type(cell))

@@ -5,14 +5,12 @@ filter at place (i, j) stands a fixed distance behind the value under tap (0, 0,
 
     x[c, i+u, j+v] = flat[p + shift[t]],   p = i·W + j,   shift[t] = (c·H + u)·W + v
 
-so that all three sums of `srcnn_np.conv.naive` become sums over a few shifted copies
-of one long row, and no columns are ever written:
+so that a result becomes a sum over a few shifted copies of one long row, and no columns are
+ever written:
 
     forward           y[k,p]  = b[k] + Σ_t w[k,t] · flat[p + shift[t]]
-    weight gradient   dw[k,t] = Σ_p dy[k,p] · flat[p + shift[t]]
 
-The places p that run over a row's end (j >= OW) are computed and dropped, or given
-dy = 0. Eight taps are summed in one pass over the row, so that each visit to the
+The places p that run over a row's end (j >= OW) are computed and dropped. Eight taps are summed in one pass over the row, so that each visit to the
 sum in memory serves eight multiplications, and the compiler turns the inner loop
 into vector instructions.
 
@@ -64,18 +62,16 @@ def weight_gradient(
     dy: np.ndarray, x: np.ndarray, w_shape: tuple[int, int, int, int], stride: tuple[int, int]
 ) -> np.ndarray:
     """dw (K, C, kh, kw) from dy (N, K, OH, OW) and x (N, C, H, W)."""
-    N, W = len(x), x.shape[3]
-    dy = np.ascontiguousarray(_spread(dy, x.shape, w_shape, stride))
-    flat = _rows(x, N)
-    shifts = _shifts(x.shape, w_shape)
-    parts = np.zeros((min(N, _PARTS), w_shape[0], len(shifts)), x.dtype)
+    N, _, OH, _ = dy.shape
+    dy, x = np.ascontiguousarray(dy), np.ascontiguousarray(x)
+    parts = np.zeros((min(N * OH, _PARTS), *w_shape), x.dtype)
 
     def work(number: int) -> None:
-        first, last = N * number // len(parts), N * (number + 1) // len(parts)
-        _weight_gradient_part(dy[first:last], flat[first:last], shifts, W, parts[number])
+        first, last = N * OH * number // len(parts), N * OH * (number + 1) // len(parts)
+        _weight_gradient_part(dy, x, first, last, stride, parts[number])
 
     share(work, len(parts))
-    return parts.sum(axis=0).reshape(w_shape)
+    return parts.sum(axis=0)
 
 
 def input_gradient(
@@ -83,10 +79,24 @@ def input_gradient(
 ) -> np.ndarray:
     """dx (N, C, H, W) from dy (N, K, OH, OW) and w (K, C, kh, kw)."""
     _, C, kh, kw = w.shape
+    if not np.isfinite(w).all():
+        return input_gradient_by_taps(dy, w, x_shape, stride)
     dy = _spread(dy, x_shape, w.shape, stride)
     bordered = np.pad(dy, ((0, 0), (0, 0), (kh - 1, kh - 1), (kw - 1, kw - 1)))
     turned = w[:, :, ::-1, ::-1].swapaxes(0, 1)  # (C, K, kh, kw)
     return forward(bordered, turned, np.zeros(C, dy.dtype), (1, 1))
+
+
+def input_gradient_by_taps(
+    dy: np.ndarray, w: np.ndarray, x_shape: tuple[int, int, int, int], stride: tuple[int, int]
+) -> np.ndarray:
+    """As `input_gradient`, without a border of zeros: one of them times a NaN would be a NaN."""
+    (_, _, OH, OW), (_, _, kh, kw), (sh, sw) = dy.shape, w.shape, stride
+    dx = np.zeros(x_shape, dy.dtype)
+    for u, v in np.ndindex(kh, kw):
+        tap = np.einsum("nkij,kc->ncij", dy, w[:, :, u, v])
+        dx[:, :, u : u + sh * OH : sh, v : v + sw * OW : sw] += tap
+    return dx
 
 
 def _rows(a: np.ndarray, count: int) -> np.ndarray:
@@ -152,36 +162,18 @@ def _forward_strip(flat, w, b, shifts, W, top, bottom, y):
 
 
 @_jit
-def _weight_gradient_part(dy, flat, shifts, W, dw):
-    """Add to dw (K, T) what dy (n, K, OH, OW) and flat (n, C·H·W) of some pictures give."""
-    N, K, OH, OW = dy.shape
-    length = (OH - 1) * W + OW
-    wide = np.zeros((4, length), dy.dtype)  # dy of four filters, zeros between its rows
-    d0, d1, d2, d3 = wide[0], wide[1], wide[2], wide[3]
-    for n in range(N):
-        for k in range(0, K, 4):
-            filters = min(4, K - k)
-            for f in range(filters):
-                for i in range(OH):
-                    for j in range(OW):
-                        wide[f, i * W + j] = dy[n, k + f, i, j]
-            for t in range(len(shifts)):
-                x = flat[n, shifts[t] :]
-                s0 = s1 = s2 = s3 = dw.dtype.type(0)
-                if filters == 4:
-                    for p in range(length):
-                        s0 += d0[p] * x[p]
-                        s1 += d1[p] * x[p]
-                        s2 += d2[p] * x[p]
-                        s3 += d3[p] * x[p]
-                    dw[k, t] += s0
-                    dw[k + 1, t] += s1
-                    dw[k + 2, t] += s2
-                    dw[k + 3, t] += s3
-                else:
-                    for f in range(filters):
-                        df = wide[f]
-                        s0 = dw.dtype.type(0)
-                        for p in range(length):
-                            s0 += df[p] * x[p]
-                        dw[k + f, t] += s0
+def _weight_gradient_part(dy, x, first, last, stride, dw):
+    """Add to dw (K, C, kh, kw) what rows [first, last) of dy, numbered (n, i), give with x."""
+    _, K, OH, OW = dy.shape
+    _, C, kh, kw = dw.shape
+    sh, sw = stride
+    for number in range(first, last):
+        n, i = number // OH, number % OH
+        for k in range(K):
+            for c in range(C):
+                for u in range(kh):
+                    for v in range(kw):
+                        total = dw.dtype.type(0)
+                        for j in range(OW):
+                            total += dy[n, k, i, j] * x[n, c, sh * i + u, sw * j + v]
+                        dw[k, c, u, v] += total

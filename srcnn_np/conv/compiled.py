@@ -1,0 +1,153 @@
+"""The convolution by compiled kernels, shared among threads.
+
+float32 at stride 1 runs on the core, `srcnn_np.kernels`; anything else, and everything on a
+processor without fused multiply-adds, by the plainer `srcnn_np.conv.shifted`.
+
+The work is cut into pieces, a few rows of a picture or a few small pictures. What adds up over
+pieces, dw, is summed in parts whose number depends on the sizes alone, and the parts are added in
+order: the number of threads changes no bit of a result.
+"""
+
+import math
+
+import numpy as np
+
+from ..compiling import COMPILES
+from ..kernels.convolution import Convolution
+from ..kernels.layouts import Piece, channels_first, channels_last, turned
+from ..kernels.vectors import FUSED
+from ..kernels.winograd import STEP
+from . import shifted
+from .threads import share
+
+AVAILABLE = FUSED and COMPILES
+PIXELS = 8192  # results in a piece: enough that to hand it out costs nothing
+BAND = 2 * STEP  # rows of a band are a multiple of: whole tiles, and no fewer than bands share
+FEWEST_PARTS, PARTS_NUMBERS = 16, 1 << 22  # of dw: as many as fit into so many numbers, or a few
+
+
+def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: tuple[int, int]) -> np.ndarray:
+    """y (N, K, OH, OW) from x (N, C, H, W), w (K, C, kh, kw), b (K,)."""
+    if not _on_the_core(x, stride):
+        return shifted.forward(x, w, b, stride)
+    x = channels_last(x)
+    N, H, W, _ = x.shape
+    K, _, kh, kw = w.shape
+    y = np.empty((N, H - kh + 1, W - kw + 1, K), np.float32)
+    pieces = pieces_of(*y.shape[:3])
+    convolution = Convolution(w, b, pieces[0].rows, pieces[0].columns)
+    share(lambda n: convolution.forward(x, y, pieces[n]), len(pieces))
+    return channels_first(y)
+
+
+def weight_gradient(
+    dy: np.ndarray, x: np.ndarray, w_shape: tuple[int, int, int, int], stride: tuple[int, int]
+) -> np.ndarray:
+    """dw (K, C, kh, kw) from dy (N, K, OH, OW) and x (N, C, H, W)."""
+    if not _on_the_core(x, stride):
+        return shifted.weight_gradient(dy, x, w_shape, stride)
+    w = np.broadcast_to(np.float32(0), w_shape)
+    return _gradients(channels_last(dy), channels_last(x), x.shape, w, need_dx=False)[1]
+
+
+def input_gradient(
+    dy: np.ndarray, w: np.ndarray, x_shape: tuple[int, int, int, int], stride: tuple[int, int]
+) -> np.ndarray:
+    """dx (N, C, H, W) from dy (N, K, OH, OW) and w (K, C, kh, kw)."""
+    if not _on_the_core(dy, stride):
+        return shifted.input_gradient(dy, w, x_shape, stride)
+    return _gradients(channels_last(dy), None, x_shape, w, need_dx=True)[0]
+
+
+def gradients(
+    dy: np.ndarray, x: np.ndarray, w: np.ndarray, stride: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """dx and dw together, which share some of the work."""
+    if not _on_the_core(x, stride):
+        dx = shifted.input_gradient(dy, w, x.shape, stride)
+        return dx, shifted.weight_gradient(dy, x, w.shape, stride)
+    return _gradients(channels_last(dy), channels_last(x), x.shape, w, need_dx=True)
+
+
+def _on_the_core(x, stride):
+    return AVAILABLE and x.dtype == np.float32 and stride == (1, 1)
+
+
+def _gradients(dy, x, x_shape, w, *, need_dx, exact=False):
+    """dx, if it is needed, and dw, if there is x; dy and x are (N, H, W, channels)."""
+    N, C, H, W = x_shape
+    pieces = pieces_of(*dy.shape[:3])
+    size = pieces[0].rows, pieces[0].columns
+    convolution = Convolution(w, np.zeros(len(w), np.float32), *size, exact=exact)
+    at_once = need_dx and convolution.winograd and np.isfinite(w).all()
+    dx = np.zeros((N, H, W, C), np.float32) if at_once else None
+    # Neighbouring bands of a picture add to the same rows of dx: every other one first.
+    bands = at_once and pieces[0].rows < dy.shape[1]
+    dw, clean = None, True
+    if at_once or x is not None:
+        phases = [pieces[::2], pieces[1::2]] if bands else [pieces]
+        cleans, sums = zip(*(_backward(convolution, dy, x, dx, p) for p in phases), strict=True)
+        clean = all(cleans)
+        if x is not None:
+            dw = convolution.weight_gradient(added_up(np.concatenate(sums)))
+            clean = clean and (not convolution.winograd or np.isfinite(dw).all())
+    if not clean:
+        return _gradients(dy, x, x_shape, w, need_dx=need_dx, exact=True)
+    if need_dx and not at_once:
+        return _input_gradient(dy, w), dw
+    return None if dx is None else channels_first(dx), dw
+
+
+def _input_gradient(dy, w):
+    """dx (N, C, H, W) by a convolution of dy with a border of zeros, see `shifted`."""
+    C, kh, kw = w.shape[1:]
+    bordered = np.pad(dy, ((0, 0), (kh - 1, kh - 1), (kw - 1, kw - 1), (0, 0)))
+    if not np.isfinite(w).all():
+        x_shape = (len(dy), C, bordered.shape[1] - kh + 1, bordered.shape[2] - kw + 1)
+        return shifted.input_gradient_by_taps(channels_first(dy), w, x_shape, (1, 1))
+    return forward(channels_first(bordered), turned(w), np.zeros(C, np.float32), (1, 1))
+
+
+def _backward(convolution, dy, x, dx, pieces):
+    """Add pieces' parts to dx, if any; whether dy is finite, and dw's sums, if there is x."""
+    shape = convolution.sums_shape
+    parts = len(pieces) if x is None else parts_of(len(pieces), math.prod(shape))
+    sums = np.zeros((0 if x is None else parts, *shape), np.float32)
+    finite = np.ones(parts, bool)
+
+    def work(part: int) -> None:
+        for piece in pieces[len(pieces) * part // parts : len(pieces) * (part + 1) // parts]:
+            to = None if x is None else sums[part]
+            finite[part] &= convolution.backward(dy, dx if x is None else x, piece, sums=to, dx=dx)
+
+    share(work, parts)
+    return finite.all(), sums
+
+
+def pieces_of(N: int, OH: int, OW: int) -> list[Piece]:
+    """N pictures of OH x OW results, cut into bands or taken together, to about PIXELS each."""
+    if OH * OW <= PIXELS:
+        some = PIXELS // (OH * OW)
+        ends = [min(n + some, N) for n in range(0, N, some)]
+        starts = [0, *ends]
+        return [Piece(a, b, 0, 0, 0, OH, OW) for a, b in zip(starts, ends, strict=False)]
+    rows = max(1, PIXELS // OW // BAND) * BAND
+    bands = [(row, min(rows, OH - row)) for row in range(0, OH, rows)]
+    return [Piece(n, n + 1, row, row, 0, count, OW) for n in range(N) for row, count in bands]
+
+
+def parts_of(pieces: int, numbers: int) -> int:
+    """In how many parts pieces are summed, if a sum is so many numbers: few if these are many."""
+    return min(pieces, max(FEWEST_PARTS, PARTS_NUMBERS // numbers))
+
+
+def added_up(parts: np.ndarray) -> np.ndarray:
+    """The sum over the first axis, in its order."""
+    flat, some = parts.reshape(len(parts), -1), 1 << 14
+    total = np.empty(flat.shape[1], parts.dtype)
+
+    def work(n: int) -> None:
+        np.add.reduce(flat[:, n * some : (n + 1) * some], 0, out=total[n * some : (n + 1) * some])
+
+    share(work, -(-flat.shape[1] // some))
+    return total.reshape(parts.shape[1:])

@@ -1,0 +1,173 @@
+"""The plain sums, row by row, as the one product: for any filters at stride 1.
+
+What a filter sees of a row is one run of kw·C neighbouring numbers of x, and the run of the next
+pixel begins C numbers on. So a row of results is the product of `srcnn_np.kernels.product`, with
+pixels as its lines, filters as its lanes, the kh rows of the window as outer turns and the run as
+inner ones. Of the weight gradient the run is the lines, filters the lanes, and the turns are places.
+
+A layer of few filters would leave most lanes empty. There a vector is some of a pixel's channels,
+and five taps of a row share the pixels they load.
+"""
+
+import numpy as np
+
+from ..compiling import kernel, part
+from .activations import activate
+from .product import Factor, Lines, multiply, multiply_block
+from .vectors import (
+    LANES,
+    add_scaled,
+    add_windows,
+    load,
+    load_line,
+    stacked,
+    store_totals,
+    zeros,
+)
+
+FEW = 4  # filters, for which lanes are channels
+PIXELS, TAPS = 8, 5  # whose sums, and whose weights, are in registers at once there
+WINDOW = PIXELS + TAPS - 1  # pixels that so many taps of theirs meet
+MOST_TERMS = 1024  # of a weight gradient's sum in one register: a longer one loses digits
+
+
+def few(K: int, C: int) -> bool:
+    """Whether `forward_few` is for K filters of C channels."""
+    return K <= FEW and C % LANES == 0
+
+
+@kernel
+def forward(unit, x, w, b, y, piece, kh, kw, kind, slope):
+    """Write a piece of y (N, OH, OW, K) from x (N, H, W, C), activated.
+
+    w is `packed`, b fills whole vectors.
+    """
+    first, last, top, to, left, rows, columns = piece
+    _, H, W, C = x.shape
+    _, OH, OW, K = y.shape
+    filters, width, length = len(b), len(unit) * LANES, kh * kw * C
+    xs, ws, ys = x.reshape(-1), w.reshape(-1), y.reshape(-1)
+    spare = np.empty(columns * filters if K < filters else 0, np.float32)
+    for n in range(first, last):
+        for i in range(rows):
+            pixels = Factor(xs, (n * H + top + i) * W * C, C, W * C, 1)
+            at = ((n * OH + to + i) * OW + left) * K
+            for k in range(0, filters, width):
+                taps = Factor(ws, k * length, 0, kw * C * width, width)
+                goal = Lines(ys, at + k, K) if K == filters else Lines(spare, k, filters)
+                multiply(zeros(unit), pixels, taps, kh, kw * C, Lines(b, k, 0), goal, columns)
+            if K < filters:
+                for j in range(columns):
+                    for k in range(K):
+                        ys[at + j * K + k] = spare[j * filters + k]
+            activate(ys, at, columns * K, kind, slope)
+
+
+@kernel
+def weight_gradient(unit, dy, x, dw, piece, kw):
+    """Add to dw (units, kh, kw·C, width), packed, what a piece of dy (N, OH, OW, K) gives."""
+    first, last, top, to, left, rows, columns = piece
+    _, H, W, C = x.shape
+    _, OH, OW, K = dy.shape
+    units, kh, run, width = dw.shape
+    filters = units * width
+    xs, dys, sums = x.reshape(-1), dy.reshape(-1), dw.reshape(-1)
+    some = max(1, MOST_TERMS // columns)
+    spare = np.zeros(some * columns * filters if K < filters else 0, np.float32)
+    for n in range(first, last):
+        for i in range(0, rows, some):
+            count = min(some, rows - i)
+            at = ((n * OH + to + i) * OW + left) * K
+            places = Factor(dys, at, 0, OW * K, K)
+            if K < filters:
+                for row in range(count):
+                    for j in range(columns):
+                        for k in range(K):
+                            spare[(row * columns + j) * filters + k] = dys[
+                                at + (row * OW + j) * K + k
+                            ]
+                places = Factor(spare, 0, 0, columns * filters, filters)
+            for k in range(0, filters, width):
+                dy_ = Factor(places.array, places.at + k, 0, places.next, places.step)
+                for u in range(kh):
+                    pixels = Factor(xs, (n * H + top + i + u) * W * C, 1, W * C, C)
+                    goal = Lines(sums, (k * kh + u * width) * run, width)
+                    multiply(zeros(unit), pixels, dy_, count, columns, goal, goal, run)
+
+
+@kernel
+def forward_few(x, w, b, y, piece, kh, kw, kind, slope):
+    """As `forward`, for few filters; w is (K, kh, kw, C), C whole vectors."""
+    first, last, top, to, left, rows, columns = piece
+    _, H, W, C = x.shape
+    _, OH, OW, K = y.shape
+    xs, ws, ys = x.reshape(-1), w.reshape(-1), y.reshape(-1)
+    totals = np.empty(PIXELS, np.float32)
+    # Past a row's end lie other rows, but nothing past the last one.
+    end = len(xs) - (PIXELS + kw - 1) * C
+    spare = np.empty((kh, PIXELS + kw - 1, C), np.float32)
+    for n in range(first, last):
+        for i in range(rows):
+            for j in range(0, columns, PIXELS):
+                some = min(PIXELS, columns - j)
+                at, row = ((n * H + top + i) * W + j) * C, W * C
+                window = xs
+                if at + (kh - 1) * row > end:
+                    spare[:] = 0
+                    spare[:, : some + kw - 1] = x[n, top + i : top + i + kh, j : j + some + kw - 1]
+                    window, at, row = spare.reshape(-1), 0, (PIXELS + kw - 1) * C
+                for k in range(K):
+                    sums = zeros(PIXELS)
+                    for u in range(kh):
+                        sums = add_taps(sums, window, at + u * row, ws, (k * kh + u) * kw * C, kw, C)
+                    store_totals(totals, 0, b[k], sums)
+                    for p in range(some):
+                        ys[((n * OH + to + i) * OW + left + j + p) * K + k] = totals[p]
+            activate(ys, ((n * OH + to + i) * OW + left) * K, columns * K, kind, slope)
+
+
+@part
+def add_taps(sums, x, at, w, w_at, kw, C):
+    """Add a row of taps of one filter to the sums of PIXELS pixels."""
+    v = 0
+    while v + TAPS <= kw:
+        for c in range(0, C, LANES):
+            pixels = load_line(x, at + v * C + c, C, WINDOW)
+            sums = add_windows(sums, pixels, load_line(w, w_at + v * C + c, C, TAPS))
+        v += TAPS
+    for c in range(v * C, kw * C, LANES):
+        sums = add_scaled(sums, load_line(x, at + c, C, PIXELS), load(w, w_at + c))
+    return sums
+
+
+@kernel
+def weight_gradient_few(dy, x, dw, piece):
+    """As `weight_gradient`, for few filters; dw is (K, kh, kw·C), C whole vectors."""
+    first, last, top, to, left, rows, columns = piece
+    _, H, W, C = x.shape
+    _, OH, OW, K = dy.shape
+    _, kh, run = dw.shape
+    xs, dys, sums = x.reshape(-1), dy.reshape(-1), dw.reshape(-1)
+    some = max(1, MOST_TERMS // columns)
+    eight, two, one = stacked(zeros(8), 1), stacked(zeros(2), 1), stacked(zeros(1), 1)
+    for n in range(first, last):
+        for i in range(0, rows, some):
+            count = min(some, rows - i)
+            for k in range(K):
+                places = Factor(dys, ((n * OH + to + i) * OW + left) * K + k, 0, OW * K, K)
+                for u in range(kh):
+                    t = 0
+                    while t < run:
+                        at = (n * H + top + i + u) * W * C + t
+                        pixels = Factor(xs, at, 0, W * C, C)
+                        goal = Lines(sums, (k * kh + u) * run + t, 0)
+                        vectors = (run - t) // LANES
+                        if vectors >= 8:
+                            multiply_block(eight, 0, places, pixels, count, columns, goal, goal)
+                            t += 8 * LANES
+                        elif vectors >= 2:
+                            multiply_block(two, 0, places, pixels, count, columns, goal, goal)
+                            t += 2 * LANES
+                        else:
+                            multiply_block(one, 0, places, pixels, count, columns, goal, goal)
+                            t += LANES

@@ -1,0 +1,147 @@
+"""How pictures and filters lie in memory for the kernels.
+
+Pictures lie (N, H, W, C): all channels of a pixel side by side ("channels last"). What a filter
+sees of a row is then one run of kw·C neighbouring numbers, and what it sees one pixel further is
+the same, C numbers on: all columns of `im2col`, without making them. To everybody else they have
+the shape (N, C, H, W), as views, so that nothing is copied from one layer to the next.
+
+Filters lie as their products want them: a *unit* is one or two vectors of neighbouring filters,
+and of each unit all taps follow each other.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..compiling import part
+from .vectors import LANES, load, store
+
+
+def channels_last(x: np.ndarray) -> np.ndarray:
+    """x (N, C, H, W) as a C-contiguous array (N, H, W, C): a view if it lies so, else a copy."""
+    return np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+
+
+def channels_first(x: np.ndarray) -> np.ndarray:
+    """x (N, H, W, C) as a view of shape (N, C, H, W)."""
+    return x.transpose(0, 3, 1, 2)
+
+
+def whole_vectors(count: int) -> int:
+    """`count` rounded up to whole vectors."""
+    return -(-count // LANES) * LANES
+
+
+def unit_of(filters: int) -> tuple[int, ...]:
+    """Where the vectors of a unit begin: two if the filters fill whole pairs of vectors, or one.
+
+    A tuple, whose length kernels are compiled for.
+    """
+    return (0, LANES) if whole_vectors(filters) % (2 * LANES) == 0 else (0,)
+
+
+def packed(w: np.ndarray) -> np.ndarray:
+    """Filters (K, C, kh, kw) as (units, kh, kw·C, width), zeros filling the last unit."""
+    K, C, kh, kw = w.shape
+    full = np.zeros((kh, kw, C, whole_vectors(K)), w.dtype)
+    full[..., :K] = w.transpose(2, 3, 1, 0)
+    width = len(unit_of(K)) * LANES
+    return np.ascontiguousarray(full.reshape(kh, kw * C, -1, width).transpose(2, 0, 1, 3))
+
+
+def unpacked(w: np.ndarray, shape: tuple[int, int, int, int]) -> np.ndarray:
+    """The filters (K, C, kh, kw) of that shape which `packed` packed."""
+    K, C, kh, kw = shape
+    full = w.transpose(1, 2, 0, 3).reshape(kh, kw, C, -1)
+    return np.ascontiguousarray(full[..., :K].transpose(3, 2, 0, 1))
+
+
+def turned(w: np.ndarray) -> np.ndarray:
+    """Filters (K, C, kh, kw) turned by 180 degrees, filters and channels exchanged."""
+    return w[:, :, ::-1, ::-1].swapaxes(0, 1)
+
+
+def padded(b: np.ndarray) -> np.ndarray:
+    """The biases, zeros filling the last vector."""
+    full = np.zeros(whole_vectors(len(b)), b.dtype)
+    full[: len(b)] = b
+    return full
+
+
+class Piece(NamedTuple):
+    """Which results are to be computed: a rectangle of some pictures.
+
+    Attributes
+    ----------
+    first, last : int
+        Pictures [first, last).
+    top : int
+        The row of x where the window of the first results begins; it begins in column 0.
+    to, left : int
+        Row and column of y where the first results go.
+    rows, columns : int
+        How many results.
+    """
+
+    first: int
+    last: int
+    top: int
+    to: int
+    left: int
+    rows: int
+    columns: int
+
+
+class Window(NamedTuple):
+    """Pixels in an array: row i, column j begins at element at + i·row + j·pixel."""
+
+    array: np.ndarray
+    at: int
+    row: int
+    pixel: int
+
+
+@part
+def moved(window, by):
+    """The window that begins `by` elements later."""
+    return Window(window.array, window.at + by, window.row, window.pixel)
+
+
+@part
+def whole_window(x, height, width, channels, size, full, spare):
+    """A window of size x size pixels of `full` channels, of which height x width exist.
+
+    x itself if it has all; else a copy in `spare`, with zeros for what does not exist.
+    """
+    if height >= size and width >= size and channels == full:
+        return x
+    for i in range(size):
+        for j in range(size):
+            to = (i * size + j) * full
+            if i < height and j < width:
+                copy(x.array, x.at + i * x.row + j * x.pixel, spare, to, channels)
+                spare[to + channels : to + full] = 0
+            else:
+                spare[to : to + full] = 0
+    return Window(spare, 0, size * full, full)
+
+
+@part
+def put_back(window, x, height, width, channels, size):
+    """Copy a window that may be a copy to where it came from, x."""
+    if window.array is x.array:
+        return
+    for i in range(min(size, height)):
+        for j in range(min(size, width)):
+            at = window.at + i * window.row + j * window.pixel
+            copy(window.array, at, x.array, x.at + i * x.row + j * x.pixel, channels)
+
+
+@part
+def copy(x, at, y, to, count):
+    """Copy `count` numbers."""
+    vectors = count // LANES * LANES
+    for n in range(0, vectors, LANES):
+        store(y, to + n, load(x, at + n))
+    for n in range(vectors, count):
+        y[to + n] = x[at + n]

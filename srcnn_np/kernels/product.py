@@ -1,0 +1,74 @@
+"""The one matrix product that all fast kernels are made of, summed in registers.
+
+    y[r, s] = begin[r, s] + Σ_i Σ_j  x[r·row + i·next + j·step] · v[s + i·next + j·step]
+
+x gives single numbers, one for each line r of the sums; v gives vectors, so that s runs over
+neighbouring lanes. A convolution is this product with r the pixels of a row, s the filters, and
+i, j the rows of the window and the run of numbers in each; its weight gradient the same with r the
+run, s the filters, and i, j the places; Winograd's the same again at each of its own places.
+
+MOST lines of two vectors are 16 sums, kept in registers while i and j run: each turn loads two
+vectors and 8 numbers and makes 16 fused multiply-adds, so that the processor is kept busy by
+arithmetic and not by memory. The lines left over go by 4, 2 and 1.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..compiling import part
+from .vectors import REGISTERS, add_block, add_outer_product, stacked, store_block
+
+MOST = 8 if REGISTERS == 32 else 6  # lines: two vectors each, and some registers left
+
+
+class Factor(NamedTuple):
+    """Where a factor's numbers lie: elements between lines, outer and inner turns of the sum."""
+
+    array: np.ndarray
+    at: int
+    row: int
+    next: int
+    step: int
+
+
+class Lines(NamedTuple):
+    """Where lines of sums lie: the first at element `at`, each next one `row` elements on."""
+
+    array: np.ndarray
+    at: int
+    row: int
+
+
+@part
+def multiply(line, x, v, outer, inner, begin, y, count):
+    """Write `count` lines of y, each as long as `line`, zeros, from x and v; see above."""
+    whole = count // MOST * MOST
+    for r in range(0, whole, MOST):
+        multiply_block(stacked(line, MOST), r, x, v, outer, inner, begin, y)
+    r = whole
+    if (count - whole) & 4:
+        multiply_block(stacked(line, 4), r, x, v, outer, inner, begin, y)
+        r += 4
+    if (count - whole) & 2:
+        multiply_block(stacked(line, 2), r, x, v, outer, inner, begin, y)
+        r += 2
+    if (count - whole) & 1:
+        multiply_block(stacked(line, 1), r, x, v, outer, inner, begin, y)
+
+
+@part(inline="always")
+def multiply_block(zero, r, x, v, outer, inner, begin, y):
+    """Write as many lines of y as `zero` has, from line r on.
+
+    `begin` is added last: sums of many parts, each rounded while it is small, keep more digits.
+    """
+    sums = zero
+    for i in range(outer):
+        at, v_at = x.at + r * x.row + i * x.next, v.at + i * v.next
+        for _ in range(inner):
+            sums = add_outer_product(sums, x.array, at, x.row, v.array, v_at)
+            at += x.step
+            v_at += v.step
+    sums = add_block(sums, begin.array, begin.at + r * begin.row, begin.row)
+    store_block(y.array, y.at + r * y.row, y.row, sums)

@@ -1,0 +1,356 @@
+"""Winograd's convolution F(4 x 4, r x r): (r + 3)² products where the plain sum needs 16 r².
+
+In one dimension, let the 4 results of a filter g of r taps on r + 3 pixels d be wanted,
+
+    y[i] = Σ_u g[u] · d[i + u],   i = 0 ... 3
+
+4 r products as it stands. The other way round (transposed), with e of 4 numbers,
+
+    z[k] = Σ_u g[u] · e[k - u],   k = 0 ... r + 2
+
+are the coefficients of the product of two polynomials, g(s) of degree r - 1 and e(s) of degree 3.
+A polynomial of degree r + 2 is known by its values at r + 3 places, and its value at a place is
+the product of g's and e's: so evaluate both (at 0, 1, -1, 2, -2, 1/2, -1/2, or fewer of them, and
+as the leading coefficient "at infinity"), multiply place by place, and interpolate: r + 3 products.
+Written with matrices, z = C ((G g) · (E e)), where G and E evaluate and C interpolates. Transposing
+this linear map of e gives the one that was wanted, at the same r + 3 products:
+
+    y = E^T ((G g) · (C^T d))
+
+`evaluation` and `interpolation` give the matrices in exact fractions. In two dimensions all of it is
+done on columns and then on rows: 64 products of 400 for 5 x 5 taps, 36 of 144 for 3 x 3. G is
+applied once for each filter; pixels' values serve all filters; and sums over channels are taken
+before E^T, at each of the places by a matrix product (values) x (filters' values), which is nearly
+all the work.
+
+The price is rounding: the numbers grow by evaluation and cancel in interpolation. In float32
+the error stays below 1e-5 of the largest result (or of 1), which a test asserts. And a NaN or an
+infinity in one pixel spoils all 16 results that share its values: whoever calls must look, and
+compute these by the plain sum.
+
+References: Winograd 1980, "Arithmetic complexity of computations"; Lavin and Gray 2016,
+arXiv:1509.09308.
+"""
+
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+
+from ..compiling import kernel, part
+from .activations import CLIPPED, activate, all_finite, slope_of
+from .layouts import Window, moved, put_back, whole_window
+from .product import Factor, Lines, multiply
+from .vectors import (
+    LANES,
+    Matrix,
+    add_spoilt,
+    added,
+    bent,
+    load_line,
+    store,
+    store_line,
+    transformation,
+    zeros,
+)
+
+STEP = 4  # results of a tile in a row, and in a column
+TILES = 16  # whose values and products the second-level cache holds, with the filters'
+TILES_BACK = 48  # more, since each adds to as many sums as filters have values
+TAPS = (3, 5)  # sides of the filters that gain
+POINTS = [Fraction(p) for p in ("0", "1", "-1", "2", "-2", "1/2", "-1/2")]
+
+
+# --- the matrices ---------------------------------------------------------------------------
+
+
+def evaluation(side: int, count: int) -> Matrix:
+    """E (side, count): `count` coefficients to values at side - 1 points and at infinity."""
+    infinity = [Fraction(int(n == count - 1)) for n in range(count)]
+    return [[p**n for n in range(count)] for p in POINTS[: side - 1]] + [infinity]
+
+
+def interpolation(side: int) -> Matrix:
+    """C^T (side, side), each row up to the factor that `filter_evaluation` has instead.
+
+    By Lagrange the value at a point p takes part as the polynomial that is 0 at all others,
+    Π (s - q) / Π (p - q) over the points q ≠ p; here it stands without the denominator. The
+    leading coefficient, at infinity, takes part as the one that is 0 at all points.
+    """
+    points = POINTS[: side - 1]
+    rows = []
+    for left_out in [*points, None]:
+        coefficients = [Fraction(1)]
+        for q in points:
+            if q != left_out:  # times (s - q)
+                shifted, same = [Fraction(0), *coefficients], [*coefficients, Fraction(0)]
+                coefficients = [a - q * b for a, b in zip(shifted, same, strict=True)]
+        rows.append(coefficients + [Fraction(0)] * (side - len(coefficients)))
+    return rows
+
+
+def filter_evaluation(side: int) -> Matrix:
+    """G (side, taps): E, divided by the denominators that `interpolation` left out."""
+    rows = evaluation(side, side - STEP + 1)
+    for p, row in zip(POINTS[: side - 1], rows, strict=False):
+        for q in POINTS[: side - 1]:
+            if q != p:
+                row[:] = [n / (p - q) for n in row]
+    return rows
+
+
+def transposed(matrix: Matrix) -> Matrix:
+    """Rows for columns."""
+    return [list(column) for column in zip(*matrix, strict=True)]
+
+
+# What kernels do with a line; the length of their second argument, a tuple, is the side.
+filter_values = transformation(filter_evaluation)
+taps = transformation(lambda side: transposed(filter_evaluation(side)))
+pixel_values = transformation(interpolation)
+pixel_gradients = transformation(lambda side: transposed(interpolation(side)))
+results = transformation(lambda side: transposed(evaluation(side, STEP)))
+spread = transformation(lambda side: evaluation(side, STEP))
+
+
+def _in_two_dimensions(transform, put):
+    """Transform one vector's lanes of a window x: its columns, and then the rows of these.
+
+    The results, `count` rows, are `put` to the window y one by one; what that returns, it gets with
+    the next one, and the last is returned.
+    """
+
+    @part
+    def transform_window(side, like, x, y, count, spare, more):
+        for j in range(len(like)):
+            line = transform(load_line(x.array, x.at + j * x.pixel, x.row, like), side)
+            store_line(spare, j * LANES, len(like) * LANES, line)
+        for i in range(count):
+            line = transform(load_line(spare, i * len(like) * LANES, LANES, like), side)
+            more = put(line, y, y.at + i * y.row, more)
+        return more
+
+    return transform_window
+
+
+@part
+def _write(line, y, at, more):
+    store_line(y.array, at, y.pixel, line)
+    return more
+
+
+@part
+def _add(line, y, at, more):
+    store_line(y.array, at, y.pixel, added(load_line(y.array, at, y.pixel, line), line))
+    return more
+
+
+@part
+def _write_results(line, y, at, more):
+    biases, slope, spoilt = more
+    line = added(line, biases)
+    store_line(y.array, at, y.pixel, bent(line, slope))
+    return biases, slope, add_spoilt(spoilt, line)
+
+
+_filters_to_values = _in_two_dimensions(filter_values, _write)
+_values_to_filters = _in_two_dimensions(taps, _write)
+_pixels_to_values = _in_two_dimensions(pixel_values, _write)
+_values_to_pixels = _in_two_dimensions(pixel_gradients, _add)
+_products_to_results = _in_two_dimensions(results, _write_results)
+_results_to_products = _in_two_dimensions(spread, _write)
+
+
+# --- filters --------------------------------------------------------------------------------
+
+
+@kernel
+def evaluate_filters(side, taps, unit, w):
+    """Values (places, units, C, width) of filters w (r, r, C, K), C and K whole vectors."""
+    _, _, C, K = w.shape
+    width = len(unit) * LANES
+    values = np.empty(len(side) ** 2 * C * K, np.float32)
+    spare, flat = np.empty(len(side) ** 2 * LANES, np.float32), w.reshape(-1)
+    for c in range(C):
+        for k in range(0, K, LANES):
+            x = Window(flat, c * K + k, len(taps) * C * K, C * K)
+            to = (k // width * C + c) * width + k % width
+            y = Window(values, to, len(side) * C * K, C * K)
+            _filters_to_values(side, taps, x, y, len(side), spare, 0)
+    return values
+
+
+@kernel
+def filter_gradients(side, taps, sums):
+    """dw (r, r, C, K) from the gradients (places, C, K) of the filters' values."""
+    _, C, K = sums.shape
+    dw = np.empty((len(taps), len(taps), C, K), np.float32)
+    spare, x, y = np.empty(len(side) ** 2 * LANES, np.float32), sums.reshape(-1), dw.reshape(-1)
+    for at in range(0, C * K, LANES):
+        from_ = Window(x, at, len(side) * C * K, C * K)
+        to = Window(y, at, len(taps) * C * K, C * K)
+        _values_to_filters(side, side, from_, to, len(taps), spare, 0)
+    return dw
+
+
+# --- pictures -------------------------------------------------------------------------------
+
+
+@kernel
+def forward(side, unit, x, w, b, y, piece, kind, slope):
+    """Write a piece of y (N, OH, OW, K) from x (N, H, W, C), activated; whether all is finite.
+
+    w is what `evaluate_filters` gives, b fills whole vectors.
+    """
+    first, last, top, to, left, rows, columns = piece
+    _, H, W, C = x.shape
+    _, OH, OW, K = y.shape
+    filters, reach = len(b), len(side) - STEP
+    channels = len(w) // (len(side) ** 2 * filters)
+    xs, ys = x.reshape(-1), y.reshape(-1)
+    values, products = places(side, channels, TILES), places(side, filters, TILES)
+    spare = np.empty(len(side) ** 2 * LANES, np.float32)
+    edge = np.empty(len(side) ** 2 * max(channels, filters), np.float32)
+    slope = slope_of(kind, slope)
+    (spoilt,) = zeros(1)
+    across = (columns + STEP - 1) // STEP
+    tiles = (rows + STEP - 1) // STEP * across
+    for begin in range(0, (last - first) * tiles, TILES):
+        some = min(TILES, (last - first) * tiles - begin)
+        for tile in range(some):
+            n, i, j = place_of(begin + tile, tiles, across)
+            window = Window(xs, (((first + n) * H + top + i) * W + j) * C, W * C, C)
+            height, width = rows + reach - i, columns + reach - j
+            evaluate(side, window, height, width, C, values, tile, channels, edge, spare)
+        multiply_places(side, unit, values, channels, w, products, filters, some)
+        for tile in range(some):
+            n, i, j = place_of(begin + tile, tiles, across)
+            goal = Window(ys, (((first + n) * OH + to + i) * OW + left + j) * K, OW * K, K)
+            height, width = rows - i, columns - j
+            window = goal
+            if height < STEP or width < STEP or K < filters:
+                window = Window(edge, 0, STEP * filters, filters)
+            for k in range(0, filters, LANES):
+                m, more = at_places(side, products, tile * filters + k), load_line(b, k, 0, STEP)
+                more = _products_to_results(
+                    side, side, m, moved(window, k), STEP, spare, (more, slope, spoilt)
+                )
+                spoilt = more[2]
+            if kind == CLIPPED:
+                for i in range(STEP):
+                    activate(window.array, window.at + i * window.row, STEP * window.pixel, kind, slope)
+            put_back(window, goal, height, width, K, STEP)
+    store(spare, 0, spoilt)
+    return all_finite(spare, 0, LANES)
+
+
+@kernel
+def backward(side, unit, unit_back, dy, x, w, sums, dx, piece, need_dw, need_dx):
+    """Add to dx and to `sums` (places, C, K), whole vectors, what a piece of dy gives.
+
+    Returns whether dy is finite. w is what `evaluate_filters` gives of the filters with C and K
+    exchanged, whose units `unit_back` tells.
+    """
+    first, last, top, to, left, rows, columns = piece
+    _, H, W, C = x.shape
+    _, OH, OW, K = dy.shape
+    _, channels, filters = sums.shape
+    reach = len(side) - STEP
+    xs, dys, dxs, dvs = x.reshape(-1), dy.reshape(-1), dx.reshape(-1), sums.reshape(-1)
+    values, products = places(side, channels, TILES_BACK), places(side, filters, TILES_BACK)
+    spare = np.empty(len(side) ** 2 * LANES, np.float32)
+    edge = np.empty(len(side) ** 2 * max(channels, filters), np.float32)
+    (spoilt,) = zeros(1)
+    across = (columns + STEP - 1) // STEP
+    tiles = (rows + STEP - 1) // STEP * across
+    for begin in range(0, (last - first) * tiles, TILES_BACK):
+        some = min(TILES_BACK, (last - first) * tiles - begin)
+        for tile in range(some):
+            n, i, j = place_of(begin + tile, tiles, across)
+            window = Window(dys, (((first + n) * OH + to + i) * OW + left + j) * K, OW * K, K)
+            height, width = rows - i, columns - j
+            window = whole_window(window, height, width, K, STEP, filters, edge)
+            for k in range(0, filters, LANES):
+                for row in range(STEP if need_dx else 0):
+                    line = load_line(window.array, window.at + row * window.row + k, filters, STEP)
+                    spoilt = add_spoilt(spoilt, line)
+                m = at_places(side, products, tile * filters + k)
+                _results_to_products(side, (0, 1, 2, 3), moved(window, k), m, len(side), spare, 0)
+            if need_dw:
+                window = Window(xs, (((first + n) * H + top + i) * W + j) * C, W * C, C)
+                height, width = height + reach, width + reach
+                evaluate(side, window, height, width, C, values, tile, channels, edge, spare)
+        if need_dw:
+            add_value_gradients(side, unit, values, channels, products, filters, some, dvs)
+        if need_dx:
+            multiply_places(side, unit_back, products, filters, w, values, channels, some)
+            for tile in range(some):
+                n, i, j = place_of(begin + tile, tiles, across)
+                goal = Window(dxs, (((first + n) * H + top + i) * W + j) * C, W * C, C)
+                height, width = rows + reach - i, columns + reach - j
+                window = whole_window(goal, height, width, C, len(side), channels, edge)
+                for c in range(0, channels, LANES):
+                    v = at_places(side, values, tile * channels + c)
+                    _values_to_pixels(side, side, v, moved(window, c), len(side), spare, 0)
+                put_back(window, goal, height, width, C, len(side))
+    store(spare, 0, spoilt)
+    return all_finite(spare, 0, LANES)
+
+
+@part
+def place_of(tile, tiles, across):
+    """Picture, row and column where a tile's results begin; of each picture are `tiles`."""
+    n, tile = tile // tiles, tile % tiles
+    return n, tile // across * STEP, tile % across * STEP
+
+
+class Places(NamedTuple):
+    """Numbers (place, tile, channel): from one place to the next are `step` elements."""
+
+    array: np.ndarray
+    step: int
+
+
+@part
+def places(side, channels, tiles):
+    """An array of that. Places are a vector apart, so that they use all lines of a cache."""
+    step = tiles * channels + LANES
+    return Places(np.empty(len(side) ** 2 * step, np.float32), step)
+
+
+@part
+def at_places(side, values, at):
+    """The window of places that begins at element `at` of the first."""
+    return Window(values.array, at, len(side) * values.step, values.step)
+
+
+@part
+def evaluate(side, x, height, width, C, values, tile, channels, edge, spare):
+    """values[place, tile, channel] of one tile's window, of which height x width exist."""
+    window = whole_window(x, height, width, C, len(side), channels, edge)
+    for c in range(0, channels, LANES):
+        v = at_places(side, values, tile * channels + c)
+        _pixels_to_values(side, side, moved(window, c), v, len(side), spare, 0)
+
+
+@part
+def multiply_places(side, unit, x, channels, w, y, filters, tiles):
+    """y[place, tile, filter]: at every place, x[place, tile, channel] times the filters' values."""
+    width, none = len(unit) * LANES, np.zeros(len(unit) * LANES, np.float32)
+    for place in range(len(side) ** 2):
+        for k in range(0, filters, width):
+            factor = Factor(x.array, place * x.step, channels, 0, 1)
+            other = Factor(w, (place * filters + k) * channels, 0, 0, width)
+            goal = Lines(y.array, place * y.step + k, filters)
+            multiply(zeros(unit), factor, other, 1, channels, Lines(none, 0, 0), goal, tiles)
+
+
+@part
+def add_value_gradients(side, unit, x, channels, dy, filters, tiles, sums):
+    """Add to sums[place, channel, filter] the sums over tiles of x times dy, at every place."""
+    for place in range(len(side) ** 2):
+        for k in range(0, filters, len(unit) * LANES):
+            factor = Factor(x.array, place * x.step, 1, 0, channels)
+            other = Factor(dy.array, place * dy.step + k, 0, 0, filters)
+            goal = Lines(sums, place * channels * filters + k, filters)
+            multiply(zeros(unit), factor, other, 1, tiles, goal, goal, channels)
