@@ -23,6 +23,7 @@ from .threads import share
 AVAILABLE = FUSED and COMPILES
 PIXELS = 8192  # results in a piece: enough that to hand it out costs nothing
 BAND = 2 * STEP  # rows of a band are a multiple of: whole tiles, and no fewer than bands share
+ALONE = 1 << 18  # numbers that one thread adds up sooner than another one wakes
 FEWEST_PARTS, PARTS_NUMBERS = 16, 1 << 22  # of dw: as many as fit into so many numbers, or a few
 
 
@@ -79,7 +80,7 @@ def _gradients(dy, x, x_shape, w, *, need_dx, exact=False):
     pieces = pieces_of(*dy.shape[:3])
     size = pieces[0].rows, pieces[0].columns
     convolution = Convolution(w, np.zeros(len(w), np.float32), *size, exact=exact)
-    at_once = need_dx and convolution.winograd and np.isfinite(w).all()
+    at_once = need_dx and convolution.method == "winograd" and np.isfinite(w).all()
     dx = np.zeros((N, H, W, C), np.float32) if at_once else None
     # Neighbouring bands of a picture add to the same rows of dx: every other one first.
     bands = at_once and pieces[0].rows < dy.shape[1]
@@ -90,7 +91,7 @@ def _gradients(dy, x, x_shape, w, *, need_dx, exact=False):
         clean = all(cleans)
         if x is not None:
             dw = convolution.weight_gradient(added_up(np.concatenate(sums)))
-            clean = clean and (not convolution.winograd or np.isfinite(dw).all())
+            clean = exact or (clean and np.isfinite(dw).all())
     if not clean:
         return _gradients(dy, x, x_shape, w, need_dx=need_dx, exact=True)
     if need_dx and not at_once:
@@ -101,7 +102,8 @@ def _gradients(dy, x, x_shape, w, *, need_dx, exact=False):
 def _input_gradient(dy, w):
     """dx (N, C, H, W) by a convolution of dy with a border of zeros, see `shifted`."""
     C, kh, kw = w.shape[1:]
-    bordered = np.pad(dy, ((0, 0), (kh - 1, kh - 1), (kw - 1, kw - 1), (0, 0)))
+    borders = ((0, 0), (kh - 1, kh - 1), (kw - 1, kw - 1), (0, 0))
+    bordered = np.pad(dy, borders) if kh * kw > 1 else dy
     if not np.isfinite(w).all():
         x_shape = (len(dy), C, bordered.shape[1] - kh + 1, bordered.shape[2] - kw + 1)
         return shifted.input_gradient_by_taps(channels_first(dy), w, x_shape, (1, 1))
@@ -149,5 +151,7 @@ def added_up(parts: np.ndarray) -> np.ndarray:
     def work(n: int) -> None:
         np.add.reduce(flat[:, n * some : (n + 1) * some], 0, out=total[n * some : (n + 1) * some])
 
+    if parts.size < ALONE:
+        return parts.sum(0)
     share(work, -(-flat.shape[1] // some))
     return total.reshape(parts.shape[1:])

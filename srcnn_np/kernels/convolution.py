@@ -1,14 +1,15 @@
 """One convolution's filters, packed as its kernels want them, and what they make of a piece.
 
-Which kernels these are depends on the filters, and on how large the pieces are:
+Which kernels these are depends on the filters, and on how large a piece is:
 
-=============  ===================================================================
-method         for
-=============  ===================================================================
-`direct`       any filters
-`direct`, few  a handful of filters on many channels, such as the last layer's
-`winograd`     3 x 3 and 5 x 5, where it needs less arithmetic (see `by_winograd`)
-=============  ===================================================================
+==============  ==================================================================
+method          for
+==============  ==================================================================
+"direct"        any filters: `srcnn_np.kernels.direct`
+"few"           a handful of filters on many channels, such as the last layer's
+"winograd"      3 x 3 and 5 x 5, where that needs less arithmetic
+"first"         the same on few channels, such as the first layer's; 9 x 9 too
+==============  ==================================================================
 
 Everything here runs in the thread that calls it.
 """
@@ -19,9 +20,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..compiling import SWITCHES
-from . import direct, winograd
+from . import direct, first, winograd
 from .activations import NONE
-from .layouts import Piece, packed, padded, unit_of, unpacked, whole_vectors
+from .layouts import Piece, packed, padded, unit_of, whole_vectors
 from .vectors import LANES
 
 
@@ -38,23 +39,35 @@ class Activation(NamedTuple):
 LINEAR = Activation()
 
 
-def by_winograd(shape: tuple[int, int, int, int], rows: int, columns: int) -> bool:
-    """Whether Winograd needs less arithmetic for pieces of rows x columns by filters (K, C, kh, kw).
+def by_winograd(shape: tuple[int, int, int, int], rows: int, columns: int) -> int:
+    """Whether Winograd needs less arithmetic for rows x columns results of filters (K, C, kh, kw).
 
-    Counted in vectors of multiply-adds for a tile of 4 x 4 results: at each of the s x s places one
-    for each channel and vector of filters; and for the way there and back some 9 for each vector of
+    Counted in vectors of multiply-adds for a tile of 4 x 4 results: at each of the places one for
+    each channel and vector of filters; and for the way there and back some 9 for each vector of
     channels and 6 for each vector of filters, as measured.
+
+    Returns
+    -------
+    int
+        0 if it needs more; else pieces in a row of each filter: 1, or 3 where `first` has a 9 x 9
+        filter as nine of 3 x 3.
     """
     K, C, kh, kw = shape
-    if kh != kw or kh not in winograd.TAPS or min(rows, columns) < 1:
-        return False
-    step, side = winograd.STEP, kh + winograd.STEP - 1
-    vectors, whole = whole_vectors(K) // LANES, whole_vectors(C)
-    tile = side**2 * (whole * vectors + 9 * whole // LANES + 6 * vectors)
-    if whole > C:  # each window is copied first
-        tile += 2 * side**2 * whole // LANES + side**2 * C // 2
-    tiles = -(-rows // step) * -(-columns // step)
-    return _WINOGRAD and tiles * tile < rows * columns * kh * kw * C * vectors
+    pieces = 1 if kh in winograd.TAPS else 3 if C == 1 and 7 <= kh <= 9 else 0
+    if kh != kw or pieces == 0:
+        return 0
+    places, vectors = len(side_of(kh, pieces)) ** 2, whole_vectors(K) // LANES
+    channels = pieces * winograd.STEP * C / LANES if C < LANES else whole_vectors(C) / LANES
+    if C > LANES and C % LANES:
+        channels *= 2  # each window is copied first
+    tile = places * (pieces**2 * C * vectors + 9 * channels + 6 * vectors)
+    tiles = -(-rows // winograd.STEP) * -(-columns // winograd.STEP)
+    return pieces if _WINOGRAD and tiles * tile < rows * columns * kh * kw * C * vectors else 0
+
+
+def side_of(taps: int, pieces: int) -> tuple[int, ...]:
+    """A tuple as long as the side of a tile's window; kernels are compiled for its length."""
+    return tuple(range((taps if pieces == 1 else first.PIECE) + winograd.STEP - 1))
 
 
 class Convolution:
@@ -74,11 +87,15 @@ class Convolution:
         self, w: np.ndarray, b: np.ndarray, rows: int, columns: int, *, exact: bool = False
     ) -> None:
         self.w, self.b = w, b
-        K, C, kh, kw = w.shape
-        self.few = direct.few(K, C)
-        self.winograd = not self.few and not exact and by_winograd(w.shape, rows, columns)
+        K, C, kh, _ = w.shape
+        few = direct.few(K, C)
+        self._pieces = 0 if exact or few else by_winograd(w.shape, rows, columns)
+        self.method = "few" if few else "direct"
+        if self._pieces:
+            self.method = "first" if C < LANES else "winograd"
         # Tuples, as kernels are compiled for their lengths.
-        self._side, self._taps = tuple(range(kh + winograd.STEP - 1)), tuple(range(kh))
+        self._side = side_of(kh, self._pieces)
+        self._taps = self._side[: 1 - winograd.STEP]
         self._unit, self._unit_back = unit_of(K), unit_of(C)
 
     def forward(
@@ -87,16 +104,18 @@ class Convolution:
         """Write a piece of y (N, OH, OW, K) from x (N, H, W, C), both C-contiguous float32."""
         kh, kw = self.w.shape[2:]
         kind, slope = activation.kind, np.float32(activation.slope)
-        if self.winograd and winograd.forward(
-            self._side, self._unit, x, self._values, self._biases, y, tuple(piece), kind, slope
-        ):
-            return
-        # So also where a NaN or an infinity has spoilt its neighbours.
-        if self.few:
-            direct.forward_few(x, self._packed_few, self.b, y, tuple(piece), kh, kw, kind, slope)
-        else:
-            w, b = self._packed, self._biases
-            direct.forward(self._unit, x, w, b, y, tuple(piece), kh, kw, kind, slope)
+        arrays, last = (x, self._values, self._biases, y, tuple(piece)), (kind, slope)
+        clean = False
+        if self.method == "winograd":
+            clean = winograd.forward(self._side, self._unit, *arrays, *last)
+        elif self.method == "first":
+            clean = first.forward(self._side, self._unit, self._pieces, *arrays, kh, *last)
+        elif self.method == "few":
+            direct.forward_few(x, self._packed_few, self.b, y, tuple(piece), kh, kw, *last)
+            clean = True
+        if not clean:  # or there is a NaN or an infinity that has spoilt its neighbours
+            arrays = x, self._packed, self._biases, y, tuple(piece)
+            direct.forward(self._unit, *arrays, kh, kw, *last)
 
     def backward(
         self,
@@ -117,14 +136,14 @@ class Convolution:
         piece : Piece
         sums : array of `sums_shape`, optional
         dx : (N, H, W, C) array, optional
-            Only where `winograd` is set; else dx is a convolution of dy with turned filters.
+            Only by the method "winograd"; else dx is a convolution of dy with turned filters.
 
         Returns
         -------
         bool
             Whether dx has none but its own NaNs and infinities.
         """
-        if self.winograd:
+        if self.method == "winograd":
             nothing = np.empty((0, whole_vectors(self.w.shape[1]), len(self._biases)), np.float32)
             return winograd.backward(
                 *(self._side, self._unit, self._unit_back, dy, x),
@@ -133,37 +152,45 @@ class Convolution:
                 x if dx is None else dx,
                 *(tuple(piece), sums is not None, dx is not None),
             )
-        if self.few:
+        if self.method == "first":
+            arrays = dy, x, sums, tuple(piece)
+            first.weight_gradient(self._side, self._unit, self._pieces, *arrays, self.w.shape[2])
+        elif self.method == "few":
             direct.weight_gradient_few(dy, x, sums, tuple(piece))
         else:
-            direct.weight_gradient(self._unit, dy, x, sums, tuple(piece), self.w.shape[3])
+            direct.weight_gradient(self._unit, dy, x, sums, tuple(piece))
         return True
 
     @property
     def sums_shape(self) -> tuple[int, ...]:
         """Of the sums that `backward` adds to."""
         K, C, kh, kw = self.w.shape
-        if self.winograd:
+        if self.method == "first":
+            return (len(self._side) ** 2, self._pieces**2 * C, whole_vectors(K))
+        if self.method == "winograd":
             return (len(self._side) ** 2, whole_vectors(C), whole_vectors(K))
-        if self.few:
+        if self.method == "few":
             return (K, kh, kw * C)
-        width = len(self._unit) * LANES
-        return (whole_vectors(K) // width, kh, kw * C, width)
+        return (kh, kw * C, whole_vectors(K))
 
     @property
     def compiled_for(self) -> tuple:
         """What decides which kernels are called, and how they are compiled."""
-        return self.few, self.winograd, self._side, self._unit, self._unit_back
+        return self.method, self._side, self._unit, self._unit_back
 
     def weight_gradient(self, sums: np.ndarray) -> np.ndarray:
         """dw (K, C, kh, kw) from what `backward` added up."""
         K, C, kh, kw = self.w.shape
-        if self.winograd:
-            dw = winograd.filter_gradients(self._side, self._taps, sums)[:, :, :C, :K]
-            return np.ascontiguousarray(dw.transpose(3, 2, 0, 1))
-        if self.few:
+        if self.method == "few":
             return np.ascontiguousarray(sums.reshape(K, kh, kw, C).transpose(0, 3, 1, 2))
-        return unpacked(sums, self.w.shape)
+        if self.method == "direct":
+            dw = sums.reshape(kh, kw, C, -1)[..., :K]
+            return np.ascontiguousarray(dw.transpose(3, 2, 0, 1))
+        dw = winograd.filter_gradients(self._side, self._taps, sums)[..., :K]  # (r, r, _, K)
+        if self._pieces > 1:
+            r, p = len(self._taps), self._pieces
+            dw = dw.reshape(r, r, p, p, K).transpose(2, 0, 3, 1, 4).reshape(r * p, r * p, 1, K)
+        return np.ascontiguousarray(dw[:kh, :kw, :C].transpose(3, 2, 0, 1))
 
     @cached_property
     def _packed(self) -> np.ndarray:
@@ -179,7 +206,14 @@ class Convolution:
 
     @cached_property
     def _values(self) -> np.ndarray:
-        return self._evaluated(self.w.transpose(2, 3, 1, 0), self._unit)
+        K, C, kh, kw = self.w.shape
+        w = self.w.transpose(2, 3, 1, 0)  # (kh, kw, C, K)
+        if self._pieces > 1:
+            r, p = len(self._taps), self._pieces
+            full = np.zeros((r * p, r * p, K), np.float32)
+            full[:kh, :kw] = w[:, :, 0]
+            w = full.reshape(p, r, p, r, K).transpose(1, 3, 0, 2, 4).reshape(r, r, p * p, K)
+        return self._evaluated(w, self._unit)
 
     @cached_property
     def _values_back(self) -> np.ndarray:
@@ -187,6 +221,7 @@ class Convolution:
 
     def _evaluated(self, w: np.ndarray, unit: tuple[int, ...]) -> np.ndarray:
         r, _, C, K = w.shape
-        full = np.zeros((r, r, whole_vectors(C), whole_vectors(K)), np.float32)
+        channels = C if self.method == "first" else whole_vectors(C)
+        full = np.zeros((r, r, channels, whole_vectors(K)), np.float32)
         full[:, :, :C, :K] = w
         return winograd.evaluate_filters(self._side, self._taps, unit, full)

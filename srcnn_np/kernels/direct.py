@@ -28,7 +28,7 @@ from .vectors import (
 FEW = 4  # filters, for which lanes are channels
 PIXELS, TAPS = 8, 5  # whose sums, and whose weights, are in registers at once there
 WINDOW = PIXELS + TAPS - 1  # pixels that so many taps of theirs meet
-MOST_TERMS = 1024  # of a weight gradient's sum in one register: a longer one loses digits
+MOST_TERMS = 128  # of a weight gradient's sum in one register: a longer one loses digits
 
 
 def few(K: int, C: int) -> bool:
@@ -45,17 +45,16 @@ def forward(unit, x, w, b, y, piece, kh, kw, kind, slope):
     first, last, top, to, left, rows, columns = piece
     _, H, W, C = x.shape
     _, OH, OW, K = y.shape
-    filters, width, length = len(b), len(unit) * LANES, kh * kw * C
-    xs, ws, ys = x.reshape(-1), w.reshape(-1), y.reshape(-1)
+    filters, width = len(b), len(unit) * LANES
+    xs, ys = x.reshape(-1), y.reshape(-1)
+    taps = Factor(w.reshape(-1), 0, kh * kw * C, kw * C * width, width)
     spare = np.empty(columns * filters if K < filters else 0, np.float32)
     for n in range(first, last):
         for i in range(rows):
             pixels = Factor(xs, (n * H + top + i) * W * C, C, W * C, 1)
             at = ((n * OH + to + i) * OW + left) * K
-            for k in range(0, filters, width):
-                taps = Factor(ws, k * length, 0, kw * C * width, width)
-                goal = Lines(ys, at + k, K) if K == filters else Lines(spare, k, filters)
-                multiply(zeros(unit), pixels, taps, kh, kw * C, Lines(b, k, 0), goal, columns)
+            goal = Lines(ys, at, K) if K == filters else Lines(spare, 0, filters)
+            multiply(zeros(unit), pixels, taps, kh, kw * C, Lines(b, 0, 0), goal, columns, filters)
             if K < filters:
                 for j in range(columns):
                     for k in range(K):
@@ -64,13 +63,12 @@ def forward(unit, x, w, b, y, piece, kh, kw, kind, slope):
 
 
 @kernel
-def weight_gradient(unit, dy, x, dw, piece, kw):
-    """Add to dw (units, kh, kw·C, width), packed, what a piece of dy (N, OH, OW, K) gives."""
+def weight_gradient(unit, dy, x, dw, piece):
+    """Add to dw (kh, kw·C, K), K whole vectors, what a piece of dy (N, OH, OW, K) gives."""
     first, last, top, to, left, rows, columns = piece
     _, H, W, C = x.shape
     _, OH, OW, K = dy.shape
-    units, kh, run, width = dw.shape
-    filters = units * width
+    kh, run, filters = dw.shape
     xs, dys, sums = x.reshape(-1), dy.reshape(-1), dw.reshape(-1)
     some = max(1, MOST_TERMS // columns)
     spare = np.zeros(some * columns * filters if K < filters else 0, np.float32)
@@ -78,7 +76,7 @@ def weight_gradient(unit, dy, x, dw, piece, kw):
         for i in range(0, rows, some):
             count = min(some, rows - i)
             at = ((n * OH + to + i) * OW + left) * K
-            places = Factor(dys, at, 0, OW * K, K)
+            places = Factor(dys, at, 1, OW * K, K)
             if K < filters:
                 for row in range(count):
                     for j in range(columns):
@@ -86,13 +84,11 @@ def weight_gradient(unit, dy, x, dw, piece, kw):
                             spare[(row * columns + j) * filters + k] = dys[
                                 at + (row * OW + j) * K + k
                             ]
-                places = Factor(spare, 0, 0, columns * filters, filters)
-            for k in range(0, filters, width):
-                dy_ = Factor(places.array, places.at + k, 0, places.next, places.step)
-                for u in range(kh):
-                    pixels = Factor(xs, (n * H + top + i + u) * W * C, 1, W * C, C)
-                    goal = Lines(sums, (k * kh + u * width) * run, width)
-                    multiply(zeros(unit), pixels, dy_, count, columns, goal, goal, run)
+                places = Factor(spare, 0, 1, columns * filters, filters)
+            for u in range(kh):
+                pixels = Factor(xs, (n * H + top + i + u) * W * C, 1, W * C, C)
+                goal = Lines(sums, u * run * filters, filters)
+                multiply(zeros(unit), pixels, places, count, columns, goal, goal, run, filters)
 
 
 @kernel
@@ -163,11 +159,11 @@ def weight_gradient_few(dy, x, dw, piece):
                         goal = Lines(sums, (k * kh + u) * run + t, 0)
                         vectors = (run - t) // LANES
                         if vectors >= 8:
-                            multiply_block(eight, 0, places, pixels, count, columns, goal, goal)
+                            multiply_block(eight, 0, 0, places, pixels, count, columns, goal, goal)
                             t += 8 * LANES
                         elif vectors >= 2:
-                            multiply_block(two, 0, places, pixels, count, columns, goal, goal)
+                            multiply_block(two, 0, 0, places, pixels, count, columns, goal, goal)
                             t += 2 * LANES
                         else:
-                            multiply_block(one, 0, places, pixels, count, columns, goal, goal)
+                            multiply_block(one, 0, 0, places, pixels, count, columns, goal, goal)
                             t += LANES

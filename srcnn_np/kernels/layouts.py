@@ -49,13 +49,6 @@ def packed(w: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(full.reshape(kh, kw * C, -1, width).transpose(2, 0, 1, 3))
 
 
-def unpacked(w: np.ndarray, shape: tuple[int, int, int, int]) -> np.ndarray:
-    """The filters (K, C, kh, kw) of that shape which `packed` packed."""
-    K, C, kh, kw = shape
-    full = w.transpose(1, 2, 0, 3).reshape(kh, kw, C, -1)
-    return np.ascontiguousarray(full[..., :K].transpose(3, 2, 0, 1))
-
-
 def turned(w: np.ndarray) -> np.ndarray:
     """Filters (K, C, kh, kw) turned by 180 degrees, filters and channels exchanged."""
     return w[:, :, ::-1, ::-1].swapaxes(0, 1)

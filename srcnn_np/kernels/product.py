@@ -17,13 +17,24 @@ from typing import NamedTuple
 import numpy as np
 
 from ..compiling import part
-from .vectors import REGISTERS, add_block, add_outer_product, stacked, store_block
+from .vectors import LANES, REGISTERS, add_block, add_outer_product, stacked, store_block
 
 MOST = 8 if REGISTERS == 32 else 6  # lines: two vectors each, and some registers left
 
 
 class Factor(NamedTuple):
-    """Where a factor's numbers lie: elements between lines, outer and inner turns of the sum."""
+    """Where a factor's numbers lie, in elements.
+
+    Attributes
+    ----------
+    array : array
+    at : int
+        The first.
+    row : int
+        From one line of the sums to the next; of v, from one lane to the next, in whole units.
+    next, step : int
+        From one outer turn of the sum to the next, and from one inner turn.
+    """
 
     array: np.ndarray
     at: int
@@ -41,34 +52,43 @@ class Lines(NamedTuple):
 
 
 @part
-def multiply(line, x, v, outer, inner, begin, y, count):
-    """Write `count` lines of y, each as long as `line`, zeros, from x and v; see above."""
+def multiply(zero, x, v, outer, inner, begin, y, count, lanes):
+    """Write `count` lines of `lanes` numbers to y, by units as long as `zero`, see above."""
     whole = count // MOST * MOST
     for r in range(0, whole, MOST):
-        multiply_block(stacked(line, MOST), r, x, v, outer, inner, begin, y)
-    r = whole
-    if (count - whole) & 4:
-        multiply_block(stacked(line, 4), r, x, v, outer, inner, begin, y)
-        r += 4
-    if (count - whole) & 2:
-        multiply_block(stacked(line, 2), r, x, v, outer, inner, begin, y)
-        r += 2
-    if (count - whole) & 1:
-        multiply_block(stacked(line, 1), r, x, v, outer, inner, begin, y)
+        for k in range(0, lanes, len(zero) * LANES):
+            multiply_block(stacked(zero, MOST), r, k, x, v, outer, inner, begin, y)
+    for k in range(0, lanes, len(zero) * LANES):
+        r = whole
+        if (count - whole) & 4:
+            multiply_block(stacked(zero, 4), r, k, x, v, outer, inner, begin, y)
+            r += 4
+        if (count - whole) & 2:
+            multiply_block(stacked(zero, 2), r, k, x, v, outer, inner, begin, y)
+            r += 2
+        if (count - whole) & 1:
+            multiply_block(stacked(zero, 1), r, k, x, v, outer, inner, begin, y)
+
+
+@part
+def rounded(count):
+    """Up to how many lines take no longer than `count`: a block of 8 for 5, 6 or 7, of 4 for 3."""
+    left = count % MOST
+    return count + (MOST - left if left > 4 else left == 3)
 
 
 @part(inline="always")
-def multiply_block(zero, r, x, v, outer, inner, begin, y):
-    """Write as many lines of y as `zero` has, from line r on.
+def multiply_block(zero, r, k, x, v, outer, inner, begin, y):
+    """Write as many lines of a unit as `zero` has, from line r and lane k on.
 
     `begin` is added last: sums of many parts, each rounded while it is small, keep more digits.
     """
     sums = zero
     for i in range(outer):
-        at, v_at = x.at + r * x.row + i * x.next, v.at + i * v.next
+        at, v_at = x.at + r * x.row + i * x.next, v.at + k * v.row + i * v.next
         for _ in range(inner):
             sums = add_outer_product(sums, x.array, at, x.row, v.array, v_at)
             at += x.step
             v_at += v.step
-    sums = add_block(sums, begin.array, begin.at + r * begin.row, begin.row)
-    store_block(y.array, y.at + r * y.row, y.row, sums)
+    sums = add_block(sums, begin.array, begin.at + r * begin.row + k, begin.row)
+    store_block(y.array, y.at + r * y.row + k, y.row, sums)

@@ -211,7 +211,6 @@ def forward(side, unit, x, w, b, y, piece, kind, slope):
     values, products = places(side, channels, TILES), places(side, filters, TILES)
     spare = np.empty(len(side) ** 2 * LANES, np.float32)
     edge = np.empty(len(side) ** 2 * max(channels, filters), np.float32)
-    slope = slope_of(kind, slope)
     (spoilt,) = zeros(1)
     across = (columns + STEP - 1) // STEP
     tiles = (rows + STEP - 1) // STEP * across
@@ -226,20 +225,10 @@ def forward(side, unit, x, w, b, y, piece, kind, slope):
         for tile in range(some):
             n, i, j = place_of(begin + tile, tiles, across)
             goal = Window(ys, (((first + n) * OH + to + i) * OW + left + j) * K, OW * K, K)
-            height, width = rows - i, columns - j
-            window = goal
-            if height < STEP or width < STEP or K < filters:
-                window = Window(edge, 0, STEP * filters, filters)
-            for k in range(0, filters, LANES):
-                m, more = at_places(side, products, tile * filters + k), load_line(b, k, 0, STEP)
-                more = _products_to_results(
-                    side, side, m, moved(window, k), STEP, spare, (more, slope, spoilt)
-                )
-                spoilt = more[2]
-            if kind == CLIPPED:
-                for i in range(STEP):
-                    activate(window.array, window.at + i * window.row, STEP * window.pixel, kind, slope)
-            put_back(window, goal, height, width, K, STEP)
+            size = rows - i, columns - j, K
+            spoilt = interpolate(
+                side, products, tile, b, goal, size, (kind, slope, spoilt), edge, spare
+            )
     store(spare, 0, spoilt)
     return all_finite(spare, 0, LANES)
 
@@ -268,17 +257,11 @@ def backward(side, unit, unit_back, dy, x, w, sums, dx, piece, need_dw, need_dx)
         for tile in range(some):
             n, i, j = place_of(begin + tile, tiles, across)
             window = Window(dys, (((first + n) * OH + to + i) * OW + left + j) * K, OW * K, K)
-            height, width = rows - i, columns - j
-            window = whole_window(window, height, width, K, STEP, filters, edge)
-            for k in range(0, filters, LANES):
-                for row in range(STEP if need_dx else 0):
-                    line = load_line(window.array, window.at + row * window.row + k, filters, STEP)
-                    spoilt = add_spoilt(spoilt, line)
-                m = at_places(side, products, tile * filters + k)
-                _results_to_products(side, (0, 1, 2, 3), moved(window, k), m, len(side), spare, 0)
+            size = rows - i, columns - j, K
+            spoilt = spread_tile(side, window, size, products, tile, filters, spoilt, edge, spare)
             if need_dw:
                 window = Window(xs, (((first + n) * H + top + i) * W + j) * C, W * C, C)
-                height, width = height + reach, width + reach
+                height, width = rows + reach - i, columns + reach - j
                 evaluate(side, window, height, width, C, values, tile, channels, edge, spare)
         if need_dw:
             add_value_gradients(side, unit, values, channels, products, filters, some, dvs)
@@ -334,23 +317,56 @@ def evaluate(side, x, height, width, C, values, tile, channels, edge, spare):
 
 
 @part
+def interpolate(side, products, tile, b, goal, size, more, edge, spare):
+    """Write a tile's 4 x 4 results, of which `size` exist, activated; what became of `spoilt`."""
+    (height, width, K), (kind, slope, spoilt) = size, more
+    filters, window = len(b), goal
+    if height < STEP or width < STEP or K < filters:
+        window = Window(edge, 0, STEP * filters, filters)
+    for k in range(0, filters, LANES):
+        m, biases = at_places(side, products, tile * filters + k), load_line(b, k, 0, STEP)
+        state = biases, slope_of(kind, slope), spoilt
+        state = _products_to_results(side, side, m, moved(window, k), STEP, spare, state)
+        spoilt = state[2]
+    if kind == CLIPPED:
+        for i in range(STEP):
+            activate(window.array, window.at + i * window.row, STEP * window.pixel, kind, slope)
+    put_back(window, goal, height, width, K, STEP)
+    return spoilt
+
+
+@part
+def spread_tile(side, dy, size, products, tile, filters, spoilt, edge, spare):
+    """Gradients of a tile's products from its 4 x 4 results', of which `size` exist."""
+    height, width, K = size
+    dy = whole_window(dy, height, width, K, STEP, filters, edge)
+    for k in range(0, filters, LANES):
+        for row in range(STEP):
+            spoilt = add_spoilt(
+                spoilt, load_line(dy.array, dy.at + row * dy.row + k, filters, STEP)
+            )
+        m = at_places(side, products, tile * filters + k)
+        _results_to_products(side, (0, 1, 2, 3), moved(dy, k), m, len(side), spare, 0)
+    return spoilt
+
+
+@part
 def multiply_places(side, unit, x, channels, w, y, filters, tiles):
     """y[place, tile, filter]: at every place, x[place, tile, channel] times the filters' values."""
-    width, none = len(unit) * LANES, np.zeros(len(unit) * LANES, np.float32)
+    width, none = len(unit) * LANES, np.zeros(filters, np.float32)
     for place in range(len(side) ** 2):
-        for k in range(0, filters, width):
-            factor = Factor(x.array, place * x.step, channels, 0, 1)
-            other = Factor(w, (place * filters + k) * channels, 0, 0, width)
-            goal = Lines(y.array, place * y.step + k, filters)
-            multiply(zeros(unit), factor, other, 1, channels, Lines(none, 0, 0), goal, tiles)
+        factor = Factor(x.array, place * x.step, channels, 0, 1)
+        taps = Factor(w, place * filters * channels, channels, 0, width)
+        goal = Lines(y.array, place * y.step, filters)
+        begin = Lines(none, 0, 0)
+        multiply(zeros(unit), factor, taps, 1, channels, begin, goal, tiles, filters)
 
 
 @part
 def add_value_gradients(side, unit, x, channels, dy, filters, tiles, sums):
     """Add to sums[place, channel, filter] the sums over tiles of x times dy, at every place."""
     for place in range(len(side) ** 2):
-        for k in range(0, filters, len(unit) * LANES):
-            factor = Factor(x.array, place * x.step, 1, 0, channels)
-            other = Factor(dy.array, place * dy.step + k, 0, 0, filters)
-            goal = Lines(sums, place * channels * filters + k, filters)
-            multiply(zeros(unit), factor, other, 1, tiles, goal, goal, channels)
+        factor = Factor(x.array, place * x.step, 1, 0, channels)
+        other = Factor(dy.array, place * dy.step, 1, 0, filters)
+        goal = Lines(sums, place * channels * filters, filters)
+        multiply(zeros(unit), factor, other, 1, tiles, goal, goal, channels, filters)

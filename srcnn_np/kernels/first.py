@@ -1,0 +1,156 @@
+"""Winograd for layers of few channels, such as the first, whose lanes are neighbouring pixels.
+
+Such a layer's pictures are small beside its results, so that values are taken of the windows at
+every column, not only where a tile begins: lanes run along the rows, all channels of a pixel side by
+side. And then a 9 x 9 filter on one channel (7 x 7 and 8 x 8 alike, filled up with zeros) is nine
+pieces of 3 x 3, each on the picture moved by multiples of 3: as if they were nine channels, whose
+values at a tile are one channel's values at other columns and rows. Sums over the pieces are taken
+before going back from products to results: 9 · 36 products where the plain sum needs 16 · 81.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..compiling import kernel, part
+from .layouts import Window, copy
+from .product import MOST, Factor, Lines, multiply, rounded
+from .vectors import LANES, load_line, store, store_line, zeros
+from .winograd import STEP, all_finite, interpolate, pixel_values, places, spread_tile
+
+PIECE = 3  # taps of a piece in a row, and in a column
+SLACK = MOST * STEP * LANES  # numbers that the lines of tiles past a row's end may touch
+MOST_TILES = 48  # in one go, so that their products stay in the second-level cache
+
+
+class Grid(NamedTuple):
+    """How many tiles there are, and in one go; how long rows are, and how much of it is needed."""
+
+    down: int
+    across: int
+    rows: int
+    tiles: int
+    length: int
+    needed: int
+
+
+@part
+def grid(side, pieces, C, rows, columns):
+    """The grid of that many results."""
+    down, across = (rows + STEP - 1) // STEP, (columns + STEP - 1) // STEP
+    tiles = min(across, MOST_TILES)
+    width = (tiles * STEP + len(side) - STEP + (pieces - 1) * PIECE) * C
+    length, needed = (width // LANES + 2) * LANES, width - (len(side) - 1) * C
+    return Grid(down, across, max(1, MOST_TILES // tiles), tiles, length, needed)
+
+
+@kernel
+def forward(side, unit, pieces, x, w, b, y, piece, size, kind, slope):
+    """As `winograd.forward`, of size x size filters; w has their pieces as channels."""
+    first, last, top, to, left, rows, columns = piece
+    _, H, W, C = x.shape
+    _, OH, OW, K = y.shape
+    filters, width = len(b), len(unit) * LANES
+    some = grid(side, pieces, C, rows, columns)
+    inner, step = (pieces, PIECE) if pieces > 1 else (C, 1)
+    xs, ys, none = x.reshape(-1), y.reshape(-1), np.zeros(filters, np.float32)
+    values = np.empty(some.rows * pieces * len(side) ** 2 * some.length + SLACK, np.float32)
+    products = places(side, filters, some.rows * some.tiles + MOST)
+    spare = np.empty(len(side) ** 2 * LANES, np.float32)
+    edge = np.empty(STEP * STEP * filters, np.float32)
+    (spoilt,) = zeros(1)
+    for n in range(first, last):
+        for i in range(0, some.down, some.rows):
+            for j in range(0, some.across, some.tiles):
+                down, across = min(some.rows, some.down - i), min(some.tiles, some.across - j)
+                window = Window(xs, ((n * H + top + i * STEP) * W + j * STEP) * C, W * C, C)
+                height, reach = rows + size - 1 - i * STEP, columns + size - 1 - j * STEP
+                evaluate(side, pieces, window, height, reach, down, values, some)
+                for place in range(len(side) ** 2):
+                    at = place * filters * pieces * inner
+                    taps = Factor(w, at, pieces * inner, inner * width, width)
+                    for row in range(down):
+                        at = (row * pieces * len(side) ** 2 + place) * some.length
+                        pixels = Factor(values, at, STEP * C, len(side) ** 2 * some.length, step)
+                        at = place * products.step + row * across * filters
+                        goal, begin = Lines(products.array, at, filters), Lines(none, 0, 0)
+                        # What is written past a row, the next one's overwrite, or nobody reads.
+                        multiply(
+                            *(zeros(unit), pixels, taps, pieces, inner),
+                            *(begin, goal, rounded(across), filters),
+                        )
+                for tile in range(down * across):
+                    row, column = (i + tile // across) * STEP, (j + tile % across) * STEP
+                    at = ((n * OH + to + row) * OW + left + column) * K
+                    goal, exist = Window(ys, at, OW * K, K), (rows - row, columns - column, K)
+                    more = kind, slope, spoilt
+                    spoilt = interpolate(side, products, tile, b, goal, exist, more, edge, spare)
+    store(spare, 0, spoilt)
+    return all_finite(spare, 0, LANES)
+
+
+@kernel
+def weight_gradient(side, unit, pieces, dy, x, sums, piece, size):
+    """Add to `sums` (places, pieces as channels, K), whole vectors, what a piece of dy gives."""
+    first, last, top, to, left, rows, columns = piece
+    _, H, W, C = x.shape
+    _, OH, OW, K = dy.shape
+    _, _, filters = sums.shape
+    some = grid(side, pieces, C, rows, columns)
+    inner, step = (pieces, PIECE) if pieces > 1 else (C, 1)
+    xs, dys, dvs = x.reshape(-1), dy.reshape(-1), sums.reshape(-1)
+    values = np.empty(some.rows * pieces * len(side) ** 2 * some.length + SLACK, np.float32)
+    products = places(side, filters, some.rows * some.tiles + MOST)
+    spare = np.empty(len(side) ** 2 * LANES, np.float32)
+    edge = np.empty(STEP * STEP * filters, np.float32)
+    (spoilt,) = zeros(1)
+    for n in range(first, last):
+        for i in range(0, some.down, some.rows):
+            for j in range(0, some.across, some.tiles):
+                down, across = min(some.rows, some.down - i), min(some.tiles, some.across - j)
+                window = Window(xs, ((n * H + top + i * STEP) * W + j * STEP) * C, W * C, C)
+                height, reach = rows + size - 1 - i * STEP, columns + size - 1 - j * STEP
+                evaluate(side, pieces, window, height, reach, down, values, some)
+                for tile in range(down * across):
+                    row, column = (i + tile // across) * STEP, (j + tile % across) * STEP
+                    at = ((n * OH + to + row) * OW + left + column) * K
+                    from_, exist = Window(dys, at, OW * K, K), (rows - row, columns - column, K)
+                    spread_tile(side, from_, exist, products, tile, filters, spoilt, edge, spare)
+                for place in range(len(side) ** 2):
+                    for p in range(pieces):
+                        at = (p * len(side) ** 2 + place) * some.length
+                        row = pieces * len(side) ** 2 * some.length
+                        pixels = Factor(values, at, step, row, STEP * C)
+                        at = place * products.step
+                        dproducts = Factor(products.array, at, 1, across * filters, filters)
+                        goal = Lines(dvs, (place * pieces + p) * inner * filters, filters)
+                        multiply(
+                            *(zeros(unit), pixels, dproducts, down, across),
+                            *(goal, goal, inner, filters),
+                        )
+
+
+@part
+def evaluate(side, pieces, x, height, width, down, values, some):
+    """values[row of tiles, row of pieces, place, column · C + channel]; zeros for what x lacks.
+
+    Of x, height x width pixels exist.
+    """
+    high, C, length = len(side) + (pieces - 1) * PIECE, x.pixel, some.length
+    strip = np.empty((high, length), np.float32)
+    half = np.empty((len(side), length), np.float32)
+    flat, halves = strip.reshape(-1), half.reshape(-1)
+    for row in range(down):
+        for i in range(high):
+            count = min(length, width * C) if row * STEP + i < height else 0
+            copy(x.array, x.at + (row * STEP + i) * x.row, flat, i * length, count)
+            strip[i, count:] = 0
+        for p in range(pieces):
+            for m in range(0, length, LANES):
+                line = load_line(flat, p * PIECE * length + m, length, side)
+                store_line(halves, m, length, pixel_values(line, side))
+            for i in range(len(side)):
+                to = ((row * pieces + p) * len(side) + i) * len(side) * length
+                for m in range(0, some.needed, LANES):
+                    line = load_line(halves, i * length + m, C, side)
+                    store_line(values, to + m, length, pixel_values(line, side))
