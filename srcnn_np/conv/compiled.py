@@ -132,10 +132,10 @@ def pieces_of(N: int, OH: int, OW: int) -> list[Piece]:
         some = PIXELS // (OH * OW)
         ends = [min(n + some, N) for n in range(0, N, some)]
         starts = [0, *ends]
-        return [Piece(a, b, 0, 0, 0, OH, OW) for a, b in zip(starts, ends, strict=False)]
+        return [Piece(a, b, 0, 0, 0, 0, OH, OW) for a, b in zip(starts, ends, strict=False)]
     rows = max(1, PIXELS // OW // BAND) * BAND
     bands = [(row, min(rows, OH - row)) for row in range(0, OH, rows)]
-    return [Piece(n, n + 1, row, row, 0, count, OW) for n in range(N) for row, count in bands]
+    return [Piece(n, n + 1, row, 0, row, 0, count, OW) for n in range(N) for row, count in bands]
 
 
 def parts_of(pieces: int, numbers: int) -> int:

@@ -1,188 +1,167 @@
-"""A whole picture through the three layers, so that no feature map is ever whole in memory.
+"""A whole picture through a stack of layers, so that no feature map is ever whole in memory.
 
-The picture is cut into tiles, shared among threads. A tile goes from top to bottom: a row of
-the result needs the last f3 rows of the second map, a row of which needs the last f2 rows of
-the first. These rows are kept in two rings, one or two megabytes with all else a tile needs,
-which the processor's caches hold; a row is made when it is first needed, and overwritten when
-no longer. Only what neighbouring tiles share is computed twice.
+The picture is cut into tiles, which threads share. A tile goes from top to bottom in blocks of
+rows: for a block of the last map, each map before it is continued by the rows that the next one
+needs, and of its older rows only those are kept that the next block needs again. These rows are one
+or two megabytes for each map, which the processor's caches hold. Only what neighbouring tiles
+share is computed twice.
 
-Maps are laid out (row, column, channel), see `srcnn_np.fused.rows`. Each convolution keeps
-the picture's size by repeating its own input's border pixels, as `Sequential.predict` does.
+All maps are computed from rows and columns on that are multiples of STEP, as in one piece:
+Winograd's tiles then lie the same however the picture is cut, and not a bit of the result depends
+on how many threads there are.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 
-from ..compiling import kernel
-from ..conv.threads import share
-from . import first_layer, winograd
-from .first_layer import first_rows, first_scratch
-from .prepared import Network
-from .rows import filter_row, last_row
-from .simd import LANES, load, store
-from .winograd import STEP, scratch, winograd_rows
+from ..conv.threads import THREADS, share
+from ..kernels.convolution import Convolution
+from ..kernels.layouts import Piece
+from ..kernels.winograd import STEP
+from .plan import Stage
 
-first_by_winograd, second_by_winograd = first_layer.covers, winograd.covers
-
-SLACK = 48  # columns after a row's end that a block of pixels may touch
-TILE_HEIGHT, TILE_WIDTH = 128, 256
+TILE_WIDTH = 256
+LEAST_ROWS = 16  # of a tile
+BLOCK_PIXELS = 4096  # of the last map, in a block of rows
 
 
-def predict(picture: np.ndarray, network: Network) -> np.ndarray:
-    """The picture (H, W) the network makes of a picture (H, W), float32."""
-    height, width = picture.shape
-    before, after = (network.f1 - 1) // 2, network.f1 // 2
-    bordered = np.pad(picture, ((before, after + STEP + 2), (before, after + SLACK)), "edge")
-    result = np.empty((height, width), np.float32)
-    across = -(-width // TILE_WIDTH)
-    # A small picture is halved all the same, for two threads.
-    down = max(1, min(2, height // 32), round(height / TILE_HEIGHT))
+def predict(stages: Sequence[Stage], picture: np.ndarray) -> np.ndarray:
+    """The map (H', W', K) that the stages make of a picture (H, W, C), float32.
 
-    def work(tile: int) -> None:
-        i, j = divmod(tile, across)
-        rows = height * i // down, height * (i + 1) // down
-        columns = width * j // across, width * (j + 1) // across
-        predict_tile(bordered, network, result, rows, columns)
+    H' and W' are what the stages' borders leave.
+    """
+    H, W, _ = picture.shape
+    sizes = [(H, W)]
+    for stage in stages:
+        H, W = stage.results(H, 0), stage.results(W, 1)
+        sizes.append((H, W))
+    result = np.empty((1, H, W, len(stages[-1].w)), np.float32)
+    rows = max(STEP, BLOCK_PIXELS // min(W, TILE_WIDTH) // STEP * STEP)
+    convolutions = [Convolution(stage.w, stage.b, rows, min(W, TILE_WIDTH)) for stage in stages]
+    bordered = _bordered(picture, stages[0])[None]
+    tiles = _tiles(H, W)
 
-    share(work, down * across)
-    return result
+    def work(number: int) -> None:
+        _compute_tile(stages, convolutions, sizes, tiles[number], rows, bordered, result)
+
+    share(work, len(tiles))
+    return result[0]
 
 
-class Ring(NamedTuple):
-    """The rows of a map that are still needed: row n is rows[n % len(rows)].
+def _bordered(x, stage):
+    """x (H, W, C), widened as a stage wants it."""
+    top, bottom, left, right = stage.pads
+    mode = {"zero": "constant", "replicate": "edge"}[stage.fill]
+    return np.ascontiguousarray(np.pad(x, ((top, bottom), (left, right), (0, 0)), mode))
 
-    Of a row's `total` columns, `count` are computed, from `begin` on; the others repeat the
-    first or the last of these.
+
+def _tiles(H, W):
+    """(top, bottom, left, right) of tiles: as many for each thread, or enough that it is alike."""
+    across = -(-W // TILE_WIDTH)
+    most = max(1, H // LEAST_ROWS)
+    down = min(most, -(-THREADS // across))
+    while down < most and down * across % THREADS and down * across < 4 * THREADS:
+        down += 1
+    rows, columns = _cuts(H, down), _cuts(W, across)
+    return [(*r, *c) for r in rows for c in columns]
+
+
+def _cuts(size, count):
+    """[begin, end) of nearly equal ranges that begin at multiples of STEP."""
+    ends = [size * n // count // STEP * STEP for n in range(count)] + [size]
+    return [(a, b) for a, b in zip(ends, ends[1:], strict=False) if a < b]
+
+
+def _down(place):
+    return place // STEP * STEP
+
+
+def _up(place):
+    return -(-place // STEP) * STEP
+
+
+def _compute_tile(stages, convolutions, sizes, tile, block, bordered, result):
+    """Fill a tile of the result, `block` rows after `block` rows."""
+    top, bottom, left, right = tile
+    # Of each stage's map: the next row to compute, and the columns [begin, end).
+    nexts, spans = [top], [(left, right)]
+    for stage, (_, W) in zip(stages[:0:-1], sizes[-2:0:-1], strict=True):
+        before_row, _, before, _ = stage.pads
+        begin, end = spans[0]
+        end += stage.w.shape[3] - 1
+        nexts.insert(0, _down(max(0, nexts[0] - before_row)))
+        spans.insert(0, (_down(max(0, begin - before)), min(W, _up(end - before))))
+    maps = []
+    rows = block
+    for n in range(len(stages) - 1, 0, -1):
+        rows += stages[n].w.shape[2] - 1 + 2 * STEP
+        maps.insert(0, _Map(stages[n], sizes[n], spans[n - 1 : n + 1], nexts[n - 1 : n + 1], rows))
+    for end in range(top + block, bottom + block, block):
+        ends = [min(end, bottom)]
+        for stage, (H, _) in zip(stages[:0:-1], sizes[-2:0:-1], strict=True):
+            ends.insert(0, min(H, _up(ends[0] - stage.pads[0] + stage.w.shape[2] - 1)))
+        for n, stage in enumerate(stages):
+            x, x_top, x_left = bordered, nexts[n], spans[n][0]
+            if n > 0:
+                x, x_top, x_left = maps[n - 1].place_of_window(nexts[n])
+            y, y_top, y_left = result, nexts[n], left
+            if n + 1 < len(stages):
+                y, y_top, y_left = maps[n].place_of_row(nexts[n])
+            count, columns = ends[n] - nexts[n], spans[n][1] - spans[n][0]
+            if count > 0:
+                piece = Piece(0, 1, x_top, x_left, y_top, y_left, count, columns)
+                convolutions[n].forward(x, y, piece, stage.activation)
+            if n + 1 < len(stages):
+                maps[n].fill_borders(nexts[n], ends[n])
+            nexts[n] = max(nexts[n], ends[n])
+        for n, map_ in enumerate(maps, 1):
+            map_.forget(nexts[n])
+
+
+class _Map:
+    """The rows of a map that a tile still needs, with the border that the next stage wants.
+
+    Places are counted in the widened map. Row i, column j of `rows` is its row base + i, column
+    begin + j.
     """
 
-    rows: np.ndarray
-    channels: int
-    begin: int
-    count: int
-    total: int
+    def __init__(self, stage, size, spans, firsts, rows):
+        (self.H, self.W), self.stage = size, stage
+        self.top, self.bottom, left, _ = stage.pads
+        (computed, computed_end), (window, window_end) = spans
+        self.computed, self.computed_end = computed + left, computed_end + left
+        self.window = window
+        self.begin = min(self.computed, window)
+        end = max(self.computed_end, window_end + stage.w.shape[3] - 1)
+        self.base = self.end = min(firsts[0] + self.top, firsts[1])
+        shape = (1, rows + self.top + self.bottom, end - self.begin, stage.w.shape[1])
+        self.rows = np.zeros(shape, np.float32)
 
+    def place_of_window(self, row):
+        """Where the window of the next stage's first result in that row begins."""
+        return self.rows, row - self.base, self.window - self.begin
 
-@kernel
-def ring(rows, channels, begin, count, total):
-    """An empty one."""
-    return Ring(
-        np.empty((rows, (total + SLACK) * channels), np.float32), channels, begin, count, total
-    )
+    def place_of_row(self, row):
+        """Where the first computed pixel of the map's own row goes."""
+        return self.rows, row + self.top - self.base, self.computed - self.begin
 
+    def fill_borders(self, first, last):
+        """Fill what is beyond the map beside, above and below its rows [first, last)."""
+        a, b = first + self.top - self.base, last + self.top - self.base
+        rows, copies = self.rows[0], self.stage.fill == "replicate"
+        left, right = self.computed - self.begin, self.computed_end - self.begin
+        rows[a:b, :left] = rows[a:b, left : left + 1] if copies else 0
+        rows[a:b, right:] = rows[a:b, right - 1 : right] if copies else 0
+        if first == 0 and a > 0:
+            rows[:a] = rows[a] if copies else 0
+        self.end = b + self.base
+        if last == self.H and self.bottom:
+            rows[b : b + self.bottom] = rows[b - 1] if copies else 0
+            self.end += self.bottom
 
-@kernel
-def predict_tile(bordered, network, result, rows, columns):
-    """Fill the given rows (top, bottom) and columns (left, right) of the result."""
-    f1, f2, f3 = network.f1, network.f2, network.f3
-    height, width = result.shape
-    (top, bottom), (left, right) = rows, columns
-    before2, before3, after2, after3 = (f2 - 1) // 2, (f3 - 1) // 2, f2 // 2, f3 // 2
-    # the columns that are needed of the second map, and for these of the first
-    left2, right2 = max(0, left - before3), min(width, right + after3)
-    left1, right1 = max(0, left2 - before2), min(width, right2 + after2)
-    # rows of the maps that are made in one go
-    step1 = STEP if first_by_winograd(f1) else 1
-    step2 = STEP if second_by_winograd(f2) else 1
-    channels1, channels2 = len(network.b1), len(network.b2)
-    count1, count2 = right1 - left1, right2 - left2
-    ring1 = ring(
-        f2 + step2 + step1 - 2,
-        channels1,
-        left1 - (left2 - before2),
-        count1,
-        count2 + f2 + step2 - 2,
-    )
-    ring2 = ring(f3 + step2 - 1, channels2, left2 - (left - before3), count2, right - left + f3 - 1)
-    scratch1 = first_scratch(f1, channels1, 1, count1 + SLACK, first_layer.TILES)
-    scratch2 = scratch(f2, channels1, channels2, winograd.TILES)
-    starts1, starts3 = np.empty(f1, np.intp), np.empty(f3, np.intp)
-    starts2 = np.empty(f2 + step2 - 1, np.intp)
-    goals = np.empty(STEP, np.intp)
-    # the next rows to make
-    next2 = max(0, top - before3)
-    next1 = max(0, next2 - before2)
-    for row in range(top, bottom):
-        while next2 <= min(row + after3, height - 1):
-            while next1 <= min(next2 + step2 - 1 + after2, height - 1):
-                put_goals(goals, ring1, next1, step1)
-                start = next1 * bordered.shape[1] + left1
-                if first_by_winograd(f1):
-                    first_rows(
-                        bordered, start, network.w1, network.b1, ring1.rows, goals, count1, scratch1
-                    )
-                else:
-                    for u in range(f1):
-                        starts1[u] = start + u * bordered.shape[1]
-                    filter_row(
-                        bordered,
-                        starts1,
-                        1,
-                        network.w1,
-                        network.b1,
-                        None,
-                        ring1.rows,
-                        goals[0],
-                        count1,
-                    )
-                repeat_ends(ring1, next1, step1)
-                next1 += step1
-            put_starts(starts2, ring1, next2 - before2, height)
-            put_goals(goals, ring2, next2, step2)
-            if second_by_winograd(f2):
-                winograd_rows(
-                    ring1.rows,
-                    starts2,
-                    channels1,
-                    network.w2,
-                    network.b2,
-                    ring2.rows,
-                    goals,
-                    count2,
-                    scratch2,
-                )
-            else:
-                filter_row(
-                    ring1.rows,
-                    starts2,
-                    channels1,
-                    network.w2,
-                    network.b2,
-                    None,
-                    ring2.rows,
-                    goals[0],
-                    count2,
-                )
-            repeat_ends(ring2, next2, step2)
-            next2 += step2
-        put_starts(starts3, ring2, row - before3, height)
-        at = row * width + left
-        last_row(ring2.rows, starts3, channels2, network.w3, network.b3, result, at, right - left)
-
-
-@kernel
-def put_starts(starts, ring, first, height):
-    """Where rows first, first + 1, ... of a map of `height` rows begin; border rows repeat."""
-    for u in range(len(starts)):
-        starts[u] = min(max(first + u, 0), height - 1) % len(ring.rows) * ring.rows.shape[1]
-
-
-@kernel
-def put_goals(goals, ring, first, count):
-    """Where the first computed pixels of `count` rows go."""
-    for i in range(count):
-        row = (first + i) % len(ring.rows)
-        goals[i] = row * ring.rows.shape[1] + ring.begin * ring.channels
-
-
-@kernel
-def repeat_ends(ring, first, count):
-    """Fill the columns of `count` rows that are not computed."""
-    for i in range(count):
-        at = (first + i) % len(ring.rows) * ring.rows.shape[1]
-        for column in range(ring.total):
-            inside = min(max(column, ring.begin), ring.begin + ring.count - 1)
-            if inside != column:
-                to, source = at + column * ring.channels, at + inside * ring.channels
-                for channel in range(0, ring.channels, LANES):
-                    store(ring.rows, to + channel, load(ring.rows, source + channel))
+    def forget(self, row):
+        """Keep only rows from that one on."""
+        kept = self.rows[0, row - self.base : self.end - self.base]
+        self.rows[0, : len(kept)] = kept
+        self.base = row

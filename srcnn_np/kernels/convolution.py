@@ -26,6 +26,7 @@ from .layouts import Piece, packed, padded, unit_of, whole_vectors
 from .vectors import LANES
 
 
+GAIN = 1.75
 _WINOGRAD = SWITCHES["SRCNN_NP_WINOGRAD"] == "1"
 
 
@@ -44,7 +45,8 @@ def by_winograd(shape: tuple[int, int, int, int], rows: int, columns: int) -> in
 
     Counted in vectors of multiply-adds for a tile of 4 x 4 results: at each of the places one for
     each channel and vector of filters; and for the way there and back some 9 for each vector of
-    channels and 6 for each vector of filters, as measured.
+    channels and 6 for each vector of filters, as measured. These go through the second-level cache,
+    which GAIN reckons with.
 
     Returns
     -------
@@ -62,7 +64,8 @@ def by_winograd(shape: tuple[int, int, int, int], rows: int, columns: int) -> in
         channels *= 2  # each window is copied first
     tile = places * (pieces**2 * C * vectors + 9 * channels + 6 * vectors)
     tiles = -(-rows // winograd.STEP) * -(-columns // winograd.STEP)
-    return pieces if _WINOGRAD and tiles * tile < rows * columns * kh * kw * C * vectors else 0
+    least = rows * columns * kh * kw * C * vectors
+    return pieces if _WINOGRAD and GAIN * tiles * tile < least else 0
 
 
 def side_of(taps: int, pieces: int) -> tuple[int, ...]:
@@ -104,18 +107,19 @@ class Convolution:
         """Write a piece of y (N, OH, OW, K) from x (N, H, W, C), both C-contiguous float32."""
         kh, kw = self.w.shape[2:]
         kind, slope = activation.kind, np.float32(activation.slope)
-        arrays, last = (x, self._values, self._biases, y, tuple(piece)), (kind, slope)
+        rest = tuple(piece), kind, slope
         clean = False
         if self.method == "winograd":
-            clean = winograd.forward(self._side, self._unit, *arrays, *last)
+            arrays = x, self._values, self._biases, y
+            clean = winograd.forward(self._side, self._unit, *arrays, *rest)
         elif self.method == "first":
-            clean = first.forward(self._side, self._unit, self._pieces, *arrays, kh, *last)
+            arrays = x, self._values, self._biases, y
+            clean = first.forward(self._side, self._unit, self._pieces, kh, *arrays, *rest)
         elif self.method == "few":
-            direct.forward_few(x, self._packed_few, self.b, y, tuple(piece), kh, kw, *last)
+            direct.forward_few(kh, kw, x, self._packed_few, self.b, y, *rest)
             clean = True
         if not clean:  # or there is a NaN or an infinity that has spoilt its neighbours
-            arrays = x, self._packed, self._biases, y, tuple(piece)
-            direct.forward(self._unit, *arrays, kh, kw, *last)
+            direct.forward(self._unit, kh, kw, x, self._packed, self._biases, y, *rest)
 
     def backward(
         self,
@@ -154,7 +158,7 @@ class Convolution:
             )
         if self.method == "first":
             arrays = dy, x, sums, tuple(piece)
-            first.weight_gradient(self._side, self._unit, self._pieces, *arrays, self.w.shape[2])
+            first.weight_gradient(self._side, self._unit, self._pieces, self.w.shape[2], *arrays)
         elif self.method == "few":
             direct.weight_gradient_few(dy, x, sums, tuple(piece))
         else:

@@ -37,12 +37,12 @@ def few(K: int, C: int) -> bool:
 
 
 @kernel
-def forward(unit, x, w, b, y, piece, kh, kw, kind, slope):
+def forward(unit, kh, kw, x, w, b, y, piece, kind, slope):
     """Write a piece of y (N, OH, OW, K) from x (N, H, W, C), activated.
 
     w is `packed`, b fills whole vectors.
     """
-    first, last, top, to, left, rows, columns = piece
+    first, last, top, left, to, y_left, rows, columns = piece
     _, H, W, C = x.shape
     _, OH, OW, K = y.shape
     filters, width = len(b), len(unit) * LANES
@@ -51,8 +51,8 @@ def forward(unit, x, w, b, y, piece, kh, kw, kind, slope):
     spare = np.empty(columns * filters if K < filters else 0, np.float32)
     for n in range(first, last):
         for i in range(rows):
-            pixels = Factor(xs, (n * H + top + i) * W * C, C, W * C, 1)
-            at = ((n * OH + to + i) * OW + left) * K
+            pixels = Factor(xs, ((n * H + top + i) * W + left) * C, C, W * C, 1)
+            at = ((n * OH + to + i) * OW + y_left) * K
             goal = Lines(ys, at, K) if K == filters else Lines(spare, 0, filters)
             multiply(zeros(unit), pixels, taps, kh, kw * C, Lines(b, 0, 0), goal, columns, filters)
             if K < filters:
@@ -65,7 +65,7 @@ def forward(unit, x, w, b, y, piece, kh, kw, kind, slope):
 @kernel
 def weight_gradient(unit, dy, x, dw, piece):
     """Add to dw (kh, kw·C, K), K whole vectors, what a piece of dy (N, OH, OW, K) gives."""
-    first, last, top, to, left, rows, columns = piece
+    first, last, top, left, to, y_left, rows, columns = piece
     _, H, W, C = x.shape
     _, OH, OW, K = dy.shape
     kh, run, filters = dw.shape
@@ -75,7 +75,7 @@ def weight_gradient(unit, dy, x, dw, piece):
     for n in range(first, last):
         for i in range(0, rows, some):
             count = min(some, rows - i)
-            at = ((n * OH + to + i) * OW + left) * K
+            at = ((n * OH + to + i) * OW + y_left) * K
             places = Factor(dys, at, 1, OW * K, K)
             if K < filters:
                 for row in range(count):
@@ -86,15 +86,15 @@ def weight_gradient(unit, dy, x, dw, piece):
                             ]
                 places = Factor(spare, 0, 1, columns * filters, filters)
             for u in range(kh):
-                pixels = Factor(xs, (n * H + top + i + u) * W * C, 1, W * C, C)
+                pixels = Factor(xs, ((n * H + top + i + u) * W + left) * C, 1, W * C, C)
                 goal = Lines(sums, u * run * filters, filters)
                 multiply(zeros(unit), pixels, places, count, columns, goal, goal, run, filters)
 
 
 @kernel
-def forward_few(x, w, b, y, piece, kh, kw, kind, slope):
+def forward_few(kh, kw, x, w, b, y, piece, kind, slope):
     """As `forward`, for few filters; w is (K, kh, kw, C), C whole vectors."""
-    first, last, top, to, left, rows, columns = piece
+    first, last, top, left, to, y_left, rows, columns = piece
     _, H, W, C = x.shape
     _, OH, OW, K = y.shape
     xs, ws, ys = x.reshape(-1), w.reshape(-1), y.reshape(-1)
@@ -106,11 +106,11 @@ def forward_few(x, w, b, y, piece, kh, kw, kind, slope):
         for i in range(rows):
             for j in range(0, columns, PIXELS):
                 some = min(PIXELS, columns - j)
-                at, row = ((n * H + top + i) * W + j) * C, W * C
+                at, row = ((n * H + top + i) * W + left + j) * C, W * C
                 window = xs
                 if at + (kh - 1) * row > end:
                     spare[:] = 0
-                    spare[:, : some + kw - 1] = x[n, top + i : top + i + kh, j : j + some + kw - 1]
+                    spare[:, : some + kw - 1] = x[n, top + i : top + i + kh, left + j : left + j + some + kw - 1]
                     window, at, row = spare.reshape(-1), 0, (PIXELS + kw - 1) * C
                 for k in range(K):
                     sums = zeros(PIXELS)
@@ -118,8 +118,8 @@ def forward_few(x, w, b, y, piece, kh, kw, kind, slope):
                         sums = add_taps(sums, window, at + u * row, ws, (k * kh + u) * kw * C, kw, C)
                     store_totals(totals, 0, b[k], sums)
                     for p in range(some):
-                        ys[((n * OH + to + i) * OW + left + j + p) * K + k] = totals[p]
-            activate(ys, ((n * OH + to + i) * OW + left) * K, columns * K, kind, slope)
+                        ys[((n * OH + to + i) * OW + y_left + j + p) * K + k] = totals[p]
+            activate(ys, ((n * OH + to + i) * OW + y_left) * K, columns * K, kind, slope)
 
 
 @part
@@ -139,7 +139,7 @@ def add_taps(sums, x, at, w, w_at, kw, C):
 @kernel
 def weight_gradient_few(dy, x, dw, piece):
     """As `weight_gradient`, for few filters; dw is (K, kh, kw·C), C whole vectors."""
-    first, last, top, to, left, rows, columns = piece
+    first, last, top, left, to, y_left, rows, columns = piece
     _, H, W, C = x.shape
     _, OH, OW, K = dy.shape
     _, kh, run = dw.shape
@@ -150,11 +150,11 @@ def weight_gradient_few(dy, x, dw, piece):
         for i in range(0, rows, some):
             count = min(some, rows - i)
             for k in range(K):
-                places = Factor(dys, ((n * OH + to + i) * OW + left) * K + k, 0, OW * K, K)
+                places = Factor(dys, ((n * OH + to + i) * OW + y_left) * K + k, 0, OW * K, K)
                 for u in range(kh):
                     t = 0
                     while t < run:
-                        at = (n * H + top + i + u) * W * C + t
+                        at = ((n * H + top + i + u) * W + left) * C + t
                         pixels = Factor(xs, at, 0, W * C, C)
                         goal = Lines(sums, (k * kh + u) * run + t, 0)
                         vectors = (run - t) // LANES

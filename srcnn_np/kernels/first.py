@@ -45,9 +45,9 @@ def grid(side, pieces, C, rows, columns):
 
 
 @kernel
-def forward(side, unit, pieces, x, w, b, y, piece, size, kind, slope):
+def forward(side, unit, pieces, size, x, w, b, y, piece, kind, slope):
     """As `winograd.forward`, of size x size filters; w has their pieces as channels."""
-    first, last, top, to, left, rows, columns = piece
+    first, last, top, left, to, y_left, rows, columns = piece
     _, H, W, C = x.shape
     _, OH, OW, K = y.shape
     filters, width = len(b), len(unit) * LANES
@@ -63,7 +63,7 @@ def forward(side, unit, pieces, x, w, b, y, piece, size, kind, slope):
         for i in range(0, some.down, some.rows):
             for j in range(0, some.across, some.tiles):
                 down, across = min(some.rows, some.down - i), min(some.tiles, some.across - j)
-                window = Window(xs, ((n * H + top + i * STEP) * W + j * STEP) * C, W * C, C)
+                window = Window(xs, ((n * H + top + i * STEP) * W + left + j * STEP) * C, W * C, C)
                 height, reach = rows + size - 1 - i * STEP, columns + size - 1 - j * STEP
                 evaluate(side, pieces, window, height, reach, down, values, some)
                 for place in range(len(side) ** 2):
@@ -72,8 +72,8 @@ def forward(side, unit, pieces, x, w, b, y, piece, size, kind, slope):
                     for row in range(down):
                         at = (row * pieces * len(side) ** 2 + place) * some.length
                         pixels = Factor(values, at, STEP * C, len(side) ** 2 * some.length, step)
-                        at = place * products.step + row * across * filters
-                        goal, begin = Lines(products.array, at, filters), Lines(none, 0, 0)
+                        at = place * products.step + row * across * products.tile
+                        goal, begin = Lines(products.array, at, products.tile), Lines(none, 0, 0)
                         # What is written past a row, the next one's overwrite, or nobody reads.
                         multiply(
                             *(zeros(unit), pixels, taps, pieces, inner),
@@ -81,7 +81,7 @@ def forward(side, unit, pieces, x, w, b, y, piece, size, kind, slope):
                         )
                 for tile in range(down * across):
                     row, column = (i + tile // across) * STEP, (j + tile % across) * STEP
-                    at = ((n * OH + to + row) * OW + left + column) * K
+                    at = ((n * OH + to + row) * OW + y_left + column) * K
                     goal, exist = Window(ys, at, OW * K, K), (rows - row, columns - column, K)
                     more = kind, slope, spoilt
                     spoilt = interpolate(side, products, tile, b, goal, exist, more, edge, spare)
@@ -90,9 +90,9 @@ def forward(side, unit, pieces, x, w, b, y, piece, size, kind, slope):
 
 
 @kernel
-def weight_gradient(side, unit, pieces, dy, x, sums, piece, size):
+def weight_gradient(side, unit, pieces, size, dy, x, sums, piece):
     """Add to `sums` (places, pieces as channels, K), whole vectors, what a piece of dy gives."""
-    first, last, top, to, left, rows, columns = piece
+    first, last, top, left, to, y_left, rows, columns = piece
     _, H, W, C = x.shape
     _, OH, OW, K = dy.shape
     _, _, filters = sums.shape
@@ -108,12 +108,12 @@ def weight_gradient(side, unit, pieces, dy, x, sums, piece, size):
         for i in range(0, some.down, some.rows):
             for j in range(0, some.across, some.tiles):
                 down, across = min(some.rows, some.down - i), min(some.tiles, some.across - j)
-                window = Window(xs, ((n * H + top + i * STEP) * W + j * STEP) * C, W * C, C)
+                window = Window(xs, ((n * H + top + i * STEP) * W + left + j * STEP) * C, W * C, C)
                 height, reach = rows + size - 1 - i * STEP, columns + size - 1 - j * STEP
                 evaluate(side, pieces, window, height, reach, down, values, some)
                 for tile in range(down * across):
                     row, column = (i + tile // across) * STEP, (j + tile % across) * STEP
-                    at = ((n * OH + to + row) * OW + left + column) * K
+                    at = ((n * OH + to + row) * OW + y_left + column) * K
                     from_, exist = Window(dys, at, OW * K, K), (rows - row, columns - column, K)
                     spread_tile(side, from_, exist, products, tile, filters, spoilt, edge, spare)
                 for place in range(len(side) ** 2):
@@ -122,7 +122,8 @@ def weight_gradient(side, unit, pieces, dy, x, sums, piece, size):
                         row = pieces * len(side) ** 2 * some.length
                         pixels = Factor(values, at, step, row, STEP * C)
                         at = place * products.step
-                        dproducts = Factor(products.array, at, 1, across * filters, filters)
+                        tile = products.tile
+                        dproducts = Factor(products.array, at, 1, across * tile, tile)
                         goal = Lines(dvs, (place * pieces + p) * inner * filters, filters)
                         multiply(
                             *(zeros(unit), pixels, dproducts, down, across),

@@ -68,19 +68,20 @@ class Piece(NamedTuple):
     ----------
     first, last : int
         Pictures [first, last).
-    top : int
-        The row of x where the window of the first results begins; it begins in column 0.
-    to, left : int
-        Row and column of y where the first results go.
+    x_top, x_left : int
+        Row and column of x where the window of the first result begins.
+    y_top, y_left : int
+        Row and column of y where the first result goes.
     rows, columns : int
         How many results.
     """
 
     first: int
     last: int
-    top: int
-    to: int
-    left: int
+    x_top: int
+    x_left: int
+    y_top: int
+    y_left: int
     rows: int
     columns: int
 

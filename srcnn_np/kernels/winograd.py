@@ -202,7 +202,7 @@ def forward(side, unit, x, w, b, y, piece, kind, slope):
 
     w is what `evaluate_filters` gives, b fills whole vectors.
     """
-    first, last, top, to, left, rows, columns = piece
+    first, last, top, left, to, y_left, rows, columns = piece
     _, H, W, C = x.shape
     _, OH, OW, K = y.shape
     filters, reach = len(b), len(side) - STEP
@@ -218,13 +218,13 @@ def forward(side, unit, x, w, b, y, piece, kind, slope):
         some = min(TILES, (last - first) * tiles - begin)
         for tile in range(some):
             n, i, j = place_of(begin + tile, tiles, across)
-            window = Window(xs, (((first + n) * H + top + i) * W + j) * C, W * C, C)
+            window = Window(xs, (((first + n) * H + top + i) * W + left + j) * C, W * C, C)
             height, width = rows + reach - i, columns + reach - j
             evaluate(side, window, height, width, C, values, tile, channels, edge, spare)
         multiply_places(side, unit, values, channels, w, products, filters, some)
         for tile in range(some):
             n, i, j = place_of(begin + tile, tiles, across)
-            goal = Window(ys, (((first + n) * OH + to + i) * OW + left + j) * K, OW * K, K)
+            goal = Window(ys, (((first + n) * OH + to + i) * OW + y_left + j) * K, OW * K, K)
             size = rows - i, columns - j, K
             spoilt = interpolate(
                 side, products, tile, b, goal, size, (kind, slope, spoilt), edge, spare
@@ -240,7 +240,7 @@ def backward(side, unit, unit_back, dy, x, w, sums, dx, piece, need_dw, need_dx)
     Returns whether dy is finite. w is what `evaluate_filters` gives of the filters with C and K
     exchanged, whose units `unit_back` tells.
     """
-    first, last, top, to, left, rows, columns = piece
+    first, last, top, left, to, y_left, rows, columns = piece
     _, H, W, C = x.shape
     _, OH, OW, K = dy.shape
     _, channels, filters = sums.shape
@@ -256,11 +256,11 @@ def backward(side, unit, unit_back, dy, x, w, sums, dx, piece, need_dw, need_dx)
         some = min(TILES_BACK, (last - first) * tiles - begin)
         for tile in range(some):
             n, i, j = place_of(begin + tile, tiles, across)
-            window = Window(dys, (((first + n) * OH + to + i) * OW + left + j) * K, OW * K, K)
+            window = Window(dys, (((first + n) * OH + to + i) * OW + y_left + j) * K, OW * K, K)
             size = rows - i, columns - j, K
             spoilt = spread_tile(side, window, size, products, tile, filters, spoilt, edge, spare)
             if need_dw:
-                window = Window(xs, (((first + n) * H + top + i) * W + j) * C, W * C, C)
+                window = Window(xs, (((first + n) * H + top + i) * W + left + j) * C, W * C, C)
                 height, width = rows + reach - i, columns + reach - j
                 evaluate(side, window, height, width, C, values, tile, channels, edge, spare)
         if need_dw:
@@ -269,11 +269,11 @@ def backward(side, unit, unit_back, dy, x, w, sums, dx, piece, need_dw, need_dx)
             multiply_places(side, unit_back, products, filters, w, values, channels, some)
             for tile in range(some):
                 n, i, j = place_of(begin + tile, tiles, across)
-                goal = Window(dxs, (((first + n) * H + top + i) * W + j) * C, W * C, C)
+                goal = Window(dxs, (((first + n) * H + top + i) * W + left + j) * C, W * C, C)
                 height, width = rows + reach - i, columns + reach - j
                 window = whole_window(goal, height, width, C, len(side), channels, edge)
                 for c in range(0, channels, LANES):
-                    v = at_places(side, values, tile * channels + c)
+                    v = at_places(side, values, tile, c)
                     _values_to_pixels(side, side, v, moved(window, c), len(side), spare, 0)
                 put_back(window, goal, height, width, C, len(side))
     store(spare, 0, spoilt)
@@ -288,22 +288,24 @@ def place_of(tile, tiles, across):
 
 
 class Places(NamedTuple):
-    """Numbers (place, tile, channel): from one place to the next are `step` elements."""
+    """Numbers of places, tiles and channels: elements between one place, and one tile, and the next."""
 
     array: np.ndarray
     step: int
+    tile: int
 
 
 @part
 def places(side, channels, tiles):
-    """An array of that. Places are a vector apart, so that they use all lines of a cache."""
-    step = tiles * channels + LANES
-    return Places(np.empty(len(side) ** 2 * step, np.float32), step)
+    """An array of that. Tiles are a vector apart, so that they use all sets of a cache."""
+    tile = len(side) ** 2 * channels + LANES
+    return Places(np.empty(tiles * tile, np.float32), channels, tile)
 
 
 @part
-def at_places(side, values, at):
-    """The window of places that begins at element `at` of the first."""
+def at_places(side, values, tile, channel):
+    """The window of a tile's places, from a channel on."""
+    at = tile * values.tile + channel
     return Window(values.array, at, len(side) * values.step, values.step)
 
 
@@ -312,7 +314,7 @@ def evaluate(side, x, height, width, C, values, tile, channels, edge, spare):
     """values[place, tile, channel] of one tile's window, of which height x width exist."""
     window = whole_window(x, height, width, C, len(side), channels, edge)
     for c in range(0, channels, LANES):
-        v = at_places(side, values, tile * channels + c)
+        v = at_places(side, values, tile, c)
         _pixels_to_values(side, side, moved(window, c), v, len(side), spare, 0)
 
 
@@ -324,7 +326,7 @@ def interpolate(side, products, tile, b, goal, size, more, edge, spare):
     if height < STEP or width < STEP or K < filters:
         window = Window(edge, 0, STEP * filters, filters)
     for k in range(0, filters, LANES):
-        m, biases = at_places(side, products, tile * filters + k), load_line(b, k, 0, STEP)
+        m, biases = at_places(side, products, tile, k), load_line(b, k, 0, STEP)
         state = biases, slope_of(kind, slope), spoilt
         state = _products_to_results(side, side, m, moved(window, k), STEP, spare, state)
         spoilt = state[2]
@@ -345,7 +347,7 @@ def spread_tile(side, dy, size, products, tile, filters, spoilt, edge, spare):
             spoilt = add_spoilt(
                 spoilt, load_line(dy.array, dy.at + row * dy.row + k, filters, STEP)
             )
-        m = at_places(side, products, tile * filters + k)
+        m = at_places(side, products, tile, k)
         _results_to_products(side, (0, 1, 2, 3), moved(dy, k), m, len(side), spare, 0)
     return spoilt
 
@@ -355,9 +357,9 @@ def multiply_places(side, unit, x, channels, w, y, filters, tiles):
     """y[place, tile, filter]: at every place, x[place, tile, channel] times the filters' values."""
     width, none = len(unit) * LANES, np.zeros(filters, np.float32)
     for place in range(len(side) ** 2):
-        factor = Factor(x.array, place * x.step, channels, 0, 1)
+        factor = Factor(x.array, place * x.step, x.tile, 0, 1)
         taps = Factor(w, place * filters * channels, channels, 0, width)
-        goal = Lines(y.array, place * y.step, filters)
+        goal = Lines(y.array, place * y.step, y.tile)
         begin = Lines(none, 0, 0)
         multiply(zeros(unit), factor, taps, 1, channels, begin, goal, tiles, filters)
 
@@ -366,7 +368,7 @@ def multiply_places(side, unit, x, channels, w, y, filters, tiles):
 def add_value_gradients(side, unit, x, channels, dy, filters, tiles, sums):
     """Add to sums[place, channel, filter] the sums over tiles of x times dy, at every place."""
     for place in range(len(side) ** 2):
-        factor = Factor(x.array, place * x.step, 1, 0, channels)
-        other = Factor(dy.array, place * dy.step, 1, 0, filters)
+        factor = Factor(x.array, place * x.step, 1, 0, x.tile)
+        other = Factor(dy.array, place * dy.step, 1, 0, dy.tile)
         goal = Lines(sums, place * channels * filters, filters)
         multiply(zeros(unit), factor, other, 1, tiles, goal, goal, channels, filters)
