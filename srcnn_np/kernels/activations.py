@@ -16,25 +16,25 @@ ZERO, ONE = np.float32(0), np.float32(1)
 
 
 @part
-def all_finite(y, at, count):
-    """Whether none of `count` numbers is a NaN or an infinity."""
+def all_finite(y):
+    """Whether there is no NaN and no infinity."""
     bad = 0
-    for i in range(at, at + count):
+    for i in range(len(y)):
         bad += y[i] - y[i] != 0
     return bad == 0
 
 
 @part
-def activate(y, at, count, kind, slope):
-    """Replace `count` numbers by their activations."""
+def activate(y, kind, slope):
+    """Replace numbers by their activations."""
     if kind == RELU:
-        for i in range(at, at + count):
+        for i in range(len(y)):
             y[i] = ZERO if y[i] <= 0 else y[i]
     elif kind == LEAKY:
-        for i in range(at, at + count):
+        for i in range(len(y)):
             y[i] = slope * y[i] if y[i] <= 0 else y[i]
     elif kind == CLIPPED:
-        for i in range(at, at + count):
+        for i in range(len(y)):
             v = y[i]
             inside = v if v >= LOW else LOW + FLAT * (v - LOW)
             inside = HIGH + FLAT * (v - HIGH) if v > HIGH else inside

@@ -116,7 +116,10 @@ class Convolution:
             arrays = x, self._values, self._biases, y
             clean = first.forward(self._side, self._unit, self._pieces, kh, *arrays, *rest)
         elif self.method == "few":
-            direct.forward_few(kh, kw, x, self._packed_few, self.b, y, *rest)
+            group = range(direct.group_of(kw))
+            window = range(direct.PIXELS + len(group) - 1)
+            arrays = x, self._packed_few, self.b, y
+            direct.forward_few(tuple(group), tuple(window), kh, kw, *arrays, *rest)
             clean = True
         if not clean:  # or there is a NaN or an infinity that has spoilt its neighbours
             direct.forward(self._unit, kh, kw, x, self._packed, self._biases, y, *rest)
@@ -180,7 +183,7 @@ class Convolution:
     @property
     def compiled_for(self) -> tuple:
         """What decides which kernels are called, and how they are compiled."""
-        return self.method, self._side, self._unit, self._unit_back
+        return self.method, self._side, self._unit, self._unit_back, self.w.shape[3]
 
     def weight_gradient(self, sums: np.ndarray) -> np.ndarray:
         """dw (K, C, kh, kw) from what `backward` added up."""

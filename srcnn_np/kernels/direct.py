@@ -6,7 +6,7 @@ pixels as its lines, filters as its lanes, the kh rows of the window as outer tu
 inner ones. Of the weight gradient the run is the lines, filters the lanes, and the turns are places.
 
 A layer of few filters would leave most lanes empty. There a vector is some of a pixel's channels,
-and five taps of a row share the pixels they load.
+and neighbouring taps share the pixels they load.
 """
 
 import numpy as np
@@ -26,8 +26,7 @@ from .vectors import (
 )
 
 FEW = 4  # filters, for which lanes are channels
-PIXELS, TAPS = 8, 5  # whose sums, and whose weights, are in registers at once there
-WINDOW = PIXELS + TAPS - 1  # pixels that so many taps of theirs meet
+PIXELS = 8  # whose sums are in registers at once there
 MOST_TERMS = 128  # of a weight gradient's sum in one register: a longer one loses digits
 
 
@@ -59,7 +58,7 @@ def forward(unit, kh, kw, x, w, b, y, piece, kind, slope):
                 for j in range(columns):
                     for k in range(K):
                         ys[at + j * K + k] = spare[j * filters + k]
-            activate(ys, at, columns * K, kind, slope)
+            activate(ys[at : at + columns * K], kind, slope)
 
 
 @kernel
@@ -92,48 +91,60 @@ def weight_gradient(unit, dy, x, dw, piece):
 
 
 @kernel
-def forward_few(kh, kw, x, w, b, y, piece, kind, slope):
-    """As `forward`, for few filters; w is (K, kh, kw, C), C whole vectors."""
+def forward_few(group, window, kh, kw, x, w, b, y, piece, kind, slope):
+    """As `forward`, for few filters; w is (K, kh, kw, C), C whole vectors.
+
+    `group` and `window` are tuples as long as there are taps in a group, see `group_of`, and as
+    pixels that the taps of PIXELS neighbouring ones meet.
+    """
     first, last, top, left, to, y_left, rows, columns = piece
     _, H, W, C = x.shape
     _, OH, OW, K = y.shape
     xs, ws, ys = x.reshape(-1), w.reshape(-1), y.reshape(-1)
-    totals = np.empty(PIXELS, np.float32)
     # Past a row's end lie other rows, but nothing past the last one.
     end = len(xs) - (PIXELS + kw - 1) * C
     spare = np.empty((kh, PIXELS + kw - 1, C), np.float32)
+    spares, totals = spare.reshape(-1), np.empty(PIXELS, np.float32)
     for n in range(first, last):
         for i in range(rows):
+            row, goal = (n * H + top + i) * W + left, ((n * OH + to + i) * OW + y_left) * K
             for j in range(0, columns, PIXELS):
-                some = min(PIXELS, columns - j)
-                at, row = ((n * H + top + i) * W + left + j) * C, W * C
-                window = xs
-                if at + (kh - 1) * row > end:
+                some, inside = min(PIXELS, columns - j), (row + j + (kh - 1) * W) * C <= end
+                if not inside:
                     spare[:] = 0
-                    spare[:, : some + kw - 1] = x[n, top + i : top + i + kh, left + j : left + j + some + kw - 1]
-                    window, at, row = spare.reshape(-1), 0, (PIXELS + kw - 1) * C
+                    across = slice(left + j, left + j + some + kw - 1)
+                    spare[:, : some + kw - 1] = x[n, top + i : top + i + kh, across]
                 for k in range(K):
-                    sums = zeros(PIXELS)
-                    for u in range(kh):
-                        sums = add_taps(sums, window, at + u * row, ws, (k * kh + u) * kw * C, kw, C)
-                    store_totals(totals, 0, b[k], sums)
+                    taps = ws[k * kh * kw * C : (k + 1) * kh * kw * C]
+                    if inside:
+                        sum_taps(group, window, kh, xs, (row + j) * C, W * C, C, taps, b[k], totals)
+                    else:
+                        wide = (PIXELS + kw - 1) * C
+                        sum_taps(group, window, kh, spares, 0, wide, C, taps, b[k], totals)
                     for p in range(some):
-                        ys[((n * OH + to + i) * OW + y_left + j + p) * K + k] = totals[p]
-            activate(ys, ((n * OH + to + i) * OW + y_left) * K, columns * K, kind, slope)
+                        ys[goal + (j + p) * K + k] = totals[p]
+            activate(ys[goal : goal + columns * K], kind, slope)
+
+
+def group_of(kw: int) -> int:
+    """How many neighbouring taps share the pixels they load: five or three, if whole groups."""
+    return 3 if kw % 3 == 0 else 5
 
 
 @part
-def add_taps(sums, x, at, w, w_at, kw, C):
-    """Add a row of taps of one filter to the sums of PIXELS pixels."""
-    v = 0
-    while v + TAPS <= kw:
-        for c in range(0, C, LANES):
-            pixels = load_line(x, at + v * C + c, C, WINDOW)
-            sums = add_windows(sums, pixels, load_line(w, w_at + v * C + c, C, TAPS))
-        v += TAPS
-    for c in range(v * C, kw * C, LANES):
-        sums = add_scaled(sums, load_line(x, at + c, C, PIXELS), load(w, w_at + c))
-    return sums
+def sum_taps(group, window, kh, x, at, row, C, w, bias, totals):
+    """The results of one filter w (kh, kw, C) at PIXELS pixels, with its bias."""
+    sums, run = zeros(PIXELS), len(w) // kh
+    whole = run // (len(group) * C) * len(group) * C
+    for u in range(kh):
+        for t in range(0, whole, len(group) * C):
+            for c in range(t, t + C, LANES):
+                pixels = load_line(x, at + u * row + c, C, window)
+                sums = add_windows(sums, pixels, load_line(w, u * run + c, C, group))
+        for t in range(whole, run, LANES):
+            pixels = load_line(x, at + u * row + t, C, PIXELS)
+            sums = add_scaled(sums, pixels, load(w, u * run + t))
+    store_totals(totals, 0, bias, sums)
 
 
 @kernel

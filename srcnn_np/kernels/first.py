@@ -86,7 +86,7 @@ def forward(side, unit, pieces, size, x, w, b, y, piece, kind, slope):
                     more = kind, slope, spoilt
                     spoilt = interpolate(side, products, tile, b, goal, exist, more, edge, spare)
     store(spare, 0, spoilt)
-    return all_finite(spare, 0, LANES)
+    return all_finite(spare[:LANES])
 
 
 @kernel

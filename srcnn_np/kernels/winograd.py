@@ -230,7 +230,7 @@ def forward(side, unit, x, w, b, y, piece, kind, slope):
                 side, products, tile, b, goal, size, (kind, slope, spoilt), edge, spare
             )
     store(spare, 0, spoilt)
-    return all_finite(spare, 0, LANES)
+    return all_finite(spare[:LANES])
 
 
 @kernel
@@ -277,7 +277,7 @@ def backward(side, unit, unit_back, dy, x, w, sums, dx, piece, need_dw, need_dx)
                     _values_to_pixels(side, side, v, moved(window, c), len(side), spare, 0)
                 put_back(window, goal, height, width, C, len(side))
     store(spare, 0, spoilt)
-    return all_finite(spare, 0, LANES)
+    return all_finite(spare[:LANES])
 
 
 @part
@@ -332,7 +332,8 @@ def interpolate(side, products, tile, b, goal, size, more, edge, spare):
         spoilt = state[2]
     if kind == CLIPPED:
         for i in range(STEP):
-            activate(window.array, window.at + i * window.row, STEP * window.pixel, kind, slope)
+            at = window.at + i * window.row
+            activate(window.array[at : at + STEP * window.pixel], kind, slope)
     put_back(window, goal, height, width, K, STEP)
     return spoilt
 
