@@ -56,7 +56,7 @@ def forward(side, unit, pieces, size, x, w, b, y, piece, kind, slope):
     xs, ys, none = x.reshape(-1), y.reshape(-1), np.zeros(filters, np.float32)
     values = np.empty(some.rows * pieces * len(side) ** 2 * some.length + SLACK, np.float32)
     products = places(side, filters, some.rows * some.tiles + MOST)
-    spare = np.empty(len(side) ** 2 * LANES, np.float32)
+    spare = np.empty(len(side) ** 2 * filters, np.float32)
     edge = np.empty(STEP * STEP * filters, np.float32)
     (spoilt,) = zeros(1)
     for n in range(first, last):
@@ -101,7 +101,7 @@ def weight_gradient(side, unit, pieces, size, dy, x, sums, piece):
     xs, dys, dvs = x.reshape(-1), dy.reshape(-1), sums.reshape(-1)
     values = np.empty(some.rows * pieces * len(side) ** 2 * some.length + SLACK, np.float32)
     products = places(side, filters, some.rows * some.tiles + MOST)
-    spare = np.empty(len(side) ** 2 * LANES, np.float32)
+    spare = np.empty(len(side) ** 2 * filters, np.float32)
     edge = np.empty(STEP * STEP * filters, np.float32)
     (spoilt,) = zeros(1)
     for n in range(first, last):

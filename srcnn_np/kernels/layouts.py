@@ -96,12 +96,6 @@ class Window(NamedTuple):
 
 
 @part
-def moved(window, by):
-    """The window that begins `by` elements later."""
-    return Window(window.array, window.at + by, window.row, window.pixel)
-
-
-@part
 def whole_window(x, height, width, channels, size, full, spare):
     """A window of size x size pixels of `full` channels, of which height x width exist.
 

@@ -39,7 +39,7 @@ import numpy as np
 
 from ..compiling import kernel, part
 from .activations import CLIPPED, activate, all_finite, slope_of
-from .layouts import Window, moved, put_back, whole_window
+from .layouts import Window, put_back, whole_window
 from .product import Factor, Lines, multiply
 from .vectors import (
     LANES,
@@ -114,41 +114,45 @@ spread = transformation(lambda side: evaluation(side, STEP))
 
 
 def _in_two_dimensions(transform, put):
-    """Transform one vector's lanes of a window x: its columns, and then the rows of these.
+    """Transform a window x of whole vectors of channels: its columns, and then the rows of these.
 
-    The results, `count` rows, are `put` to the window y one by one; what that returns, it gets with
-    the next one, and the last is returned.
+    The results, `count` rows, are `put` to the window y line by line; what that returns, it gets
+    with the next one, and the last is returned.
     """
 
     @part
-    def transform_window(side, like, x, y, count, spare, more):
+    def transform_window(side, like, x, y, channels, count, spare, more):
+        size = count * len(like)  # of the transformed columns
         for j in range(len(like)):
-            line = transform(load_line(x.array, x.at + j * x.pixel, x.row, like), side)
-            store_line(spare, j * LANES, len(like) * LANES, line)
+            for c in range(0, channels, LANES):
+                line = load_line(x.array, x.at + j * x.pixel + c, x.row, like)
+                line = transform(line, side)
+                store_line(spare, c * size + j * LANES, len(like) * LANES, line)
         for i in range(count):
-            line = transform(load_line(spare, i * len(like) * LANES, LANES, like), side)
-            more = put(line, y, y.at + i * y.row, more)
+            for c in range(0, channels, LANES):
+                line = load_line(spare, c * size + i * len(like) * LANES, LANES, like)
+                more = put(transform(line, side), y, y.at + i * y.row + c, c, more)
         return more
 
     return transform_window
 
 
 @part
-def _write(line, y, at, more):
+def _write(line, y, at, channel, more):
     store_line(y.array, at, y.pixel, line)
     return more
 
 
 @part
-def _add(line, y, at, more):
+def _add(line, y, at, channel, more):
     store_line(y.array, at, y.pixel, added(load_line(y.array, at, y.pixel, line), line))
     return more
 
 
 @part
-def _write_results(line, y, at, more):
+def _write_results(line, y, at, channel, more):
     biases, slope, spoilt = more
-    line = added(line, biases)
+    line = added(line, load_line(biases, channel, 0, line))
     store_line(y.array, at, y.pixel, bent(line, slope))
     return biases, slope, add_spoilt(spoilt, line)
 
@@ -176,7 +180,7 @@ def evaluate_filters(side, taps, unit, w):
             x = Window(flat, c * K + k, len(taps) * C * K, C * K)
             to = (k // width * C + c) * width + k % width
             y = Window(values, to, len(side) * C * K, C * K)
-            _filters_to_values(side, taps, x, y, len(side), spare, 0)
+            _filters_to_values(side, taps, x, y, LANES, len(side), spare, 0)
     return values
 
 
@@ -189,7 +193,7 @@ def filter_gradients(side, taps, sums):
     for at in range(0, C * K, LANES):
         from_ = Window(x, at, len(side) * C * K, C * K)
         to = Window(y, at, len(taps) * C * K, C * K)
-        _values_to_filters(side, side, from_, to, len(taps), spare, 0)
+        _values_to_filters(side, side, from_, to, LANES, len(taps), spare, 0)
     return dw
 
 
@@ -209,8 +213,8 @@ def forward(side, unit, x, w, b, y, piece, kind, slope):
     channels = len(w) // (len(side) ** 2 * filters)
     xs, ys = x.reshape(-1), y.reshape(-1)
     values, products = places(side, channels, TILES), places(side, filters, TILES)
-    spare = np.empty(len(side) ** 2 * LANES, np.float32)
-    edge = np.empty(len(side) ** 2 * max(channels, filters), np.float32)
+    spare = np.empty(len(side) ** 2 * max(channels, filters), np.float32)
+    edge = np.empty_like(spare)
     (spoilt,) = zeros(1)
     across = (columns + STEP - 1) // STEP
     tiles = (rows + STEP - 1) // STEP * across
@@ -247,8 +251,8 @@ def backward(side, unit, unit_back, dy, x, w, sums, dx, piece, need_dw, need_dx)
     reach = len(side) - STEP
     xs, dys, dxs, dvs = x.reshape(-1), dy.reshape(-1), dx.reshape(-1), sums.reshape(-1)
     values, products = places(side, channels, TILES_BACK), places(side, filters, TILES_BACK)
-    spare = np.empty(len(side) ** 2 * LANES, np.float32)
-    edge = np.empty(len(side) ** 2 * max(channels, filters), np.float32)
+    spare = np.empty(len(side) ** 2 * max(channels, filters), np.float32)
+    edge = np.empty_like(spare)
     (spoilt,) = zeros(1)
     across = (columns + STEP - 1) // STEP
     tiles = (rows + STEP - 1) // STEP * across
@@ -272,9 +276,8 @@ def backward(side, unit, unit_back, dy, x, w, sums, dx, piece, need_dw, need_dx)
                 goal = Window(dxs, (((first + n) * H + top + i) * W + left + j) * C, W * C, C)
                 height, width = rows + reach - i, columns + reach - j
                 window = whole_window(goal, height, width, C, len(side), channels, edge)
-                for c in range(0, channels, LANES):
-                    v = at_places(side, values, tile, c)
-                    _values_to_pixels(side, side, v, moved(window, c), len(side), spare, 0)
+                v = at_places(side, values, tile)
+                _values_to_pixels(side, side, v, window, channels, len(side), spare, 0)
                 put_back(window, goal, height, width, C, len(side))
     store(spare, 0, spoilt)
     return all_finite(spare[:LANES])
@@ -303,19 +306,17 @@ def places(side, channels, tiles):
 
 
 @part
-def at_places(side, values, tile, channel):
-    """The window of a tile's places, from a channel on."""
-    at = tile * values.tile + channel
-    return Window(values.array, at, len(side) * values.step, values.step)
+def at_places(side, values, tile):
+    """The window of a tile's places."""
+    return Window(values.array, tile * values.tile, len(side) * values.step, values.step)
 
 
 @part
 def evaluate(side, x, height, width, C, values, tile, channels, edge, spare):
     """values[place, tile, channel] of one tile's window, of which height x width exist."""
     window = whole_window(x, height, width, C, len(side), channels, edge)
-    for c in range(0, channels, LANES):
-        v = at_places(side, values, tile, c)
-        _pixels_to_values(side, side, moved(window, c), v, len(side), spare, 0)
+    v = at_places(side, values, tile)
+    _pixels_to_values(side, side, window, v, channels, len(side), spare, 0)
 
 
 @part
@@ -325,17 +326,14 @@ def interpolate(side, products, tile, b, goal, size, more, edge, spare):
     filters, window = len(b), goal
     if height < STEP or width < STEP or K < filters:
         window = Window(edge, 0, STEP * filters, filters)
-    for k in range(0, filters, LANES):
-        m, biases = at_places(side, products, tile, k), load_line(b, k, 0, STEP)
-        state = biases, slope_of(kind, slope), spoilt
-        state = _products_to_results(side, side, m, moved(window, k), STEP, spare, state)
-        spoilt = state[2]
+    m, more = at_places(side, products, tile), (b, slope_of(kind, slope), spoilt)
+    more = _products_to_results(side, side, m, window, filters, STEP, spare, more)
     if kind == CLIPPED:
         for i in range(STEP):
             at = window.at + i * window.row
             activate(window.array[at : at + STEP * window.pixel], kind, slope)
     put_back(window, goal, height, width, K, STEP)
-    return spoilt
+    return more[2]
 
 
 @part
@@ -343,13 +341,12 @@ def spread_tile(side, dy, size, products, tile, filters, spoilt, edge, spare):
     """Gradients of a tile's products from its 4 x 4 results', of which `size` exist."""
     height, width, K = size
     dy = whole_window(dy, height, width, K, STEP, filters, edge)
-    for k in range(0, filters, LANES):
-        for row in range(STEP):
-            spoilt = add_spoilt(
-                spoilt, load_line(dy.array, dy.at + row * dy.row + k, filters, STEP)
-            )
-        m = at_places(side, products, tile, k)
-        _results_to_products(side, (0, 1, 2, 3), moved(dy, k), m, len(side), spare, 0)
+    for row in range(STEP):
+        for k in range(0, filters, LANES):
+            line = load_line(dy.array, dy.at + row * dy.row + k, filters, STEP)
+            spoilt = add_spoilt(spoilt, line)
+    m = at_places(side, products, tile)
+    _results_to_products(side, (0, 1, 2, 3), dy, m, filters, len(side), spare, 0)
     return spoilt
 
 
