@@ -23,7 +23,7 @@ from .plan import Stage
 
 TILE_WIDTH = 256
 LEAST_ROWS = 16  # of a tile
-BLOCK_PIXELS = 4096  # of the last map, in a block of rows
+BLOCK_PIXELS = 8192  # of the last map, in a block of rows
 
 
 def predict(stages: Sequence[Stage], picture: np.ndarray) -> np.ndarray:
@@ -136,7 +136,7 @@ class _Map:
         end = max(self.computed_end, window_end + stage.w.shape[3] - 1)
         self.base = self.end = min(firsts[0] + self.top, firsts[1])
         shape = (1, rows + self.top + self.bottom, end - self.begin, stage.w.shape[1])
-        self.rows = np.zeros(shape, np.float32)
+        self.rows = np.empty(shape, np.float32)
 
     def place_of_window(self, row):
         """Where the window of the next stage's first result in that row begins."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..compiling import kernel, part
 from .layouts import Window, copy
-from .product import MOST, Factor, Lines, multiply, rounded
+from .product import MOST, NOTHING, Factor, Lines, multiply, rounded
 from .vectors import LANES, load_line, store, store_line, zeros
 from .winograd import STEP, all_finite, interpolate, pixel_values, places, spread_tile
 
@@ -53,7 +53,7 @@ def forward(side, unit, pieces, size, x, w, b, y, piece, kind, slope):
     filters, width = len(b), len(unit) * LANES
     some = grid(side, pieces, C, rows, columns)
     inner, step = (pieces, PIECE) if pieces > 1 else (C, 1)
-    xs, ys, none = x.reshape(-1), y.reshape(-1), np.zeros(filters, np.float32)
+    xs, ys = x.reshape(-1), y.reshape(-1)
     values = np.empty(some.rows * pieces * len(side) ** 2 * some.length + SLACK, np.float32)
     products = places(side, filters, some.rows * some.tiles + MOST)
     spare = np.empty(len(side) ** 2 * filters, np.float32)
@@ -73,11 +73,11 @@ def forward(side, unit, pieces, size, x, w, b, y, piece, kind, slope):
                         at = (row * pieces * len(side) ** 2 + place) * some.length
                         pixels = Factor(values, at, STEP * C, len(side) ** 2 * some.length, step)
                         at = place * products.step + row * across * products.tile
-                        goal, begin = Lines(products.array, at, products.tile), Lines(none, 0, 0)
+                        goal = Lines(products.array, at, products.tile)
                         # What is written past a row, the next one's overwrite, or nobody reads.
                         multiply(
                             *(zeros(unit), pixels, taps, pieces, inner),
-                            *(begin, goal, rounded(across), filters),
+                            *(NOTHING, goal, rounded(across), filters),
                         )
                 for tile in range(down * across):
                     row, column = (i + tile // across) * STEP, (j + tile % across) * STEP

@@ -48,9 +48,12 @@ class Factor(NamedTuple):
 class Lines(NamedTuple):
     """Where lines of sums lie: the first at element `at`, each next one `row` elements on."""
 
-    array: np.ndarray
+    array: np.ndarray | None
     at: int
     row: int
+
+
+NOTHING = Lines(None, 0, 0)  # to begin with
 
 
 @part

@@ -144,7 +144,9 @@ def store_line(typing, array, at, step, line):
 
 @intrinsic
 def add_block(typing, block, array, at, row):
-    """The block plus what the array holds, where the block's lines are `row` elements apart."""
+    """The block plus what the array, if any, holds; the block's lines are `row` elements apart."""
+    if array is types.none:
+        return block(block, array, at, row), lambda context, builder, sig, args: args[0]
 
     def generate(context, builder, sig, args):
         at, row = (_index(context, builder, sig, args, n) for n in (2, 3))
@@ -293,9 +295,9 @@ def add_spoilt(typing, vector, line):
     """The vector plus 0 for each finite number of the line, and NaN for each other."""
 
     def generate(context, builder, sig, args):
-        total = args[0]
-        for number in cgutils.unpack_tuple(builder, args[1]):
-            total = builder.fadd(total, builder.fsub(number, number))
+        total, zero = args[0], ir.Constant(args[0].type, None)
+        for numbers in cgutils.unpack_tuple(builder, args[1]):
+            total = _fma(builder, numbers, zero, total)
         return total
 
     return vector(vector, line), generate

@@ -40,13 +40,14 @@ import numpy as np
 from ..compiling import kernel, part
 from .activations import CLIPPED, activate, all_finite, slope_of
 from .layouts import Window, put_back, whole_window
-from .product import Factor, Lines, multiply
+from .product import NOTHING, Factor, Lines, multiply
 from .vectors import (
     LANES,
     Matrix,
     add_spoilt,
     added,
     bent,
+    load,
     load_line,
     store,
     store_line,
@@ -151,10 +152,9 @@ def _add(line, y, at, channel, more):
 
 @part
 def _write_results(line, y, at, channel, more):
-    biases, slope, spoilt = more
-    line = added(line, load_line(biases, channel, 0, line))
+    slope, spoilt = more
     store_line(y.array, at, y.pixel, bent(line, slope))
-    return biases, slope, add_spoilt(spoilt, line)
+    return slope, add_spoilt(spoilt, line)
 
 
 _filters_to_values = _in_two_dimensions(filter_values, _write)
@@ -326,14 +326,17 @@ def interpolate(side, products, tile, b, goal, size, more, edge, spare):
     filters, window = len(b), goal
     if height < STEP or width < STEP or K < filters:
         window = Window(edge, 0, STEP * filters, filters)
-    m, more = at_places(side, products, tile), (b, slope_of(kind, slope), spoilt)
+    m, more = at_places(side, products, tile), (slope_of(kind, slope), spoilt)
+    one = m.at + m.row + m.pixel  # the place of point 1, which counts once in each result
+    for k in range(0, filters, LANES):
+        store(m.array, one + k, load(m.array, one + k) + load(b, k))
     more = _products_to_results(side, side, m, window, filters, STEP, spare, more)
     if kind == CLIPPED:
         for i in range(STEP):
             at = window.at + i * window.row
             activate(window.array[at : at + STEP * window.pixel], kind, slope)
     put_back(window, goal, height, width, K, STEP)
-    return more[2]
+    return more[1]
 
 
 @part
@@ -353,13 +356,12 @@ def spread_tile(side, dy, size, products, tile, filters, spoilt, edge, spare):
 @part
 def multiply_places(side, unit, x, channels, w, y, filters, tiles):
     """y[place, tile, filter]: at every place, x[place, tile, channel] times the filters' values."""
-    width, none = len(unit) * LANES, np.zeros(filters, np.float32)
+    width = len(unit) * LANES
     for place in range(len(side) ** 2):
         factor = Factor(x.array, place * x.step, x.tile, 0, 1)
         taps = Factor(w, place * filters * channels, channels, 0, width)
         goal = Lines(y.array, place * y.step, y.tile)
-        begin = Lines(none, 0, 0)
-        multiply(zeros(unit), factor, taps, 1, channels, begin, goal, tiles, filters)
+        multiply(zeros(unit), factor, taps, 1, channels, NOTHING, goal, tiles, filters)
 
 
 @part
