@@ -23,7 +23,7 @@ from .plan import Stage
 
 TILE_WIDTH = 256
 LEAST_ROWS = 16  # of a tile
-BLOCK_PIXELS = 8192  # of the last map, in a block of rows
+BLOCK_PIXELS = 6144  # of the last map, in a block of rows
 
 
 def predict(stages: Sequence[Stage], picture: np.ndarray) -> np.ndarray:

@@ -115,12 +115,26 @@ def forward_few(group, window, kh, kw, x, w, b, y, piece, kind, slope):
                     across = slice(left + j, left + j + some + kw - 1)
                     spare[:, : some + kw - 1] = x[n, top + i : top + i + kh, across]
                 for k in range(K):
-                    taps = ws[k * kh * kw * C : (k + 1) * kh * kw * C]
-                    if inside:
-                        sum_taps(group, window, kh, xs, (row + j) * C, W * C, C, taps, b[k], totals)
+                    taps = k * kh * kw * C
+                    if not inside:
+                        at, wide = 0, (PIXELS + kw - 1) * C
+                        sum_taps(
+                            *(group, window, kh, kw * C, spares, at, wide, C),
+                            *(ws, taps, b[k], totals, 0),
+                        )
+                    elif K == 1 and some == PIXELS:
+                        at = (row + j) * C
+                        sum_taps(
+                            *(group, window, kh, kw * C, xs, at, W * C, C),
+                            *(ws, taps, b[k], ys, goal + j),
+                        )
+                        continue
                     else:
-                        wide = (PIXELS + kw - 1) * C
-                        sum_taps(group, window, kh, spares, 0, wide, C, taps, b[k], totals)
+                        at = (row + j) * C
+                        sum_taps(
+                            *(group, window, kh, kw * C, xs, at, W * C, C),
+                            *(ws, taps, b[k], totals, 0),
+                        )
                     for p in range(some):
                         ys[goal + (j + p) * K + k] = totals[p]
             activate(ys[goal : goal + columns * K], kind, slope)
@@ -132,19 +146,20 @@ def group_of(kw: int) -> int:
 
 
 @part
-def sum_taps(group, window, kh, x, at, row, C, w, bias, totals):
-    """The results of one filter w (kh, kw, C) at PIXELS pixels, with its bias."""
-    sums, run = zeros(PIXELS), len(w) // kh
+def sum_taps(group, window, kh, run, x, at, row, C, w, w_at, bias, y, y_at):
+    """Write the results of one filter (kh, run) at PIXELS pixels, with its bias, to y."""
+    sums = zeros(PIXELS)
     whole = run // (len(group) * C) * len(group) * C
-    for u in range(kh):
+    for _ in range(kh):
         for t in range(0, whole, len(group) * C):
             for c in range(t, t + C, LANES):
-                pixels = load_line(x, at + u * row + c, C, window)
-                sums = add_windows(sums, pixels, load_line(w, u * run + c, C, group))
+                pixels = load_line(x, at + c, C, window)
+                sums = add_windows(sums, pixels, load_line(w, w_at + c, C, group))
         for t in range(whole, run, LANES):
-            pixels = load_line(x, at + u * row + t, C, PIXELS)
-            sums = add_scaled(sums, pixels, load(w, u * run + t))
-    store_totals(totals, 0, bias, sums)
+            pixels = load_line(x, at + t, C, PIXELS)
+            sums = add_scaled(sums, pixels, load(w, w_at + t))
+        at, w_at = at + row, w_at + run
+    store_totals(y, y_at, bias, sums)
 
 
 @kernel
