@@ -1,289 +1,157 @@
 """One training step: the mean squared error of a mini-batch, and all its gradients.
 
-A sample goes forwards and backwards through the network while its feature maps (0.5 MB for
-33 x 33) are still in the processor's cache. Samples are shared among threads in at most PARTS
-parts, so that more threads than that are idle; the parts' gradients are added in order, so that
-the result does not depend on the number of threads.
+A few samples go forwards and backwards through the network while their feature maps are still in
+the processor's cache. These groups are shared among threads; what they add to a gradient is kept
+apart, and added in order at the end, so that the result does not depend on the number of threads.
 """
 
+import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
-from ..compiling import kernel
+from ..conv import pad_backward, pad_forward
+from ..conv.compiled import added_up, parts_of
 from ..conv.threads import share
-from . import first_layer, winograd
-from .first_layer import (
-    first_add_value_gradients,
-    first_back,
-    first_evaluate,
-    first_filter_gradient,
-    first_multiply,
-    first_scratch,
-    first_spread_tiles,
-)
-from .prepared import prepare
-from .rows import (
-    LAST_ROW,
-    Map,
-    add_pixels,
-    close_gates,
-    filter_row,
-    last_row,
-    last_weight_gradient,
-    packed,
-    turned,
-    unpacked,
-    weight_gradient,
-)
-from .simd import LANES, load, store, store_block, zeros
-from .winograd import (
-    SIDE,
-    STEP,
-    add_pixel_gradients,
-    add_value_gradients,
-    back,
-    evaluate,
-    exchanged,
-    filter_gradient,
-    multiply,
-    scratch,
-    spread_tiles,
-)
+from ..kernels.activations import CLIPPED, LEAKY, activated, back_through
+from ..kernels.convolution import Convolution
+from ..kernels.layouts import Piece, channels_first, channels_last, turned
+from .plan import Stage
 
-first_by_winograd, second_by_winograd = first_layer.covers, winograd.covers
-
-PARTS = 16
-SLACK = 64  # columns after a row's end that a block of pixels may touch
-
-
-class Backwards(NamedTuple):
-    """What dx of the second and third layers takes: filters and channels exchanged.
-
-    Packed filters are turned by 180 degrees, too; Winograd's transposed steps need no turning.
-    """
-
-    w2: np.ndarray
-    w3: np.ndarray
-
-
-class Gradients(NamedTuple):
-    """Of the arrays of the same names in `srcnn_np.fused.prepared.Network`."""
-
-    w1: np.ndarray
-    b1: np.ndarray
-    w2: np.ndarray
-    b2: np.ndarray
-    w3: np.ndarray
-    b3: np.ndarray
+GROUP = 4  # samples
 
 
 def train_step(
-    x: np.ndarray,
-    target: np.ndarray,
-    ws: Sequence[np.ndarray],
-    bs: Sequence[np.ndarray],
-    count: int,
+    stages: Sequence[Stage], x: np.ndarray, target: np.ndarray, count: int
 ) -> tuple[float, list[np.ndarray], list[np.ndarray]]:
-    """Loss, gradients of the three layers' weights (K,C,kh,kw), and of their biases.
+    """Loss, and gradients of each stage's w and b.
 
-    x is (N, H, W), target (N, OH, OW): no borders are added. The loss is the sum of
-    (y - target)², divided by `count`.
+    Parameters
+    ----------
+    stages : sequence of Stage
+    x, target : (N, C, H, W) and (N, K, H', W') array of float32
+    count : int
+        The loss is the sum of (y - target)², divided by it.
+
+    Notes
+    -----
+    If there is a NaN or an infinity anywhere, all is computed again by plain sums, so that it
+    reaches what depends on it and nothing else.
     """
-    w1, w2, w3 = ws
-    network = prepare(ws, bs)
-    channels1, channels2 = len(network.b1), len(network.b2)
-    by_winograd = second_by_winograd.py_func(network.f2)
-    backwards = Backwards(
-        exchanged(network.w2) if by_winograd else packed(turned(w2), channels2),
-        packed(turned(w3), 1),
-    )
-    shapes = Gradients(*(a.shape for a in network[:6]))
-    if by_winograd:
-        shapes = shapes._replace(w2=(SIDE, SIDE, channels1, channels2))
-    samples = len(x)
-    parts = min(PARTS, samples)
-    gradients = [np.zeros((parts, *shape), np.float32) for shape in shapes]
+    result = _train_step(stages, x, target, count, exact=False)
+    if all(np.isfinite(a).all() for grads in result[1:] for a in grads):
+        return result
+    return _train_step(stages, x, target, count, exact=True)
+
+
+def _train_step(stages, x, target, count, *, exact):
+    x, target = channels_last(x), channels_last(target)
+    sizes = [x.shape[1:3]]
+    for stage in stages:
+        sizes.append(tuple(stage.results(sizes[-1][axis], axis) for axis in (0, 1)))
+    pairs = list(zip(stages, sizes[1:], strict=True))
+    layers = [_Layer(s, size, exact) for s, size in zip(stages, sizes[1:], strict=True)]
+    parts = parts_of(-(-len(x) // GROUP), sum(math.prod(layer.sums_shape) for layer in layers))
+    dws = [np.zeros((parts, *layer.sums_shape), np.float32) for layer in layers]
+    dbs = [np.zeros((parts, len(s.b)), np.float32) for s in stages]
     losses = np.zeros(parts)
 
     def work(part: int) -> None:
-        begin, end = samples * part // parts, samples * (part + 1) // parts
-        sums = Gradients(*(gradient[part] for gradient in gradients))
-        factor = np.float32(2 / count)
-        losses[part] = step_part(x[begin:end], target[begin:end], factor, network, backwards, sums)
+        begin, end = len(x) * part // parts, len(x) * (part + 1) // parts
+        passes = [_Pass(*of) for of in zip(layers, sizes, [d[part] for d in dws], [d[part] for d in dbs])]
+        for n in range(begin, end, GROUP):
+            group = slice(n, min(n + GROUP, end))
+            losses[part] += _forwards_and_backwards(passes, x[group], target[group], count)
 
     share(work, parts)
-    dw1, db1, dw2, db2, dw3, db3 = (gradient.sum(axis=0) for gradient in gradients)
-    by_pieces = first_by_winograd.py_func(network.f1)
-    dw1 = first_filter_gradient(dw1, w1.shape) if by_pieces else unpacked(dw1, w1.shape)
-    dw2 = filter_gradient(dw2, w2.shape) if by_winograd else unpacked(dw2, w2.shape)
-    dw3 = dw3.reshape(1, *w3.shape[2:], channels2)[..., : len(w2)].transpose(0, 3, 1, 2)
-    return (
-        float(losses.sum()) / count,
-        [dw1, dw2, np.ascontiguousarray(dw3)],
-        [db1[: len(w1)], db2[: len(w2)], db3],
-    )
+    dws = [layer.convolution.weight_gradient(added_up(dw)) for layer, dw in zip(layers, dws, strict=True)]
+    return float(losses.sum()) / count, dws, [db.sum(0) for db in dbs]
 
 
-@kernel
-def step_part(x, target, factor, network, backwards, d):
-    """Add some samples' gradients to `d`; returns the sum of (y - target)².
+def _forwards_and_backwards(passes, x, target, count):
+    """Add some samples' gradients to the sums; their part of the loss."""
+    y = x
+    for layer in passes:
+        y = layer.forward(y)
+    error = y - target
+    dy = error * np.float32(2 / count)
+    for layer in reversed(passes):
+        dy = layer.backward(dy, need_dx=layer is not passes[0])
+    return float(np.vdot(error, error))
 
-    The gradient of y is factor · (y - target).
+
+class _Layer:
+    """A stage's kernels, for maps of some size: those of all threads."""
+
+    def __init__(self, stage, size, exact):
+        self.stage = stage
+        self.convolution = Convolution(stage.w, stage.b, *size, exact=exact)
+        self.sums_shape = self.convolution.sums_shape
+        C, kh, kw = stage.w.shape[1:]
+        self.reverse = None
+        if self.convolution.method != "winograd":
+            # dx is a convolution of dy, with a border of zeros, with turned filters.
+            none, wide = np.zeros(C, np.float32), (size[0] + kh - 1, size[1] + kw - 1)
+            self.reverse = Convolution(turned(stage.w), none, *wide, exact=True)
+        kind, slope = stage.activation
+        # Else what comes out has the sign of what went in, which is all that its derivative needs.
+        self.keeps_z = kind == CLIPPED or (kind == LEAKY and slope <= 0)
+
+
+class _Pass:
+    """A stage's way forwards and backwards for one group of samples after the other.
+
+    Arrays are made once and used for each group.
     """
-    w1, b1, w2, b2, w3, b3, f1, f2, f3 = network
-    channels1, channels2 = len(b1), len(b2)
-    samples, height, width = x.shape
-    height1, width1 = height - f1 + 1, width - f1 + 1
-    height2, width2 = height1 - f2 + 1, width1 - f2 + 1
-    height3, width3 = height2 - f3 + 1, width2 - f3 + 1
-    # Maps are as large as whole tiles; what is not filled stays 0.
-    down1, across1 = (height1 + STEP - 1) // STEP, (width1 + STEP - 1) // STEP
-    down2, across2 = (height2 + STEP - 1) // STEP, (width2 + STEP - 1) // STEP
-    row1 = max(across1 * STEP, across2 * STEP + SIDE - STEP) * channels1
-    row2 = across2 * STEP * channels2
-    full1, full2 = max(down1 * STEP, down2 * STEP + SIDE - STEP), down2 * STEP
-    tiles2 = down2 * across2
-    values1, products1, spare1 = first_scratch(f1, channels1, down1, width + SLACK, down1 * across1)
-    values2, products2, spare2 = scratch(f2, channels1, channels2, tiles2)
-    dvalues2 = np.empty_like(values2)
-    picture = np.zeros((height + SIDE, width + SLACK), np.float32)
-    picture_row = width + SLACK
-    a1, da1 = np.zeros((full1, row1), np.float32), np.zeros((full1, row1), np.float32)
-    # The last layer's block of pixels may read past the end of the last row.
-    a2 = np.zeros((full2 + 1 + LAST_ROW * channels2 // row2, row2), np.float32)
-    da2 = np.zeros((full2, row2), np.float32)
-    y = np.empty((height3, width3), np.float32)
-    # dx of a layer without Winograd needs dy with as many zeros around it as the filter reaches.
-    around2, around3 = f2 - 1, f3 - 1
-    wide2 = np.zeros((height2 + 2 * around2, (width2 + 2 * around2) * channels2), np.float32)
-    wide3 = np.zeros((height3 + 2 * around3, width3 + 2 * around3), np.float32)
-    zero1, zero2 = np.zeros_like(b1), np.zeros_like(b2)
-    wide2_row, wide3_row = wide2.shape[1], wide3.shape[1]
-    starts1, starts2, starts3 = np.empty(f1, np.intp), np.empty(f2, np.intp), np.empty(f3, np.intp)
-    starts8, starts4 = np.empty(SIDE, np.intp), np.empty(STEP, np.intp)
-    loss, db3 = 0.0, 0.0  # float64
-    for n in range(samples):
-        for i in range(height):
-            for j in range(width):
-                picture[i, j] = x[n, i, j]
 
-        # forwards: a1 = max(0, w1 * x + b1)
-        if first_by_winograd(f1):
-            for i in range(down1):
-                start = i * STEP * picture_row
-                first_evaluate(picture, start, across1 * STEP, values1, i, spare1)
-            first_multiply(values1, down1, 0, w1, across1, products1)
-            for i in range(down1):
-                begin_rows(starts4, i * STEP * row1, row1)
-                first_back(products1, i * across1, b1, a1, starts4, 0, across1, spare1)
-            for row in range(full1):
-                inside = width1 * channels1 if row < height1 else 0
-                clear(a1, row * row1 + inside, row1 - inside)
+    def __init__(self, layer, size, dw, db):
+        self.stage, self.layer, self.dw, self.db = layer.stage, layer, dw, db
+        K, C, kh, kw = layer.stage.w.shape
+        top, bottom, left, right = layer.stage.pads
+        H, W = size[0] + top + bottom, size[1] + left + right
+        self.y = np.empty((GROUP, H - kh + 1, W - kw + 1, K), np.float32)
+        self.dx = np.empty((GROUP, H, W, C), np.float32)
+        self.inside = slice(kh - 1, H), slice(kw - 1, W)
+        self.bordered = None
+        if layer.reverse is not None and kh * kw > 1:
+            self.bordered = np.zeros((GROUP, H + kh - 1, W + kw - 1, K), np.float32)
+
+    def forward(self, x):
+        """y (N, H, W, K) from x (N, H, W, C), both remembered."""
+        if any(self.stage.pads):
+            wide = pad_forward(channels_first(x), self.stage.pads, self.stage.fill)
+            x = channels_last(wide)
+        self.x, y = x, self.y[: len(x)]
+        whole = Piece(0, len(x), 0, 0, 0, 0, *y.shape[1:3])
+        kind, slope = self.stage.activation
+        if self.layer.keeps_z:
+            self.layer.convolution.forward(x, y, whole)
+            self.z = y
+            return activated(y, kind, np.float32(slope))
+        self.layer.convolution.forward(x, y, whole, self.stage.activation)
+        self.z = y
+        return y
+
+    def backward(self, dy, need_dx):
+        """dx from dy, which is changed; adds to the sums of dw and db."""
+        kind, slope = self.stage.activation
+        back_through(dy, self.z, self.db, kind, np.float32(slope))
+        x, dx = self.x, self.dx[: len(dy)]
+        whole = Piece(0, len(dy), 0, 0, 0, 0, *dy.shape[1:3])
+        convolution = self.layer.convolution
+        if not need_dx:
+            convolution.backward(dy, x, whole, sums=self.dw)
+            return None
+        if self.layer.reverse is None:
+            dx.fill(0)
+            convolution.backward(dy, x, whole, sums=self.dw, dx=dx)
         else:
-            for row in range(height1):
-                begin_rows(starts1, row * picture_row, picture_row)
-                filter_row(picture, starts1, 1, w1, b1, None, a1, row * row1, width1)
-        # a2 = max(0, w2 * a1 + b2)
-        if second_by_winograd(f2):
-            for i in range(down2):
-                begin_rows(starts8, i * STEP * row1, row1)
-                evaluate(a1, starts8, 0, channels1, across2, values2, i * across2, spare2)
-            multiply(values2, channels1, w2, tiles2, products2)
-            for i in range(down2):
-                begin_rows(starts4, i * STEP * row2, row2)
-                back(products2, i * across2, b2, a2, starts4, 0, across2, spare2)
-        else:
-            for row in range(height2):
-                begin_rows(starts2, row * row1, row1)
-                filter_row(a1, starts2, channels1, w2, b2, None, a2, row * row2, width2)
-        # y = w3 * a2 + b3
-        for row in range(height3):
-            begin_rows(starts3, row * row2, row2)
-            last_row(a2, starts3, channels2, w3, b3, y, row * width3, width3)
-
-        # the loss, and backwards: dy, dw3, db3
-        for i in range(height3):
-            for j in range(width3):
-                error = y[i, j] - target[n, i, j]
-                loss += error * error
-                dy = factor * error
-                wide3[i + around3, j + around3] = dy
-                db3 += dy
-        begin_rows(starts3, 0, row2)
-        inside = around3 * (wide3_row + 1)
-        last_weight_gradient(
-            Map(wide3, wide3_row, 1),
-            inside,
-            Map(a2, row2, channels2),
-            starts3,
-            height3,
-            width3,
-            d.w3,
-        )
-        # da2, through the last layer and where a2 > 0, dw2, db2
-        for row in range(height2):
-            begin_rows(starts3, row * wide3_row, wide3_row)
-            filter_row(wide3, starts3, 1, backwards.w3, zero2, a2, da2, row * row2, width2)
-        dy2 = Map(da2, row2, channels2)
-        if second_by_winograd(f2):
-            for i in range(down2):
-                begin_rows(starts4, i * STEP * row2, row2)
-                spread_tiles(da2, starts4, channels2, across2, products2, i * across2, spare2)
-            add_value_gradients(values2, channels1, products2, channels2, tiles2, d.w2)
-            add_pixels(dy2, height2, width2, d.b2)
-        else:
-            begin_rows(starts2, 0, row1)
-            weight_gradient(dy2, Map(a1, row1, channels1), starts2, height2, width2, d.w2, d.b2)
-        # da1, through the second layer and where a1 > 0
-        if second_by_winograd(f2):
-            multiply(products2, channels2, backwards.w2, tiles2, dvalues2)
-            clear(da1, 0, da1.size)
-            for i in range(down2):
-                begin_rows(starts8, i * STEP * row1, row1)
-                add_pixel_gradients(dvalues2, i * across2, channels1, across2, da1, starts8, spare2)
-            close_gates(a1, da1)
-        else:
-            for row in range(height2):
-                inside = (row + around2) * wide2_row + around2 * channels2
-                copy(da2, row * row2, wide2, inside, width2 * channels2)
-            for row in range(height1):
-                begin_rows(starts2, row * wide2_row, wide2_row)
-                to = row * row1
-                filter_row(wide2, starts2, channels2, backwards.w2, zero1, a1, da1, to, width1)
-        # dw1, db1
-        dy1 = Map(da1, row1, channels1)
-        if first_by_winograd(f1):
-            for i in range(down1):
-                begin_rows(starts4, i * STEP * row1, row1)
-                first_spread_tiles(da1, starts4, channels1, across1, products1, i * across1, spare1)
-            first_add_value_gradients(values1, down1, across1, products1, d.w1)
-            add_pixels(dy1, height1, width1, d.b1)
-        else:
-            begin_rows(starts1, 0, picture_row)
-            x1 = Map(picture, picture_row, 1)
-            weight_gradient(dy1, x1, starts1, height1, width1, d.w1, d.b1)
-    d.b3[0] = db3
-    return loss
-
-
-@kernel
-def begin_rows(starts, first, step):
-    """starts = first, first + step, ..."""
-    for u in range(len(starts)):
-        starts[u] = first + u * step
-
-
-@kernel
-def copy(x, x_at, y, y_at, count):
-    """Copy `count` numbers, a multiple of the vector's length."""
-    for i in range(0, count, LANES):
-        store(y, y_at + i, load(x, x_at + i))
-
-
-@kernel
-def clear(x, at, count):
-    """Set `count` numbers, a multiple of the vector's length, to 0."""
-    for i in range(at, at + count, LANES):
-        store_block(x, i, 0, 0, 1, zeros(1))
+            convolution.backward(dy, x, whole, sums=self.dw)
+            if self.bordered is not None:
+                bordered = self.bordered[: len(dy)]
+                bordered[:, *self.inside] = dy
+                dy = bordered
+            self.layer.reverse.forward(dy, dx, Piece(0, len(dy), 0, 0, 0, 0, *dx.shape[1:3]))
+        if any(self.stage.pads):
+            dx = channels_last(pad_backward(channels_first(dx), self.stage.pads, self.stage.fill))
+        return dx

@@ -51,6 +51,14 @@ def slope_of(kind, slope):
 
 
 @kernel
+def activated(z, kind, slope):
+    """The activations of an array, as a new one."""
+    y = z.copy()
+    activate(y.reshape(-1), kind, slope)
+    return y
+
+
+@kernel
 def back_through(dy, z, db, kind, slope):
     """Multiply dy (N, H, W, K) by the activation's derivative at z; add its sums to db (K,).
 
