@@ -24,7 +24,7 @@ AVAILABLE = FUSED and COMPILES
 PIXELS = 8192  # results in a piece: enough that to hand it out costs nothing
 BAND = 2 * STEP  # rows of a band are a multiple of: whole tiles, and no fewer than bands share
 ALONE = 1 << 18  # numbers that one thread adds up sooner than another one wakes
-FEWEST_PARTS, PARTS_NUMBERS = 16, 1 << 22  # of dw: as many as fit into so many numbers, or a few
+FEWEST_PARTS, PARTS_NUMBERS = 16, 1 << 21  # of dw: as many as fit into so many numbers, or a few
 
 
 def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: tuple[int, int]) -> np.ndarray:

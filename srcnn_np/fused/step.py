@@ -111,6 +111,8 @@ class _Pass:
         H, W = size[0] + top + bottom, size[1] + left + right
         self.y = np.empty((GROUP, H - kh + 1, W - kw + 1, K), np.float32)
         self.dx = np.empty((GROUP, H, W, C), np.float32)
+        whole = Piece(0, GROUP, 0, 0, 0, 0, *self.y.shape[1:3])
+        self.kept = layer.convolution.kept_for(whole)
         self.inside = slice(kh - 1, H), slice(kw - 1, W)
         self.bordered = None
         if layer.reverse is not None and kh * kw > 1:
@@ -125,10 +127,10 @@ class _Pass:
         whole = Piece(0, len(x), 0, 0, 0, 0, *y.shape[1:3])
         kind, slope = self.stage.activation
         if self.layer.keeps_z:
-            self.layer.convolution.forward(x, y, whole)
+            self.layer.convolution.forward(x, y, whole, kept=self.kept)
             self.z = y
             return activated(y, kind, np.float32(slope))
-        self.layer.convolution.forward(x, y, whole, self.stage.activation)
+        self.layer.convolution.forward(x, y, whole, self.stage.activation, self.kept)
         self.z = y
         return y
 
@@ -140,13 +142,13 @@ class _Pass:
         whole = Piece(0, len(dy), 0, 0, 0, 0, *dy.shape[1:3])
         convolution = self.layer.convolution
         if not need_dx:
-            convolution.backward(dy, x, whole, sums=self.dw)
+            convolution.backward(dy, x, whole, sums=self.dw, kept=self.kept)
             return None
         if self.layer.reverse is None:
             dx.fill(0)
-            convolution.backward(dy, x, whole, sums=self.dw, dx=dx)
+            convolution.backward(dy, x, whole, sums=self.dw, dx=dx, kept=self.kept)
         else:
-            convolution.backward(dy, x, whole, sums=self.dw)
+            convolution.backward(dy, x, whole, sums=self.dw, kept=self.kept)
             if self.bordered is not None:
                 bordered = self.bordered[: len(dy)]
                 bordered[:, *self.inside] = dy

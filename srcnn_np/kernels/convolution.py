@@ -26,7 +26,7 @@ from .layouts import Piece, packed, padded, unit_of, whole_vectors
 from .vectors import LANES
 
 
-GAIN = 1.75
+GAIN = 1.6
 _WINOGRAD = SWITCHES["SRCNN_NP_WINOGRAD"] == "1"
 
 
@@ -38,6 +38,7 @@ class Activation(NamedTuple):
 
 
 LINEAR = Activation()
+NONE_KEPT = np.empty(0, np.float32)
 
 
 def by_winograd(shape: tuple[int, int, int, int], rows: int, columns: int) -> int:
@@ -102,15 +103,23 @@ class Convolution:
         self._unit, self._unit_back = unit_of(K), unit_of(C)
 
     def forward(
-        self, x: np.ndarray, y: np.ndarray, piece: Piece, activation: Activation = LINEAR
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        piece: Piece,
+        activation: Activation = LINEAR,
+        kept: np.ndarray = NONE_KEPT,
     ) -> None:
-        """Write a piece of y (N, OH, OW, K) from x (N, H, W, C), both C-contiguous float32."""
+        """Write a piece of y (N, OH, OW, K) from x (N, H, W, C), both C-contiguous float32.
+
+        In `kept`, of `kept_for` the piece, is left what `backward` would compute again.
+        """
         kh, kw = self.w.shape[2:]
         kind, slope = activation.kind, np.float32(activation.slope)
         rest = tuple(piece), kind, slope
         clean = False
         if self.method == "winograd":
-            arrays = x, self._values, self._biases, y
+            arrays = x, self._values, self._biases, y, kept
             clean = winograd.forward(self._side, self._unit, *arrays, *rest)
         elif self.method == "first":
             arrays = x, self._values, self._biases, y
@@ -132,6 +141,7 @@ class Convolution:
         *,
         sums: np.ndarray | None = None,
         dx: np.ndarray | None = None,
+        kept: np.ndarray = NONE_KEPT,
     ) -> bool:
         """Add what a piece of dy (N, OH, OW, K) gives to dw's sums and to dx, if given.
 
@@ -145,6 +155,9 @@ class Convolution:
         dx : (N, H, W, C) array, optional
             Only by the method "winograd"; else dx is a convolution of dy with turned filters.
 
+        kept : array, optional
+            Of the `forward` of the same piece.
+
         Returns
         -------
         bool
@@ -157,7 +170,7 @@ class Convolution:
                 self._biases if dx is None else self._values_back,
                 nothing if sums is None else sums,
                 x if dx is None else dx,
-                *(tuple(piece), sums is not None, dx is not None),
+                *(kept, tuple(piece), sums is not None, dx is not None),
             )
         if self.method == "first":
             arrays = dy, x, sums, tuple(piece)
@@ -167,6 +180,15 @@ class Convolution:
         else:
             direct.weight_gradient(self._unit, dy, x, sums, tuple(piece))
         return True
+
+    def kept_for(self, piece: Piece) -> np.ndarray:
+        """An array for `forward` to keep there what `backward` needs again; empty if nothing."""
+        if self.method != "winograd":
+            return NONE_KEPT
+        step = winograd.STEP
+        tiles = (piece.last - piece.first) * -(-piece.rows // step) * -(-piece.columns // step)
+        numbers = len(self._side) ** 2 * whole_vectors(self.w.shape[1]) + LANES
+        return np.empty(tiles * numbers, np.float32)
 
     @property
     def sums_shape(self) -> tuple[int, ...]:

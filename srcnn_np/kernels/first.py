@@ -15,7 +15,17 @@ import numpy as np
 from ..compiling import kernel, part
 from .layouts import Window, copy
 from .product import MOST, NOTHING, Factor, Lines, multiply, rounded
-from .vectors import LANES, load_line, store, store_line, zeros
+from .vectors import (
+    LANES,
+    add_block,
+    add_outer_product,
+    load_line,
+    stacked,
+    store,
+    store_block,
+    store_line,
+    zeros,
+)
 from .winograd import STEP, all_finite, interpolate, pixel_values, places, spread_tile
 
 PIECE = 3  # taps of a piece in a row, and in a column
@@ -117,18 +127,39 @@ def weight_gradient(side, unit, pieces, size, dy, x, sums, piece):
                     from_, exist = Window(dys, at, OW * K, K), (rows - row, columns - column, K)
                     spread_tile(side, from_, exist, products, tile, filters, spoilt, edge, spare)
                 for place in range(len(side) ** 2):
-                    for p in range(pieces):
-                        at = (p * len(side) ** 2 + place) * some.length
-                        row = pieces * len(side) ** 2 * some.length
-                        pixels = Factor(values, at, step, row, STEP * C)
-                        at = place * products.step
-                        tile = products.tile
-                        dproducts = Factor(products.array, at, 1, across * tile, tile)
-                        goal = Lines(dvs, (place * pieces + p) * inner * filters, filters)
+                    at, next_row = place * some.length, len(side) ** 2 * some.length
+                    pixels = Factor(values, at, step, pieces * next_row, STEP * C)
+                    tile = products.tile
+                    at = place * products.step
+                    dproducts = Factor(products.array, at, 1, across * tile, tile)
+                    goal = Lines(dvs, place * pieces * inner * filters, filters)
+                    if pieces == PIECE:
+                        add_pieces(unit, pixels, next_row, dproducts, down, across, goal)
+                    else:
                         multiply(
                             *(zeros(unit), pixels, dproducts, down, across),
                             *(goal, goal, inner, filters),
                         )
+
+
+@part
+def add_pieces(unit, x, next_row, dy, down, across, goal):
+    """The product of three rows of three pieces at once, as their lines share what dy loads."""
+    zero = stacked(zeros(unit), PIECE)
+    for k in range(0, goal.row, len(unit) * LANES):
+        first, second, third = zero, zero, zero
+        for i in range(down):
+            at, dy_at = x.at + i * x.next, dy.at + i * dy.next + k
+            for _ in range(across):
+                first = add_outer_product(first, x.array, at, x.row, dy.array, dy_at)
+                second = add_outer_product(second, x.array, at + next_row, x.row, dy.array, dy_at)
+                third = add_outer_product(third, x.array, at + 2 * next_row, x.row, dy.array, dy_at)
+                at += x.step
+                dy_at += dy.step
+        to = goal.at + k
+        for block in (first, second, third):
+            store_block(goal.array, to, goal.row, add_block(block, goal.array, to, goal.row))
+            to += PIECE * goal.row
 
 
 @part
