@@ -52,12 +52,14 @@ def _train_step(stages, x, target, count, *, exact):
     pairs = list(zip(stages, sizes[1:], strict=True))
     layers = [_Layer(s, size, exact) for s, size in zip(stages, sizes[1:], strict=True)]
     parts = parts_of(-(-len(x) // GROUP), sum(math.prod(layer.sums_shape) for layer in layers))
-    dws = [np.zeros((parts, *layer.sums_shape), np.float32) for layer in layers]
+    dws = [np.empty((parts, *layer.sums_shape), np.float32) for layer in layers]
     dbs = [np.zeros((parts, len(s.b)), np.float32) for s in stages]
     losses = np.zeros(parts)
 
     def work(part: int) -> None:
         begin, end = len(x) * part // parts, len(x) * (part + 1) // parts
+        for dw in dws:
+            dw[part] = 0
         passes = [_Pass(*of) for of in zip(layers, sizes, [d[part] for d in dws], [d[part] for d in dbs])]
         for n in range(begin, end, GROUP):
             group = slice(n, min(n + GROUP, end))
@@ -111,8 +113,6 @@ class _Pass:
         H, W = size[0] + top + bottom, size[1] + left + right
         self.y = np.empty((GROUP, H - kh + 1, W - kw + 1, K), np.float32)
         self.dx = np.empty((GROUP, H, W, C), np.float32)
-        whole = Piece(0, GROUP, 0, 0, 0, 0, *self.y.shape[1:3])
-        self.kept = layer.convolution.kept_for(whole)
         self.inside = slice(kh - 1, H), slice(kw - 1, W)
         self.bordered = None
         if layer.reverse is not None and kh * kw > 1:
@@ -127,10 +127,10 @@ class _Pass:
         whole = Piece(0, len(x), 0, 0, 0, 0, *y.shape[1:3])
         kind, slope = self.stage.activation
         if self.layer.keeps_z:
-            self.layer.convolution.forward(x, y, whole, kept=self.kept)
+            self.layer.convolution.forward(x, y, whole)
             self.z = y
             return activated(y, kind, np.float32(slope))
-        self.layer.convolution.forward(x, y, whole, self.stage.activation, self.kept)
+        self.layer.convolution.forward(x, y, whole, self.stage.activation)
         self.z = y
         return y
 
@@ -142,13 +142,13 @@ class _Pass:
         whole = Piece(0, len(dy), 0, 0, 0, 0, *dy.shape[1:3])
         convolution = self.layer.convolution
         if not need_dx:
-            convolution.backward(dy, x, whole, sums=self.dw, kept=self.kept)
+            convolution.backward(dy, x, whole, sums=self.dw)
             return None
         if self.layer.reverse is None:
             dx.fill(0)
-            convolution.backward(dy, x, whole, sums=self.dw, dx=dx, kept=self.kept)
+            convolution.backward(dy, x, whole, sums=self.dw, dx=dx)
         else:
-            convolution.backward(dy, x, whole, sums=self.dw, kept=self.kept)
+            convolution.backward(dy, x, whole, sums=self.dw)
             if self.bordered is not None:
                 bordered = self.bordered[: len(dy)]
                 bordered[:, *self.inside] = dy

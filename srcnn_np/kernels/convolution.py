@@ -38,7 +38,6 @@ class Activation(NamedTuple):
 
 
 LINEAR = Activation()
-NONE_KEPT = np.empty(0, np.float32)
 
 
 def by_winograd(shape: tuple[int, int, int, int], rows: int, columns: int) -> int:
@@ -103,23 +102,15 @@ class Convolution:
         self._unit, self._unit_back = unit_of(K), unit_of(C)
 
     def forward(
-        self,
-        x: np.ndarray,
-        y: np.ndarray,
-        piece: Piece,
-        activation: Activation = LINEAR,
-        kept: np.ndarray = NONE_KEPT,
+        self, x: np.ndarray, y: np.ndarray, piece: Piece, activation: Activation = LINEAR
     ) -> None:
-        """Write a piece of y (N, OH, OW, K) from x (N, H, W, C), both C-contiguous float32.
-
-        In `kept`, of `kept_for` the piece, is left what `backward` would compute again.
-        """
+        """Write a piece of y (N, OH, OW, K) from x (N, H, W, C), both C-contiguous float32."""
         kh, kw = self.w.shape[2:]
         kind, slope = activation.kind, np.float32(activation.slope)
         rest = tuple(piece), kind, slope
         clean = False
         if self.method == "winograd":
-            arrays = x, self._values, self._biases, y, kept
+            arrays = x, self._values, self._biases, y
             clean = winograd.forward(self._side, self._unit, *arrays, *rest)
         elif self.method == "first":
             arrays = x, self._values, self._biases, y
@@ -141,7 +132,6 @@ class Convolution:
         *,
         sums: np.ndarray | None = None,
         dx: np.ndarray | None = None,
-        kept: np.ndarray = NONE_KEPT,
     ) -> bool:
         """Add what a piece of dy (N, OH, OW, K) gives to dw's sums and to dx, if given.
 
@@ -155,9 +145,6 @@ class Convolution:
         dx : (N, H, W, C) array, optional
             Only by the method "winograd"; else dx is a convolution of dy with turned filters.
 
-        kept : array, optional
-            Of the `forward` of the same piece.
-
         Returns
         -------
         bool
@@ -170,7 +157,7 @@ class Convolution:
                 self._biases if dx is None else self._values_back,
                 nothing if sums is None else sums,
                 x if dx is None else dx,
-                *(kept, tuple(piece), sums is not None, dx is not None),
+                *(tuple(piece), sums is not None, dx is not None),
             )
         if self.method == "first":
             arrays = dy, x, sums, tuple(piece)
@@ -180,15 +167,6 @@ class Convolution:
         else:
             direct.weight_gradient(self._unit, dy, x, sums, tuple(piece))
         return True
-
-    def kept_for(self, piece: Piece) -> np.ndarray:
-        """An array for `forward` to keep there what `backward` needs again; empty if nothing."""
-        if self.method != "winograd":
-            return NONE_KEPT
-        step = winograd.STEP
-        tiles = (piece.last - piece.first) * -(-piece.rows // step) * -(-piece.columns // step)
-        numbers = len(self._side) ** 2 * whole_vectors(self.w.shape[1]) + LANES
-        return np.empty(tiles * numbers, np.float32)
 
     @property
     def sums_shape(self) -> tuple[int, ...]:

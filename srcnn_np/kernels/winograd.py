@@ -201,11 +201,10 @@ def filter_gradients(side, taps, sums):
 
 
 @kernel
-def forward(side, unit, x, w, b, y, kept, piece, kind, slope):
+def forward(side, unit, x, w, b, y, piece, kind, slope):
     """Write a piece of y (N, OH, OW, K) from x (N, H, W, C), activated; whether all is finite.
 
-    w is what `evaluate_filters` gives, b fills whole vectors. If `kept` is not empty, all tiles'
-    values are left there, for `backward`.
+    w is what `evaluate_filters` gives, b fills whole vectors.
     """
     first, last, top, left, to, y_left, rows, columns = piece
     _, H, W, C = x.shape
@@ -214,9 +213,6 @@ def forward(side, unit, x, w, b, y, kept, piece, kind, slope):
     channels = len(w) // (len(side) ** 2 * filters)
     xs, ys = x.reshape(-1), y.reshape(-1)
     values, products = places(side, channels, TILES), places(side, filters, TILES)
-    keep = len(kept) > 0
-    if keep:
-        values = Places(kept, values.step, values.tile)
     spare = np.empty(len(side) ** 2 * max(channels, filters), np.float32)
     edge = np.empty_like(spare)
     (spoilt,) = zeros(1)
@@ -228,10 +224,8 @@ def forward(side, unit, x, w, b, y, kept, piece, kind, slope):
             n, i, j = place_of(begin + tile, tiles, across)
             window = Window(xs, (((first + n) * H + top + i) * W + left + j) * C, W * C, C)
             height, width = rows + reach - i, columns + reach - j
-            at = values.tile * (begin * keep + tile)
-            evaluate(side, window, height, width, C, values, at, channels, edge, spare)
-        at = values.tile * begin * keep
-        multiply_places(side, unit, values, at, channels, w, products, filters, some)
+            evaluate(side, window, height, width, C, values, tile, channels, edge, spare)
+        multiply_places(side, unit, values, channels, w, products, filters, some)
         for tile in range(some):
             n, i, j = place_of(begin + tile, tiles, across)
             goal = Window(ys, (((first + n) * OH + to + i) * OW + y_left + j) * K, OW * K, K)
@@ -244,11 +238,11 @@ def forward(side, unit, x, w, b, y, kept, piece, kind, slope):
 
 
 @kernel
-def backward(side, unit, unit_back, dy, x, w, sums, dx, kept, piece, need_dw, need_dx):
+def backward(side, unit, unit_back, dy, x, w, sums, dx, piece, need_dw, need_dx):
     """Add to dx and to `sums` (places, C, K), whole vectors, what a piece of dy gives.
 
     Returns whether dy is finite. w is what `evaluate_filters` gives of the filters with C and K
-    exchanged, whose units `unit_back` tells. `kept` is of the `forward` of the same piece, or empty.
+    exchanged, whose units `unit_back` tells.
     """
     first, last, top, left, to, y_left, rows, columns = piece
     _, H, W, C = x.shape
@@ -256,8 +250,7 @@ def backward(side, unit, unit_back, dy, x, w, sums, dx, kept, piece, need_dw, ne
     _, channels, filters = sums.shape
     reach = len(side) - STEP
     xs, dys, dxs, dvs = x.reshape(-1), dy.reshape(-1), dx.reshape(-1), sums.reshape(-1)
-    values, keep = places(side, channels, TILES_BACK), len(kept) > 0
-    products = places(side, filters, TILES_BACK)
+    values, products = places(side, channels, TILES_BACK), places(side, filters, TILES_BACK)
     spare = np.empty(len(side) ** 2 * max(channels, filters), np.float32)
     edge = np.empty_like(spare)
     (spoilt,) = zeros(1)
@@ -270,19 +263,14 @@ def backward(side, unit, unit_back, dy, x, w, sums, dx, kept, piece, need_dw, ne
             window = Window(dys, (((first + n) * OH + to + i) * OW + y_left + j) * K, OW * K, K)
             size = rows - i, columns - j, K
             spoilt = spread_tile(side, window, size, products, tile, filters, spoilt, edge, spare)
-            if need_dw and not keep:
+            if need_dw:
                 window = Window(xs, (((first + n) * H + top + i) * W + left + j) * C, W * C, C)
                 height, width = rows + reach - i, columns + reach - j
-                at = values.tile * tile
-                evaluate(side, window, height, width, C, values, at, channels, edge, spare)
-        if need_dw and keep:
-            old = Places(kept, values.step, values.tile)
-            at = values.tile * begin
-            add_value_gradients(side, unit, old, at, channels, products, filters, some, dvs)
-        elif need_dw:
-            add_value_gradients(side, unit, values, 0, channels, products, filters, some, dvs)
+                evaluate(side, window, height, width, C, values, tile, channels, edge, spare)
+        if need_dw:
+            add_value_gradients(side, unit, values, channels, products, filters, some, dvs)
         if need_dx:
-            multiply_places(side, unit_back, products, 0, filters, w, values, channels, some)
+            multiply_places(side, unit_back, products, filters, w, values, channels, some)
             for tile in range(some):
                 n, i, j = place_of(begin + tile, tiles, across)
                 goal = Window(dxs, (((first + n) * H + top + i) * W + left + j) * C, W * C, C)
@@ -327,10 +315,10 @@ def at_places(side, values, tile):
 
 
 @part
-def evaluate(side, x, height, width, C, values, at, channels, edge, spare):
-    """The values, from element `at` on, of a tile's window, of which height x width exist."""
+def evaluate(side, x, height, width, C, values, tile, channels, edge, spare):
+    """The values of a tile's window, of which height x width exist."""
     window = whole_window(x, height, width, C, len(side), channels, edge)
-    v = Window(values.array, at, len(side) * values.step, values.step)
+    v = at_places(side, values, tile)
     _pixels_to_values(side, side, window, v, channels, len(side), spare, 0)
 
 
@@ -369,21 +357,21 @@ def spread_tile(side, dy, size, products, tile, filters, spoilt, edge, spare):
 
 
 @part
-def multiply_places(side, unit, x, at, channels, w, y, filters, tiles):
-    """At every place, y[tile, filter] from x[tile, channel], from element `at` on, and w."""
+def multiply_places(side, unit, x, channels, w, y, filters, tiles):
+    """At every place, y[tile, filter] from x[tile, channel] and the filters' values w."""
     width = len(unit) * LANES
     for place in range(len(side) ** 2):
-        factor = Factor(x.array, at + place * x.step, x.tile, 0, 1)
+        factor = Factor(x.array, place * x.step, x.tile, 0, 1)
         taps = Factor(w, place * filters * channels, channels, 0, width)
         goal = Lines(y.array, place * y.step, y.tile)
         multiply(zeros(unit), factor, taps, 1, channels, NOTHING, goal, tiles, filters)
 
 
 @part
-def add_value_gradients(side, unit, x, at, channels, dy, filters, tiles, sums):
+def add_value_gradients(side, unit, x, channels, dy, filters, tiles, sums):
     """At every place, add to sums[channel, filter] the sums over tiles of x times dy."""
     for place in range(len(side) ** 2):
-        factor = Factor(x.array, at + place * x.step, 1, 0, x.tile)
+        factor = Factor(x.array, place * x.step, 1, 0, x.tile)
         other = Factor(dy.array, place * dy.step, 1, 0, dy.tile)
         goal = Lines(sums, place * channels * filters, filters)
         multiply(zeros(unit), factor, other, 1, tiles, goal, goal, channels, filters)
