@@ -14,23 +14,20 @@ TPAMI 2016, arXiv:1501.00092.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from itertools import pairwise
-from operator import index
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from . import fused
-from .conv import pad_forward, same_pads
+from . import fused, prediction
 from .conv.geometry import Pads
 from .errors import InputError, check_dtype
+from .initialisation import draw
 from .layers import Conv2D, Layer, ReLU
-from .loss import MeanOver, mse_backward, mse_forward
+from .loss import MeanOver, divisor, mse_backward, mse_forward
 
-# A strip of `predict` has about this many pixels: 64 float32 feature maps of it are 67 MB.
-# Rows at its seams are computed twice: 2% of them at a width of 512, 18% at 3840.
-_STRIP_PIXELS = 1 << 18
+MOST_PIXELS = 128 * 128
 
 
 class NamedArrays(MutableMapping):
@@ -85,7 +82,7 @@ class Sequential:
         layers together, as theanonSR does.
     init : "he", "contrast", "glorot" or "gaussian"
         How the weights are drawn of those layers that have none yet, because all their
-        parameters are still 0, see `initialise`. Others keep what they have.
+        parameters are still 0, see `srcnn_np.initialisation`. Others keep what they have.
     seed : int
         Of the weights that are drawn.
 
@@ -147,7 +144,7 @@ class Sequential:
                 turn += 1
             self.layers[f"{kind}{turn}"] = layer
         self._went: list[tuple] = []  # what its layers remembered after its last forward
-        self._draw(init, seed, keep=True)
+        draw(self._with_filters(), init, seed, keep=True)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """y (N, K, OH, OW) from x (N, C, H, W); every layer remembers what backward needs."""
@@ -203,18 +200,41 @@ class Sequential:
 
         Notes
         -----
-        Runs in `srcnn_np.fused` where that covers the network, else by the layers, see
-        `loss_and_gradients_by_layers`. The results are the same but for rounding.
+        Convolutions at stride 1 with this package's activations run in `srcnn_np.fused`, in
+        float32; any other network by its layers, see `loss_and_gradients_by_layers`. The
+        results are the same but for rounding.
         Before a `backward` afterwards there must be a `forward` again.
         """
-        if fused.covers(self) and fused.covers_batch(self, x, target):
-            loss, grads = fused.loss_and_gradients(self, x, target, mean_over)
-            for name, layer in self.layers.items():
-                layer.grads = {p: grads[f"{name}.{p}"] for p in layer.params}
-                layer.remembered = None
-            self._went = []
-            return loss, grads
-        return self.loss_and_gradients_by_layers(x, target, mean_over)
+        stages = self._stages_for(x, target)
+        if stages is None:
+            return self.loss_and_gradients_by_layers(x, target, mean_over)
+        count = divisor(target, mean_over)
+        loss, dws, dbs = fused.train_step(stages, x, target, count)
+        convolutions = [layer for layer in self.layers.values() if layer.params]
+        for layer, dw, db in zip(convolutions, dws, dbs, strict=True):
+            layer.grads = {"w": dw, "b": db}
+        for layer in self.layers.values():
+            layer.remembered = None
+        self._went = []
+        return loss, self.grads
+
+    def _stages_for(self, x: np.ndarray, target: np.ndarray) -> list[fused.Stage] | None:
+        """The network for a fused training step; None where the layers must take it.
+
+        They do so for arrays that do not fit, to say what is wrong; for weights that are not
+        finite; and for pictures larger than MOST_PIXELS, of which one thread alone would have each.
+        """
+        stages = prediction.stages_of(list(self.layers.values()))
+        if stages is None or x.ndim != 4 or x.shape[1] != stages[0].w.shape[1] or 0 in x.shape:
+            return None
+        if not (x.dtype == target.dtype == np.float32) or x.shape[2] * x.shape[3] > MOST_PIXELS:
+            return None
+        H, W = x.shape[2:]
+        for stage in stages:
+            H, W = stage.results(H, 0), stage.results(W, 1)
+            if min(H, W) < 1 or not np.isfinite(stage.w).all():
+                return None
+        return stages if target.shape == (len(x), len(stages[-1].w), H, W) else None
 
     def loss_and_gradients_by_layers(
         self, x: np.ndarray, target: np.ndarray, mean_over: MeanOver = "values"
@@ -266,44 +286,8 @@ class Sequential:
                 layer.params[p] = arrays[f"{name}.{p}"].copy()
 
     def initialise(self, init: str, seed: int) -> None:
-        """Draw the weights of all convolutions anew, biases 0.
-
-        Parameters
-        ----------
-        init : str
-            - "he": N(0, 2 / fan_in), which keeps the size of the signal through layers
-              with ReLU (He et al. 2015, arXiv:1502.01852). fan_in = C·kh·kw is how
-              many terms one output sums.
-            - "contrast": as "he", then of each filter of the first layer its mean is taken
-              away, channel by channel. All pixels of a patch are nearly alike, which "he"
-              does not reckon with: the first features would all say how bright the patch
-              is. So they begin with 0 for anything flat, and what they say is what
-              differs. (Filters of one pixel stay as they are.)
-            - "glorot": uniform on ±sqrt(6 / (fan_in + fan_out)), fan_out = K·kh·kw, a
-              compromise between signal and gradient (Glorot and Bengio 2010).
-            - "gaussian": N(0, 0.001²), as the SRCNN paper.
-        seed : int
-        """
-        self._draw(init, seed, keep=False)
-
-    def _draw(self, init: str, seed: int, *, keep: bool) -> None:
-        """As `initialise`; to `keep` is to leave layers as they are that have weights.
-
-        Numbers are drawn for these too, so that those of a layer depend on its place alone.
-        """
-        if init not in INITS:
-            raise InputError(f"unknown init {init!r}: choose one of {', '.join(INITS)}")
-        rng = np.random.default_rng(index(seed))
-        for turn, layer in enumerate(self._with_filters()):
-            w = layer.params["w"]
-            drawn = INITS[init](rng, w.shape).astype(w.dtype)
-            if init == "contrast" and turn == 0 and w[0, 0].size > 1:
-                drawn -= drawn.mean(axis=(2, 3), keepdims=True)
-            if keep and any(p.any() for p in layer.params.values()):
-                continue
-            layer.params["w"] = drawn
-            if "b" in layer.params:
-                layer.params["b"] = np.zeros_like(layer.params["b"])
+        """Draw the weights of all convolutions anew, biases 0: see `srcnn_np.initialisation`."""
+        draw(self._with_filters(), init, seed)
 
     def _with_filters(self) -> list[Layer]:
         """The layers with filters w (K, C, kh, kw): convolutions, and what a reader wrote."""
@@ -334,17 +318,12 @@ class Sequential:
     @property
     def reach(self) -> Pads:
         """How far around a place its result depends, at stride 1: (top, bottom, left, right)."""
-        return self._sum_of_pads(("valid", "zero", "replicate"))
+        return prediction.reach(self.layers.values())
 
     @property
     def margin(self) -> Pads:
         """By how much y of `forward` is smaller, at stride 1: (top, bottom, left, right)."""
-        return self._sum_of_pads(("valid",))
-
-    def _sum_of_pads(self, borders: tuple[str, ...]) -> Pads:
-        convs = [layer for layer in self.layers.values() if isinstance(layer, Conv2D)]
-        pads = [same_pads(conv.kernel) for conv in convs if conv.border in borders]
-        return tuple(int(n) for n in np.sum([(0, 0, 0, 0), *pads], axis=0))
+        return prediction.margin(self.layers.values())
 
     def predict(self, picture: np.ndarray) -> np.ndarray:
         """Run the network over a whole picture, keeping its size.
@@ -369,39 +348,23 @@ class Sequential:
 
         Notes
         -----
-        A network that `srcnn_np.fused` covers, such as ``SRCNN("9-1-5")``, runs there; any
-        other runs layer by layer, see `predict_by_layers`. The results are the same but
-        for rounding, and but for a NaN or infinity, which may reach some pixels further.
+        Convolutions at stride 1 with this package's activations run in `srcnn_np.fused`, in
+        float32; any other network layer by layer, see `predict_by_layers`. The results are the
+        same but for rounding.
         """
-        self._check_picture(picture)
-        if fused.covers(self):
-            return fused.predict(self, picture.reshape(picture.shape[:2])).reshape(picture.shape)
-        return self.predict_by_layers(picture)
+        return self._predict(prediction.predict, picture)
 
     def predict_by_layers(self, picture: np.ndarray) -> np.ndarray:
-        """As `predict`, one layer after the other.
+        """As `predict`, one layer after the other, in strips of the picture."""
+        return self._predict(prediction.predict_by_layers, picture)
 
-        Feature maps are large: 64 of them for a 4K picture fill 2 GB. So the picture is
-        cut into strips of whole rows, each with as many rows around it as the network
-        reaches. Only a strip that touches the picture's edge has a border to fill
-        there, so the result is the same as in one piece.
-        """
+    def _predict(self, how: Callable, picture: np.ndarray) -> np.ndarray:
         self._check_picture(picture)
-        K = self.channels[1]
+        self._check_predict_border()
         x = picture[:, :, None] if picture.ndim == 2 else picture
-        x = np.moveaxis(x, 2, 0)[None].astype(next(iter(self.params.values())).dtype)
-        H, W = x.shape[2:]
-        top, bottom, left, right = self.reach
-        rows = max(_STRIP_PIXELS // W, 4 * (top + bottom), 1)
-        y = np.empty((H, W, K), x.dtype)
-        for start in range(0, H, rows):
-            end = min(start + rows, H)
-            first, last = max(start - top, 0), min(end + bottom, H)
-            strip = self._predict_strip(x[:, :, first:last], first == 0, last == H)
-            # The strip lost at each seam as many rows as the network reaches.
-            lost = 0 if first == 0 else top
-            y[start:end] = np.moveaxis(strip[0], 0, 2)[start - first - lost :][: end - start]
-        return y[:, :, 0] if picture.ndim == 2 and K == 1 else y
+        once = self.predict_border == "replicate-once"
+        y = how(list(self.layers.values()), x, once=once)
+        return y[:, :, 0] if picture.ndim == 2 and y.shape[2] == 1 else y
 
     def _check_picture(self, picture: np.ndarray) -> None:
         C = self.channels[0]
@@ -427,24 +390,6 @@ class Sequential:
                 "replicate-once"
             )
 
-    def _predict_strip(self, x: np.ndarray, at_top: bool, at_bottom: bool) -> np.ndarray:
-        def widen(x, pads, fill):
-            top, bottom, left, right = pads
-            return pad_forward(x, (top * at_top, bottom * at_bottom, left, right), fill)
-
-        self._check_predict_border()
-        once = self.predict_border == "replicate-once"
-        if once:
-            x = widen(x, self.margin, "replicate")
-        for layer in self.layers.values():
-            if not isinstance(layer, Conv2D):
-                x = layer.apply(x)
-            elif once and layer.border == "valid":
-                x = layer.convolve(x)
-            else:
-                x = layer.convolve(widen(x, same_pads(layer.kernel), layer.fill))
-        return x
-
 
 class SRCNN(Sequential):
     """The network of the paper, for any filter sizes and counts.
@@ -461,7 +406,7 @@ class SRCNN(Sequential):
     border : "valid", "zero" or "replicate"
         See `Conv2D`. The paper trains with "valid".
     init, seed
-        See `Sequential.initialise`.
+        See `srcnn_np.initialisation`.
     backend : str
         See `srcnn_np.conv`.
 
@@ -505,20 +450,3 @@ class SRCNN(Sequential):
         for (C, K), kernel in zip(pairwise(counts), kernels, strict=True):
             layers += [Conv2D(C, K, kernel, border=border, backend=backend), ReLU()]
         super().__init__(layers[:-1], init=init, seed=seed)  # no ReLU after the last
-
-
-def _he(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    return rng.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape)
-
-
-def _glorot(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    K, C, kh, kw = shape
-    limit = np.sqrt(6 / ((C + K) * kh * kw))
-    return rng.uniform(-limit, limit, shape)
-
-
-def _gaussian(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    return rng.normal(0, 0.001, shape)
-
-
-INITS = {"he": _he, "contrast": _he, "glorot": _glorot, "gaussian": _gaussian}

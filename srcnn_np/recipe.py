@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from .errors import InputError, brief
+from .initialisation import INITS
 from .loss import MeanOver
-from .network import INITS
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Recipe:
     batch : int
         Sub-images in a mini-batch.
     init : str or None
-        How the parameters are drawn at the start, see `Sequential.initialise`; None
+        How the parameters are drawn at the start, see `srcnn_np.initialisation`; None
         keeps those that the network has.
     mean_over : "values" or "pictures"
         See `srcnn_np.loss`.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from srcnn_np import layers, loss
-from srcnn_np.conv import columns, conv2d_backward, direct, naive, pad_backward
+from srcnn_np.conv import columns, compiled, conv2d_backward, naive, pad_backward
 from srcnn_np.gradcheck import (
     check_convolution,
     check_gradients,
@@ -88,7 +88,7 @@ def test_planted_bugs_are_caught(monkeypatch, plant, method):
     assert worst > 0.05
 
 
-@pytest.mark.parametrize("backend", [naive, columns, direct], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("backend", [naive, columns, compiled], ids=lambda m: m.__name__)
 @pytest.mark.parametrize("gradient", ["weight_gradient", "input_gradient"])
 def test_one_value_wrong_in_one_backend_is_caught(monkeypatch, backend, gradient):
     right = getattr(backend, gradient)

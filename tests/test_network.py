@@ -72,7 +72,7 @@ def test_predict_in_strips_equals_predict_in_one_piece(
     picture = np.random.default_rng(0).random(shape)
     expected = layer_by_layer(net, picture, predict_border == "replicate-once")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("srcnn_np.network._STRIP_PIXELS", strip)
+        patch.setattr("srcnn_np.prediction._STRIP_PIXELS", strip)
         actual = net.predict(picture)
     np.testing.assert_allclose(actual, expected, atol=1e-12)
 
@@ -154,11 +154,11 @@ def test_predict_does_not_disturb_a_training_step():
 
 
 def test_the_first_layers_dx_is_computed_only_on_demand(monkeypatch):
-    from srcnn_np.conv import direct
+    from srcnn_np.conv import columns
 
-    calls, right = [], direct.input_gradient
-    monkeypatch.setattr(direct, "input_gradient", lambda *a: (calls.append(1), right(*a))[1])
-    net = SRCNN("3-1-3", filters=(3, 2))
+    calls, right = [], columns.input_gradient
+    monkeypatch.setattr(columns, "input_gradient", lambda *a: (calls.append(1), right(*a))[1])
+    net = SRCNN("3-1-3", filters=(3, 2), backend="im2col")
     y = net.forward(np.random.default_rng(0).random((1, 1, 9, 9), dtype=np.float32))
     assert net.backward(y) is None
     assert len(calls) == 2

@@ -65,8 +65,8 @@ def gradients(
 ) -> tuple[np.ndarray, np.ndarray]:
     """dx and dw together, which share some of the work."""
     if not _on_the_core(x, stride):
-        dx = shifted.input_gradient(dy, w, x.shape, stride)
-        return dx, shifted.weight_gradient(dy, x, w.shape, stride)
+        dx = input_gradient(dy, w, x.shape, stride)
+        return dx, weight_gradient(dy, x, w.shape, stride)
     return _gradients(channels_last(dy), channels_last(x), x.shape, w, need_dx=True)
 
 

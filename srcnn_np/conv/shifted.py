@@ -10,9 +10,9 @@ ever written:
 
     forward           y[k,p]  = b[k] + Σ_t w[k,t] · flat[p + shift[t]]
 
-The places p that run over a row's end (j >= OW) are computed and dropped. Eight taps are summed in one pass over the row, so that each visit to the
-sum in memory serves eight multiplications, and the compiler turns the inner loop
-into vector instructions.
+The places p that run over a row's end (j >= OW) are computed and dropped. Eight taps are summed in
+one pass over the row, so that each visit to the sum in memory serves eight multiplications, and the
+compiler turns the inner loop into vector instructions.
 
 The input gradient needs no loop of its own. By (4) of `srcnn_np.conv.naive`, dx[p] sums
 dy[p - shift] · w over all taps: that is a convolution of dy, with a border of kh - 1 and

@@ -12,6 +12,7 @@ on how many threads there are.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -70,7 +71,7 @@ def _tiles(H, W):
 def _cuts(size, count):
     """[begin, end) of nearly equal ranges that begin at multiples of STEP."""
     ends = [size * n // count // STEP * STEP for n in range(count)] + [size]
-    return [(a, b) for a, b in zip(ends, ends[1:], strict=False) if a < b]
+    return [(a, b) for a, b in pairwise(ends) if a < b]
 
 
 def _down(place):

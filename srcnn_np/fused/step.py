@@ -49,7 +49,6 @@ def _train_step(stages, x, target, count, *, exact):
     sizes = [x.shape[1:3]]
     for stage in stages:
         sizes.append(tuple(stage.results(sizes[-1][axis], axis) for axis in (0, 1)))
-    pairs = list(zip(stages, sizes[1:], strict=True))
     layers = [_Layer(s, size, exact) for s, size in zip(stages, sizes[1:], strict=True)]
     parts = parts_of(-(-len(x) // GROUP), sum(math.prod(layer.sums_shape) for layer in layers))
     dws = [np.empty((parts, *layer.sums_shape), np.float32) for layer in layers]
@@ -58,15 +57,19 @@ def _train_step(stages, x, target, count, *, exact):
 
     def work(part: int) -> None:
         begin, end = len(x) * part // parts, len(x) * (part + 1) // parts
-        for dw in dws:
-            dw[part] = 0
-        passes = [_Pass(*of) for of in zip(layers, sizes, [d[part] for d in dws], [d[part] for d in dbs])]
+        passes = [
+            _Pass(layer, size, dw[part], db[part])
+            for layer, size, dw, db in zip(layers, sizes, dws, dbs, strict=True)
+        ]
         for n in range(begin, end, GROUP):
             group = slice(n, min(n + GROUP, end))
             losses[part] += _forwards_and_backwards(passes, x[group], target[group], count)
 
     share(work, parts)
-    dws = [layer.convolution.weight_gradient(added_up(dw)) for layer, dw in zip(layers, dws, strict=True)]
+    dws = [
+        layer.convolution.weight_gradient(added_up(dw))
+        for layer, dw in zip(layers, dws, strict=True)
+    ]
     return float(losses.sum()) / count, dws, [db.sum(0) for db in dbs]
 
 
@@ -108,6 +111,7 @@ class _Pass:
 
     def __init__(self, layer, size, dw, db):
         self.stage, self.layer, self.dw, self.db = layer.stage, layer, dw, db
+        dw[...] = 0
         K, C, kh, kw = layer.stage.w.shape
         top, bottom, left, right = layer.stage.pads
         H, W = size[0] + top + bottom, size[1] + left + right
@@ -151,7 +155,7 @@ class _Pass:
             convolution.backward(dy, x, whole, sums=self.dw)
             if self.bordered is not None:
                 bordered = self.bordered[: len(dy)]
-                bordered[:, *self.inside] = dy
+                bordered[(slice(None), *self.inside)] = dy
                 dy = bordered
             self.layer.reverse.forward(dy, dx, Piece(0, len(dy), 0, 0, 0, 0, *dx.shape[1:3]))
         if any(self.stage.pads):

@@ -25,7 +25,6 @@ from .activations import NONE
 from .layouts import Piece, packed, padded, unit_of, whole_vectors
 from .vectors import LANES
 
-
 GAIN = 1.6
 _WINOGRAD = SWITCHES["SRCNN_NP_WINOGRAD"] == "1"
 

@@ -3,7 +3,7 @@
 What a filter sees of a row is one run of kw·C neighbouring numbers of x, and the run of the next
 pixel begins C numbers on. So a row of results is the product of `srcnn_np.kernels.product`, with
 pixels as its lines, filters as its lanes, the kh rows of the window as outer turns and the run as
-inner ones. Of the weight gradient the run is the lines, filters the lanes, and the turns are places.
+inner ones. Of the weight gradient the run is the lines, filters are the lanes, places the turns.
 
 A layer of few filters would leave most lanes empty. There a vector is some of a pixel's channels,
 and neighbouring taps share the pixels they load.
@@ -47,14 +47,14 @@ def forward(unit, kh, kw, x, w, b, y, piece, kind, slope):
     filters, width = len(b), len(unit) * LANES
     xs, ys = x.reshape(-1), y.reshape(-1)
     taps = Factor(w.reshape(-1), 0, kh * kw * C, kw * C * width, width)
-    spare = np.empty(columns * filters if K < filters else 0, np.float32)
+    spare = np.empty(columns * filters if filters > K else 0, np.float32)
     for n in range(first, last):
         for i in range(rows):
             pixels = Factor(xs, ((n * H + top + i) * W + left) * C, C, W * C, 1)
             at = ((n * OH + to + i) * OW + y_left) * K
-            goal = Lines(ys, at, K) if K == filters else Lines(spare, 0, filters)
+            goal = Lines(ys, at, K) if filters == K else Lines(spare, 0, filters)
             multiply(zeros(unit), pixels, taps, kh, kw * C, Lines(b, 0, 0), goal, columns, filters)
-            if K < filters:
+            if filters > K:
                 for j in range(columns):
                     for k in range(K):
                         ys[at + j * K + k] = spare[j * filters + k]
@@ -70,13 +70,13 @@ def weight_gradient(unit, dy, x, dw, piece):
     kh, run, filters = dw.shape
     xs, dys, sums = x.reshape(-1), dy.reshape(-1), dw.reshape(-1)
     some = max(1, MOST_TERMS // columns)
-    spare = np.zeros(some * columns * filters if K < filters else 0, np.float32)
+    spare = np.zeros(some * columns * filters if filters > K else 0, np.float32)
     for n in range(first, last):
         for i in range(0, rows, some):
             count = min(some, rows - i)
             at = ((n * OH + to + i) * OW + y_left) * K
             places = Factor(dys, at, 1, OW * K, K)
-            if K < filters:
+            if filters > K:
                 for row in range(count):
                     for j in range(columns):
                         for k in range(K):

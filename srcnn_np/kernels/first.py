@@ -1,8 +1,8 @@
 """Winograd for layers of few channels, such as the first, whose lanes are neighbouring pixels.
 
 Such a layer's pictures are small beside its results, so that values are taken of the windows at
-every column, not only where a tile begins: lanes run along the rows, all channels of a pixel side by
-side. And then a 9 x 9 filter on one channel (7 x 7 and 8 x 8 alike, filled up with zeros) is nine
+every column, not only where a tile begins: lanes run along the rows, all channels of a pixel side
+by side. And then a 9 x 9 filter on one channel (7 x 7 and 8 x 8 alike, filled up by zeros) is nine
 pieces of 3 x 3, each on the picture moved by multiples of 3: as if they were nine channels, whose
 values at a tile are one channel's values at other columns and rows. Sums over the pieces are taken
 before going back from products to results: 9 · 36 products where the plain sum needs 16 · 81.

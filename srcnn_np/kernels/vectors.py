@@ -392,7 +392,9 @@ def _dot(builder, numbers, vectors):
 
 
 def _line(count):
-    return types.UniTuple(VECTOR, len(count) if isinstance(count, types.BaseTuple) else count.literal_value)
+    return types.UniTuple(
+        VECTOR, len(count) if isinstance(count, types.BaseTuple) else count.literal_value
+    )
 
 
 def _llvm_vector(kind, count):

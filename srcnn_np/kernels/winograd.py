@@ -17,8 +17,8 @@ this linear map of e gives the one that was wanted, at the same r + 3 products:
 
     y = E^T ((G g) · (C^T d))
 
-`evaluation` and `interpolation` give the matrices in exact fractions. In two dimensions all of it is
-done on columns and then on rows: 64 products of 400 for 5 x 5 taps, 36 of 144 for 3 x 3. G is
+`evaluation` and `interpolation` give the matrices in exact fractions. In two dimensions all of it
+is done on columns and then on rows: 64 products of 400 for 5 x 5 taps, 36 of 144 for 3 x 3. G is
 applied once for each filter; pixels' values serve all filters; and sums over channels are taken
 before E^T, at each of the places by a matrix product (values) x (filters' values), which is nearly
 all the work.
@@ -291,7 +291,7 @@ def place_of(tile, tiles, across):
 
 
 class Places(NamedTuple):
-    """Numbers of places, tiles and channels: elements between one place, and one tile, and the next."""
+    """Numbers of places, tiles, channels: elements from one place, and one tile, to the next."""
 
     array: np.ndarray
     step: int
@@ -327,7 +327,7 @@ def interpolate(side, products, tile, b, goal, size, more, edge, spare):
     """Write a tile's 4 x 4 results, of which `size` exist, activated; what became of `spoilt`."""
     (height, width, K), (kind, slope, spoilt) = size, more
     filters, window = len(b), goal
-    if height < STEP or width < STEP or K < filters:
+    if height < STEP or width < STEP or filters > K:
         window = Window(edge, 0, STEP * filters, filters)
     m, more = at_places(side, products, tile), (slope_of(kind, slope), spoilt)
     one = m.at + m.row + m.pixel  # the place of point 1, which counts once in each result

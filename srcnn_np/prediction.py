@@ -1,0 +1,124 @@
+"""A whole picture through a stack of layers, keeping its size.
+
+Where a layer's own border is "valid", the picture's size is kept by copies of border pixels: each
+layer replicates the border of what it is given, as the SRCNN authors' code does, or (`once`) the
+picture's border is replicated once, by the reach of all layers together, as theanonSR does.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from . import fused
+from .conv import pad_forward, same_pads
+from .conv.geometry import Pads
+from .fused import Activation, Stage, activations
+from .layers import ClippedLeakyReLU, Conv2D, Layer, LeakyReLU, ReLU
+
+# A strip has about this many pixels: 64 float32 feature maps of it are 67 MB. Rows at its seams
+# are computed twice: 2% of them at a width of 512, 18% at 3840.
+_STRIP_PIXELS = 1 << 18
+
+
+def predict(layers: Sequence[Layer], picture: np.ndarray, *, once: bool) -> np.ndarray:
+    """The result (H, W, K) of a picture (H, W, C), in `srcnn_np.fused` where that has the layers."""
+    stages = stages_of(layers)
+    if stages is None:
+        return predict_by_layers(layers, picture, once=once)
+    for n, conv in enumerate(_convolutions(layers)):
+        pads = (0, 0, 0, 0) if once and conv.border == "valid" else same_pads(conv.kernel)
+        stages[n] = stages[n]._replace(pads=pads, fill=conv.fill)
+    if once and any(margin(layers)):
+        if any(stages[0].pads):  # a border around the border
+            return predict_by_layers(layers, picture, once=once)
+        stages[0] = stages[0]._replace(pads=margin(layers), fill="replicate")
+    return fused.predict(stages, np.ascontiguousarray(picture, np.float32))
+
+
+def stages_of(layers: Sequence[Layer]) -> list[Stage] | None:
+    """The layers as the fused network has them, with the borders of `forward`.
+
+    None if they are anything else than convolutions at stride 1, each with no or one of this
+    package's activations after it, in float32, by the "numba" backend.
+    """
+    stages = []
+    for layer in layers:
+        if type(layer) is Conv2D:
+            if layer.stride != (1, 1) or layer.backend != "numba":
+                return None
+            w, b = layer.params["w"], layer.params["b"]
+            if w.dtype != np.float32 or b.dtype != np.float32:
+                return None
+            stages.append(Stage(w, b, layer.pads, layer.fill))
+        elif type(layer) in _ACTIVATIONS and stages and stages[-1].activation == Activation():
+            activation = Activation(_ACTIVATIONS[type(layer)], getattr(layer, "slope", 0.0))
+            stages[-1] = stages[-1]._replace(activation=activation)
+        else:
+            return None
+    return stages if stages and fused.AVAILABLE else None
+
+
+_ACTIVATIONS = {
+    ReLU: activations.RELU,
+    LeakyReLU: activations.LEAKY,
+    ClippedLeakyReLU: activations.CLIPPED,
+}
+
+
+def predict_by_layers(layers: Sequence[Layer], picture: np.ndarray, *, once: bool) -> np.ndarray:
+    """As `predict`, one layer after the other.
+
+    Feature maps are large: 64 of them for a 4K picture fill 2 GB. So the picture is cut into strips
+    of whole rows, each with as many rows around it as the layers reach. Only a strip that touches
+    the picture's edge has a border to fill there, so the result is the same as in one piece.
+    """
+    convolutions = list(_convolutions(layers))
+    x = np.moveaxis(picture, 2, 0)[None].astype(convolutions[0].params["w"].dtype)
+    H, W = x.shape[2:]
+    top, bottom, _, _ = reach(layers)
+    rows = max(_STRIP_PIXELS // W, 4 * (top + bottom), 1)
+    strips = []
+    for start in range(0, H, rows):
+        end = min(start + rows, H)
+        first, last = max(start - top, 0), min(end + bottom, H)
+        strip = _predict_strip(layers, x[:, :, first:last], first == 0, last == H, once)
+        # The strip lost at each seam as many rows as the layers reach.
+        lost = 0 if first == 0 else top
+        strips.append(np.moveaxis(strip[0], 0, 2)[start - first - lost :][: end - start])
+    return np.concatenate(strips)
+
+
+def _predict_strip(layers, x, at_top, at_bottom, once):
+    def widen(x, pads, fill):
+        top, bottom, left, right = pads
+        return pad_forward(x, (top * at_top, bottom * at_bottom, left, right), fill)
+
+    if once:
+        x = widen(x, margin(layers), "replicate")
+    for layer in layers:
+        if not isinstance(layer, Conv2D):
+            x = layer.apply(x)
+        elif once and layer.border == "valid":
+            x = layer.convolve(x)
+        else:
+            x = layer.convolve(widen(x, same_pads(layer.kernel), layer.fill))
+    return x
+
+
+def reach(layers: Iterable[Layer]) -> Pads:
+    """How far around a place its result depends, at stride 1: (top, bottom, left, right)."""
+    return _sum_of_pads(_convolutions(layers))
+
+
+def margin(layers: Iterable[Layer]) -> Pads:
+    """By how much y of `forward` is smaller, at stride 1: (top, bottom, left, right)."""
+    return _sum_of_pads(conv for conv in _convolutions(layers) if conv.border == "valid")
+
+
+def _convolutions(layers):
+    return (layer for layer in layers if isinstance(layer, Conv2D))
+
+
+def _sum_of_pads(convolutions):
+    pads = [same_pads(conv.kernel) for conv in convolutions]
+    return tuple(int(n) for n in np.sum([(0, 0, 0, 0), *pads], axis=0))
