@@ -21,7 +21,7 @@ _STRIP_PIXELS = 1 << 18
 
 
 def predict(layers: Sequence[Layer], picture: np.ndarray, *, once: bool) -> np.ndarray:
-    """The result (H, W, K) of a picture (H, W, C), in `srcnn_np.fused` where that has the layers."""
+    """The result (H, W, K) of a picture (H, W, C), by `srcnn_np.fused` where that can do it."""
     stages = stages_of(layers)
     if stages is None:
         return predict_by_layers(layers, picture, once=once)

@@ -59,7 +59,7 @@ def _train_step(stages, x, target, count, *, exact):
         begin, end = len(x) * part // parts, len(x) * (part + 1) // parts
         passes = [
             _Pass(layer, size, dw[part], db[part])
-            for layer, size, dw, db in zip(layers, sizes, dws, dbs, strict=True)
+            for layer, size, dw, db in zip(layers, sizes[:-1], dws, dbs, strict=True)
         ]
         for n in range(begin, end, GROUP):
             group = slice(n, min(n + GROUP, end))
