@@ -46,7 +46,7 @@ def kernel(function: Callable | None = None, **options: object) -> Callable:
     """
     if function is None:
         return lambda function: kernel(function, **options)
-    dispatcher = njit(nogil=True, **options)(function)
+    dispatcher = njit(nogil=True, no_cfunc_wrapper=True, error_model="numpy", **options)(function)
     if FOLDER is not None:
         dispatcher._cache = _Cache(function)
     return dispatcher
@@ -56,7 +56,8 @@ def part(function: Callable | None = None, **options: object) -> Callable:
     """Compile a function where kernels call it, and with them: a decorator, as `kernel`."""
     if function is None:
         return lambda function: part(function, **options)
-    return njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(function)
+    without = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "error_model": "numpy"}
+    return njit(nogil=True, **without, **options)(function)
 
 
 def _folder() -> Path | None:

@@ -105,6 +105,8 @@ class Convolution:
     ) -> None:
         """Write a piece of y (N, OH, OW, K) from x (N, H, W, C), both C-contiguous float32."""
         kh, kw = self.w.shape[2:]
+        if kh * kw == 1:
+            x, y, piece = _in_one_row(x, y, piece)
         kind, slope = activation.kind, np.float32(activation.slope)
         rest = tuple(piece), kind, slope
         clean = False
@@ -231,3 +233,14 @@ class Convolution:
         full = np.zeros((r, r, channels, whole_vectors(K)), np.float32)
         full[:, :, :C, :K] = w
         return winograd.evaluate_filters(self._side, self._taps, unit, full)
+
+
+def _in_one_row(x, y, piece):
+    """The same for filters of one pixel, with all rows one after the other, if these are whole."""
+    (_, H, W, C), (_, OH, OW, K) = x.shape, y.shape
+    pictures = piece.last - piece.first
+    if not piece.columns == W == OW or (pictures > 1 and not piece.rows == H == OH):
+        return x, y, piece
+    x_left, y_left = (piece.first * H + piece.x_top) * W, (piece.first * OH + piece.y_top) * W
+    row = Piece(0, 1, 0, x_left, 0, y_left, 1, pictures * piece.rows * W)
+    return x.reshape(1, 1, -1, C), y.reshape(1, 1, -1, K), row

@@ -13,7 +13,8 @@ import numpy as np
 
 from ..compiling import kernel, part
 from .activations import activate
-from .product import Factor, Lines, multiply, multiply_block
+from .layouts import copy
+from .product import Factor, Lines, Turns, multiply, multiply_block
 from .vectors import (
     LANES,
     add_scaled,
@@ -53,7 +54,8 @@ def forward(unit, kh, kw, x, w, b, y, piece, kind, slope):
             pixels = Factor(xs, ((n * H + top + i) * W + left) * C, C, W * C, 1)
             at = ((n * OH + to + i) * OW + y_left) * K
             goal = Lines(ys, at, K) if filters == K else Lines(spare, 0, filters)
-            multiply(zeros(unit), pixels, taps, kh, kw * C, Lines(b, 0, 0), goal, columns, filters)
+            turns, biases = Turns(kh, kw * C), Lines(b, 0, 0)
+            multiply(zeros(unit), pixels, taps, turns, biases, goal, columns, filters)
             if filters > K:
                 for j in range(columns):
                     for k in range(K):
@@ -87,7 +89,8 @@ def weight_gradient(unit, dy, x, dw, piece):
             for u in range(kh):
                 pixels = Factor(xs, ((n * H + top + i + u) * W + left) * C, 1, W * C, C)
                 goal = Lines(sums, u * run * filters, filters)
-                multiply(zeros(unit), pixels, places, count, columns, goal, goal, run, filters)
+                turns = Turns(count, columns)
+                multiply(zeros(unit), pixels, places, turns, goal, goal, run, filters)
 
 
 @kernel
@@ -103,23 +106,23 @@ def forward_few(group, window, kh, kw, x, w, b, y, piece, kind, slope):
     xs, ws, ys = x.reshape(-1), w.reshape(-1), y.reshape(-1)
     # Past a row's end lie other rows, but nothing past the last one.
     end = len(xs) - (PIXELS + kw - 1) * C
-    spare = np.empty((kh, PIXELS + kw - 1, C), np.float32)
-    spares, totals = spare.reshape(-1), np.empty(PIXELS, np.float32)
+    spare = np.zeros(kh * (PIXELS + kw - 1) * C, np.float32)
+    totals = np.empty(PIXELS, np.float32)
     for n in range(first, last):
         for i in range(rows):
             row, goal = (n * H + top + i) * W + left, ((n * OH + to + i) * OW + y_left) * K
             for j in range(0, columns, PIXELS):
                 some, inside = min(PIXELS, columns - j), (row + j + (kh - 1) * W) * C <= end
                 if not inside:
-                    spare[:] = 0
-                    across = slice(left + j, left + j + some + kw - 1)
-                    spare[:, : some + kw - 1] = x[n, top + i : top + i + kh, across]
+                    for u in range(kh):
+                        at, to = (row + j + u * W) * C, u * (PIXELS + kw - 1) * C
+                        copy(xs, at, spare, to, (some + kw - 1) * C)
                 for k in range(K):
                     taps = k * kh * kw * C
                     if not inside:
                         at, wide = 0, (PIXELS + kw - 1) * C
                         sum_taps(
-                            *(group, window, kh, kw * C, spares, at, wide, C),
+                            *(group, window, kh, kw * C, spare, at, wide, C),
                             *(ws, taps, b[k], totals, 0),
                         )
                     elif K == 1 and some == PIXELS:
@@ -175,6 +178,7 @@ def weight_gradient_few(dy, x, dw, piece):
     for n in range(first, last):
         for i in range(0, rows, some):
             count = min(some, rows - i)
+            turns = Turns(count, columns)
             for k in range(K):
                 places = Factor(dys, ((n * OH + to + i) * OW + y_left) * K + k, 0, OW * K, K)
                 for u in range(kh):
@@ -185,11 +189,11 @@ def weight_gradient_few(dy, x, dw, piece):
                         goal = Lines(sums, (k * kh + u) * run + t, 0)
                         vectors = (run - t) // LANES
                         if vectors >= 8:
-                            multiply_block(eight, 0, 0, places, pixels, count, columns, goal, goal)
+                            multiply_block(eight, 0, 0, places, pixels, turns, goal, goal)
                             t += 8 * LANES
                         elif vectors >= 2:
-                            multiply_block(two, 0, 0, places, pixels, count, columns, goal, goal)
+                            multiply_block(two, 0, 0, places, pixels, turns, goal, goal)
                             t += 2 * LANES
                         else:
-                            multiply_block(one, 0, 0, places, pixels, count, columns, goal, goal)
+                            multiply_block(one, 0, 0, places, pixels, turns, goal, goal)
                             t += LANES

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..compiling import kernel, part
 from .layouts import Window, copy
-from .product import MOST, NOTHING, Factor, Lines, multiply, rounded
+from .product import MOST, NOTHING, Factor, Lines, Turns, multiply, rounded
 from .vectors import (
     LANES,
     add_block,
@@ -86,7 +86,7 @@ def forward(side, unit, pieces, size, x, w, b, y, piece, kind, slope):
                         goal = Lines(products.array, at, products.tile)
                         # What is written past a row, the next one's overwrite, or nobody reads.
                         multiply(
-                            *(zeros(unit), pixels, taps, pieces, inner),
+                            *(zeros(unit), pixels, taps, Turns(pieces, inner)),
                             *(NOTHING, goal, rounded(across), filters),
                         )
                 for tile in range(down * across):
@@ -137,7 +137,7 @@ def weight_gradient(side, unit, pieces, size, dy, x, sums, piece):
                         add_pieces(unit, pixels, next_row, dproducts, down, across, goal)
                     else:
                         multiply(
-                            *(zeros(unit), pixels, dproducts, down, across),
+                            *(zeros(unit), pixels, dproducts, Turns(down, across)),
                             *(goal, goal, inner, filters),
                         )
 

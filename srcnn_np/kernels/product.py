@@ -9,7 +9,7 @@ run, s the filters, and i, j the places; Winograd's the same again at each of it
 
 MOST lines of two vectors are 16 sums, kept in registers while i and j run: each turn loads two
 vectors and 8 numbers and makes 16 fused multiply-adds, so that the processor is kept busy by
-arithmetic and not by memory. The lines left over go by 4, 2 and 1, or one with the last 8.
+arithmetic and not by memory. The lines left over go by 4, 2 and 1.
 """
 
 from typing import NamedTuple
@@ -20,8 +20,6 @@ from ..compiling import part
 from .vectors import LANES, REGISTERS, add_block, add_outer_product, stacked, store_block
 
 MOST = 8 if REGISTERS == 32 else 6  # lines: two vectors each, and some registers left
-MOST_AND_ONE = MOST + 1
-ONE_MORE = REGISTERS == 32  # fits, too: better than one line alone, whose sums wait for each other
 
 
 class Factor(NamedTuple):
@@ -53,31 +51,33 @@ class Lines(NamedTuple):
     row: int
 
 
+class Turns(NamedTuple):
+    """How far i and j run."""
+
+    outer: int
+    inner: int
+
+
 NOTHING = Lines(None, 0, 0)  # to begin with
 
 
 @part
-def multiply(zero, x, v, outer, inner, begin, y, count, lanes):
+def multiply(zero, x, v, turns, begin, y, count, lanes):
     """Write `count` lines of `lanes` numbers to y, by units as long as `zero`, see above."""
     whole = count // MOST * MOST
-    if ONE_MORE and count > MOST and count % MOST == 1:
-        whole -= MOST
     for r in range(0, whole, MOST):
         for k in range(0, lanes, len(zero) * LANES):
-            multiply_block(stacked(zero, MOST), r, k, x, v, outer, inner, begin, y)
+            multiply_block(stacked(zero, MOST), r, k, x, v, turns, begin, y)
     for k in range(0, lanes, len(zero) * LANES):
         r = whole
-        if count - r > MOST:
-            multiply_block(stacked(zero, MOST_AND_ONE), r, k, x, v, outer, inner, begin, y)
-            continue
         if (count - whole) & 4:
-            multiply_block(stacked(zero, 4), r, k, x, v, outer, inner, begin, y)
+            multiply_block(stacked(zero, 4), r, k, x, v, turns, begin, y)
             r += 4
         if (count - whole) & 2:
-            multiply_block(stacked(zero, 2), r, k, x, v, outer, inner, begin, y)
+            multiply_block(stacked(zero, 2), r, k, x, v, turns, begin, y)
             r += 2
         if (count - whole) & 1:
-            multiply_block(stacked(zero, 1), r, k, x, v, outer, inner, begin, y)
+            multiply_block(stacked(zero, 1), r, k, x, v, turns, begin, y)
 
 
 @part
@@ -88,15 +88,15 @@ def rounded(count):
 
 
 @part(inline="always")
-def multiply_block(zero, r, k, x, v, outer, inner, begin, y):
+def multiply_block(zero, r, k, x, v, turns, begin, y):
     """Write as many lines of a unit as `zero` has, from line r and lane k on.
 
     `begin` is added last: sums of many parts, each rounded while it is small, keep more digits.
     """
     sums = zero
-    for i in range(outer):
+    for i in range(turns.outer):
         at, v_at = x.at + r * x.row + i * x.next, v.at + k * v.row + i * v.next
-        for _ in range(inner):
+        for _ in range(turns.inner):
             sums = add_outer_product(sums, x.array, at, x.row, v.array, v_at)
             at += x.step
             v_at += v.step

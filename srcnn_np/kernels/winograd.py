@@ -40,7 +40,7 @@ import numpy as np
 from ..compiling import kernel, part
 from .activations import CLIPPED, activate, all_finite, slope_of
 from .layouts import Window, put_back, whole_window
-from .product import NOTHING, Factor, Lines, multiply
+from .product import NOTHING, Factor, Lines, Turns, multiply
 from .vectors import (
     LANES,
     Matrix,
@@ -364,7 +364,8 @@ def multiply_places(side, unit, x, channels, w, y, filters, tiles):
         factor = Factor(x.array, place * x.step, x.tile, 0, 1)
         taps = Factor(w, place * filters * channels, channels, 0, width)
         goal = Lines(y.array, place * y.step, y.tile)
-        multiply(zeros(unit), factor, taps, 1, channels, NOTHING, goal, tiles, filters)
+        turns = Turns(1, channels)
+        multiply(zeros(unit), factor, taps, turns, NOTHING, goal, tiles, filters)
 
 
 @part
@@ -374,4 +375,5 @@ def add_value_gradients(side, unit, x, channels, dy, filters, tiles, sums):
         factor = Factor(x.array, place * x.step, 1, 0, x.tile)
         other = Factor(dy.array, place * dy.step, 1, 0, dy.tile)
         goal = Lines(sums, place * channels * filters, filters)
-        multiply(zeros(unit), factor, other, 1, tiles, goal, goal, channels, filters)
+        turns = Turns(1, tiles)
+        multiply(zeros(unit), factor, other, turns, goal, goal, channels, filters)
