@@ -14,7 +14,7 @@ import numpy as np
 
 from ..compiling import COMPILES
 from ..kernels.convolution import Convolution
-from ..kernels.layouts import Piece, channels_first, channels_last, turned
+from ..kernels.layouts import Piece, aligned, channels_first, channels_last, turned
 from ..kernels.vectors import FUSED
 from ..kernels.winograd import STEP
 from . import shifted
@@ -23,6 +23,7 @@ from .threads import share
 AVAILABLE = FUSED and COMPILES
 PIXELS = 8192  # results in a piece: enough that to hand it out costs nothing
 BAND = 2 * STEP  # rows of a band are a multiple of: whole tiles, and no fewer than bands share
+STREAMED = 1 << 24  # bytes of results, far more than a thread's caches hold
 ALONE = 1 << 18  # numbers that one thread adds up sooner than another one wakes
 FEWEST_PARTS, PARTS_NUMBERS = 16, 1 << 21  # of dw: as many as fit into so many numbers, or a few
 
@@ -34,10 +35,11 @@ def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: tuple[int, int]
     x = channels_last(x)
     N, H, W, _ = x.shape
     K, _, kh, kw = w.shape
-    y = np.empty((N, H - kh + 1, W - kw + 1, K), np.float32)
+    y = aligned((N, H - kh + 1, W - kw + 1, K))
     pieces = pieces_of(*y.shape[:3])
     convolution = Convolution(w, b, pieces[0].rows, pieces[0].columns)
-    share(lambda n: convolution.forward(x, y, pieces[n]), len(pieces))
+    streamed = y.nbytes >= STREAMED
+    share(lambda n: convolution.forward(x, y, pieces[n], streamed=streamed), len(pieces))
     return channels_first(y)
 
 

@@ -101,9 +101,18 @@ class Convolution:
         self._unit, self._unit_back = unit_of(K), unit_of(C)
 
     def forward(
-        self, x: np.ndarray, y: np.ndarray, piece: Piece, activation: Activation = LINEAR
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        piece: Piece,
+        activation: Activation = LINEAR,
+        *,
+        streamed: bool = False,
     ) -> None:
-        """Write a piece of y (N, OH, OW, K) from x (N, H, W, C), both C-contiguous float32."""
+        """Write a piece of y (N, OH, OW, K) from x (N, H, W, C), both C-contiguous float32.
+
+        A y that is `aligned` and far larger than the caches may be `streamed` past them.
+        """
         kh, kw = self.w.shape[2:]
         if kh * kw == 1:
             x, y, piece = _in_one_row(x, y, piece)
@@ -123,7 +132,9 @@ class Convolution:
             direct.forward_few(tuple(group), tuple(window), kh, kw, *arrays, *rest)
             clean = True
         if not clean:  # or there is a NaN or an infinity that has spoilt its neighbours
-            direct.forward(self._unit, kh, kw, x, self._packed, self._biases, y, *rest)
+            streamed = streamed and len(self.w) % LANES == 0 and kind == NONE
+            arrays = x, self._packed, self._biases, y
+            direct.forward(self._unit, kh, kw, *arrays, *rest, streamed)
 
     def backward(
         self,

@@ -37,10 +37,11 @@ def few(K: int, C: int) -> bool:
 
 
 @kernel
-def forward(unit, kh, kw, x, w, b, y, piece, kind, slope):
+def forward(unit, kh, kw, x, w, b, y, piece, kind, slope, streamed):
     """Write a piece of y (N, OH, OW, K) from x (N, H, W, C), activated.
 
-    w is `packed`, b fills whole vectors.
+    w is `packed`, b fills whole vectors. y may be `streamed` if it is `aligned` and K fills whole
+    vectors.
     """
     first, last, top, left, to, y_left, rows, columns = piece
     _, H, W, C = x.shape
@@ -53,8 +54,8 @@ def forward(unit, kh, kw, x, w, b, y, piece, kind, slope):
         for i in range(rows):
             pixels = Factor(xs, ((n * H + top + i) * W + left) * C, C, W * C, 1)
             at = ((n * OH + to + i) * OW + y_left) * K
-            goal = Lines(ys, at, K) if filters == K else Lines(spare, 0, filters)
-            turns, biases = Turns(kh, kw * C), Lines(b, 0, 0)
+            goal = Lines(ys, at, K, streamed) if filters == K else Lines(spare, 0, filters, False)
+            turns, biases = Turns(kh, kw * C), Lines(b, 0, 0, False)
             multiply(zeros(unit), pixels, taps, turns, biases, goal, columns, filters)
             if filters > K:
                 for j in range(columns):
@@ -88,7 +89,7 @@ def weight_gradient(unit, dy, x, dw, piece):
                 places = Factor(spare, 0, 1, columns * filters, filters)
             for u in range(kh):
                 pixels = Factor(xs, ((n * H + top + i + u) * W + left) * C, 1, W * C, C)
-                goal = Lines(sums, u * run * filters, filters)
+                goal = Lines(sums, u * run * filters, filters, False)
                 turns = Turns(count, columns)
                 multiply(zeros(unit), pixels, places, turns, goal, goal, run, filters)
 
@@ -186,7 +187,7 @@ def weight_gradient_few(dy, x, dw, piece):
                     while t < run:
                         at = ((n * H + top + i + u) * W + left) * C + t
                         pixels = Factor(xs, at, 0, W * C, C)
-                        goal = Lines(sums, (k * kh + u) * run + t, 0)
+                        goal = Lines(sums, (k * kh + u) * run + t, 0, False)
                         vectors = (run - t) // LANES
                         if vectors >= 8:
                             multiply_block(eight, 0, 0, places, pixels, turns, goal, goal)

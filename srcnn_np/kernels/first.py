@@ -83,7 +83,7 @@ def forward(side, unit, pieces, size, x, w, b, y, piece, kind, slope):
                         at = (row * pieces * len(side) ** 2 + place) * some.length
                         pixels = Factor(values, at, STEP * C, len(side) ** 2 * some.length, step)
                         at = place * products.step + row * across * products.tile
-                        goal = Lines(products.array, at, products.tile)
+                        goal = Lines(products.array, at, products.tile, False)
                         # What is written past a row, the next one's overwrite, or nobody reads.
                         multiply(
                             *(zeros(unit), pixels, taps, Turns(pieces, inner)),
@@ -132,7 +132,7 @@ def weight_gradient(side, unit, pieces, size, dy, x, sums, piece):
                     tile = products.tile
                     at = place * products.step
                     dproducts = Factor(products.array, at, 1, across * tile, tile)
-                    goal = Lines(dvs, place * pieces * inner * filters, filters)
+                    goal = Lines(dvs, place * pieces * inner * filters, filters, False)
                     if pieces == PIECE:
                         add_pieces(unit, pixels, next_row, dproducts, down, across, goal)
                     else:

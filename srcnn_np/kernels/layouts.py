@@ -27,6 +27,14 @@ def channels_first(x: np.ndarray) -> np.ndarray:
     return x.transpose(0, 3, 1, 2)
 
 
+def aligned(shape: tuple[int, ...]) -> np.ndarray:
+    """An empty array of float32 that begins at a multiple of a vector's size in memory."""
+    count = int(np.prod(shape))
+    full = np.empty(count + LANES, np.float32)
+    first = -full.ctypes.data // 4 % LANES
+    return full[first : first + count].reshape(shape)
+
+
 def whole_vectors(count: int) -> int:
     """`count` rounded up to whole vectors."""
     return -(-count // LANES) * LANES

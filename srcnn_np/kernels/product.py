@@ -17,7 +17,15 @@ from typing import NamedTuple
 import numpy as np
 
 from ..compiling import part
-from .vectors import LANES, REGISTERS, add_block, add_outer_product, stacked, store_block
+from .vectors import (
+    LANES,
+    REGISTERS,
+    add_block,
+    add_outer_product,
+    stacked,
+    store_block,
+    stream_block,
+)
 
 MOST = 8 if REGISTERS == 32 else 6  # lines: two vectors each, and some registers left
 
@@ -44,11 +52,15 @@ class Factor(NamedTuple):
 
 
 class Lines(NamedTuple):
-    """Where lines of sums lie: the first at element `at`, each next one `row` elements on."""
+    """Where lines of sums lie: the first at element `at`, each next one `row` elements on.
+
+    If they are `streamed`, they are written past the caches, see `stream_block`.
+    """
 
     array: np.ndarray | None
     at: int
     row: int
+    streamed: bool
 
 
 class Turns(NamedTuple):
@@ -58,7 +70,7 @@ class Turns(NamedTuple):
     inner: int
 
 
-NOTHING = Lines(None, 0, 0)  # to begin with
+NOTHING = Lines(None, 0, 0, False)  # to begin with
 
 
 @part
@@ -101,4 +113,7 @@ def multiply_block(zero, r, k, x, v, turns, begin, y):
             at += x.step
             v_at += v.step
     sums = add_block(sums, begin.array, begin.at + r * begin.row + k, begin.row)
-    store_block(y.array, y.at + r * y.row + k, y.row, sums)
+    if y.streamed:
+        stream_block(y.array, y.at + r * y.row + k, y.row, sums)
+    else:
+        store_block(y.array, y.at + r * y.row + k, y.row, sums)

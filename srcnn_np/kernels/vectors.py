@@ -164,17 +164,33 @@ def add_block(typing, block, array, at, row):
 @intrinsic
 def store_block(typing, array, at, row, block):
     """Write a block, its lines `row` elements apart."""
+    return types.void(array, at, row, block), _block_writer(past_cache=False)
 
+
+@intrinsic
+def stream_block(typing, array, at, row, block):
+    """As `store_block`, past the caches, which need not read first what is overwritten whole.
+
+    All vectors must begin at multiples of their size in memory.
+    """
+    return types.void(array, at, row, block), _block_writer(past_cache=True)
+
+
+def _block_writer(past_cache):
     def generate(context, builder, sig, args):
         at, row = (_index(context, builder, sig, args, n) for n in (1, 2))
         for line in _lines(builder, args[3]):
             places = _side_by_side(context, builder, at, len(line))
             for place, vector in zip(places, line, strict=True):
-                _store(context, builder, sig.args[0], args[0], place, vector)
+                stored = _store(context, builder, sig.args[0], args[0], place, vector)
+                if past_cache:
+                    stored.align = 4 * LANES
+                    one = builder.module.add_metadata([_int32(1)])
+                    stored.set_metadata("nontemporal", one)
             at = builder.add(at, row)
         return context.get_dummy_value()
 
-    return types.void(array, at, row, block), generate
+    return generate
 
 
 @intrinsic
@@ -448,6 +464,7 @@ def _store(context, builder, array_type, array, at, vector):
     pointer = _pointer(context, builder, array_type, array, at, vector.type.count)
     stored = builder.store(vector, builder.bitcast(pointer, vector.type.as_pointer()))
     stored.align = 4
+    return stored
 
 
 def _splat(builder, number, count):

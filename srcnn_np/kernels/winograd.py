@@ -363,7 +363,7 @@ def multiply_places(side, unit, x, channels, w, y, filters, tiles):
     for place in range(len(side) ** 2):
         factor = Factor(x.array, place * x.step, x.tile, 0, 1)
         taps = Factor(w, place * filters * channels, channels, 0, width)
-        goal = Lines(y.array, place * y.step, y.tile)
+        goal = Lines(y.array, place * y.step, y.tile, False)
         turns = Turns(1, channels)
         multiply(zeros(unit), factor, taps, turns, NOTHING, goal, tiles, filters)
 
@@ -374,6 +374,6 @@ def add_value_gradients(side, unit, x, channels, dy, filters, tiles, sums):
     for place in range(len(side) ** 2):
         factor = Factor(x.array, place * x.step, 1, 0, x.tile)
         other = Factor(dy.array, place * dy.step, 1, 0, dy.tile)
-        goal = Lines(sums, place * channels * filters, filters)
+        goal = Lines(sums, place * channels * filters, filters, False)
         turns = Turns(1, tiles)
         multiply(zeros(unit), factor, other, turns, goal, goal, channels, filters)
