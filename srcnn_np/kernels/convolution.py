@@ -8,7 +8,7 @@ method          for
 "direct"        any filters: `srcnn_np.kernels.direct`
 "few"           a handful of filters on many channels, such as the last layer's
 "winograd"      3 x 3 and 5 x 5, where that needs less arithmetic
-"first"         the same on few channels, such as the first layer's; 9 x 9 too
+"first"         7 x 7 to 9 x 9 on one channel, such as the first layer's
 ==============  ==================================================================
 
 Everything here runs in the thread that calls it.
@@ -39,37 +39,35 @@ class Activation(NamedTuple):
 LINEAR = Activation()
 
 
-def by_winograd(shape: tuple[int, int, int, int], rows: int, columns: int) -> int:
-    """Whether Winograd needs less arithmetic for rows x columns results of filters (K, C, kh, kw).
+def method_for(shape: tuple[int, int, int, int], rows: int, columns: int) -> str:
+    """The method of least arithmetic for rows x columns results of filters (K, C, kh, kw).
 
-    Counted in vectors of multiply-adds for a tile of 4 x 4 results: at each of the places one for
-    each channel and vector of filters; and for the way there and back some 9 for each vector of
-    channels and 6 for each vector of filters, as measured. These go through the second-level cache,
-    which GAIN reckons with.
-
-    Returns
-    -------
-    int
-        0 if it needs more; else pieces in a row of each filter: 1, or 3 where `first` has a 9 x 9
-        filter as nine of 3 x 3.
+    Counted in vectors of multiply-adds for a tile of 4 x 4 results: by Winograd at each of the
+    places one for each channel and vector of filters; and for the way there and back some 9 for
+    each vector of channels and 6 for each vector of filters, as measured. These go through the
+    second-level cache, which GAIN reckons with.
     """
     K, C, kh, kw = shape
-    pieces = 1 if kh in winograd.TAPS else 3 if C == 1 and 7 <= kh <= 9 else 0
-    if kh != kw or pieces == 0:
-        return 0
-    places, vectors = len(side_of(kh, pieces)) ** 2, whole_vectors(K) // LANES
-    channels = pieces * winograd.STEP * C / LANES if C < LANES else whole_vectors(C) / LANES
-    if C > LANES and C % LANES:
-        channels *= 2  # each window is copied first
-    tile = places * (pieces**2 * C * vectors + 9 * channels + 6 * vectors)
+    if direct.few(K, C):
+        return "few"
+    winograds = kh == kw and kh in winograd.TAPS and C >= LANES
+    firsts = kh == kw and kh in first.TAPS and C == 1
+    if not _WINOGRAD or not (winograds or firsts):
+        return "direct"
+    places, vectors = len(_side_of(kh, C)) ** 2, whole_vectors(K) // LANES
+    channels, factors = whole_vectors(C) / LANES * (1 if C % LANES == 0 else 2), C
+    if firsts:
+        channels, factors = first.PIECES * winograd.STEP / LANES, first.PIECES**2
+    tile = places * (factors * vectors + 9 * channels + 6 * vectors)
     tiles = -(-rows // winograd.STEP) * -(-columns // winograd.STEP)
-    least = rows * columns * kh * kw * C * vectors
-    return pieces if _WINOGRAD and GAIN * tiles * tile < least else 0
+    if GAIN * tiles * tile >= rows * columns * kh * kw * C * vectors:
+        return "direct"
+    return "first" if firsts else "winograd"
 
 
-def side_of(taps: int, pieces: int) -> tuple[int, ...]:
+def _side_of(taps: int, C: int) -> tuple[int, ...]:
     """A tuple as long as the side of a tile's window; kernels are compiled for its length."""
-    return tuple(range((taps if pieces == 1 else first.PIECE) + winograd.STEP - 1))
+    return first.SIDE if C == 1 else tuple(range(taps + winograd.STEP - 1))
 
 
 class Convolution:
@@ -90,13 +88,11 @@ class Convolution:
     ) -> None:
         self.w, self.b = w, b
         K, C, kh, _ = w.shape
-        few = direct.few(K, C)
-        self._pieces = 0 if exact or few else by_winograd(w.shape, rows, columns)
-        self.method = "few" if few else "direct"
-        if self._pieces:
-            self.method = "first" if C < LANES else "winograd"
+        self.method = method_for(w.shape, rows, columns)
+        if exact and self.method != "few":
+            self.method = "direct"
         # Tuples, as kernels are compiled for their lengths.
-        self._side = side_of(kh, self._pieces)
+        self._side = _side_of(kh, C)
         self._taps = self._side[: 1 - winograd.STEP]
         self._unit, self._unit_back = unit_of(K), unit_of(C)
 
@@ -124,7 +120,7 @@ class Convolution:
             clean = winograd.forward(self._side, self._unit, *arrays, *rest)
         elif self.method == "first":
             arrays = x, self._values, self._biases, y
-            clean = first.forward(self._side, self._unit, self._pieces, kh, *arrays, *rest)
+            clean = first.forward(self._unit, kh, *arrays, *rest)
         elif self.method == "few":
             group = range(direct.group_of(kw))
             window = range(direct.PIXELS + len(group) - 1)
@@ -173,7 +169,7 @@ class Convolution:
             )
         if self.method == "first":
             arrays = dy, x, sums, tuple(piece)
-            first.weight_gradient(self._side, self._unit, self._pieces, self.w.shape[2], *arrays)
+            first.weight_gradient(self._unit, self.w.shape[2], *arrays)
         elif self.method == "few":
             direct.weight_gradient_few(dy, x, sums, tuple(piece))
         else:
@@ -185,7 +181,7 @@ class Convolution:
         """Of the sums that `backward` adds to."""
         K, C, kh, kw = self.w.shape
         if self.method == "first":
-            return (len(self._side) ** 2, self._pieces**2 * C, whole_vectors(K))
+            return (len(self._side) ** 2, first.PIECES**2, whole_vectors(K))
         if self.method == "winograd":
             return (len(self._side) ** 2, whole_vectors(C), whole_vectors(K))
         if self.method == "few":
@@ -206,8 +202,8 @@ class Convolution:
             dw = sums.reshape(kh, kw, C, -1)[..., :K]
             return np.ascontiguousarray(dw.transpose(3, 2, 0, 1))
         dw = winograd.filter_gradients(self._side, self._taps, sums)[..., :K]  # (r, r, _, K)
-        if self._pieces > 1:
-            r, p = len(self._taps), self._pieces
+        if self.method == "first":
+            r, p = first.PIECE, first.PIECES
             dw = dw.reshape(r, r, p, p, K).transpose(2, 0, 3, 1, 4).reshape(r * p, r * p, 1, K)
         return np.ascontiguousarray(dw[:kh, :kw, :C].transpose(3, 2, 0, 1))
 
@@ -227,8 +223,8 @@ class Convolution:
     def _values(self) -> np.ndarray:
         K, C, kh, kw = self.w.shape
         w = self.w.transpose(2, 3, 1, 0)  # (kh, kw, C, K)
-        if self._pieces > 1:
-            r, p = len(self._taps), self._pieces
+        if self.method == "first":
+            r, p = first.PIECE, first.PIECES
             full = np.zeros((r * p, r * p, K), np.float32)
             full[:kh, :kw] = w[:, :, 0]
             w = full.reshape(p, r, p, r, K).transpose(1, 3, 0, 2, 4).reshape(r, r, p * p, K)
