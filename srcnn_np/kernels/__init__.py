@@ -1,1 +1,13 @@
-"""The core."""
+"""The fast kernels, all on one product: nothing here is needed to understand a convolution.
+
+- `srcnn_np.kernels.vectors`: the processor's vector registers, as values in Numba;
+- `srcnn_np.kernels.product`: the one matrix product, its sums in registers;
+- `srcnn_np.kernels.layouts`: how pictures and filters lie in memory;
+- `srcnn_np.kernels.direct`: the plain sums of a convolution, as such products;
+- `srcnn_np.kernels.winograd`, `srcnn_np.kernels.first`: fewer multiplications than these sums have;
+- `srcnn_np.kernels.activations`: what comes after a convolution;
+- `srcnn_np.kernels.convolution`: which of them a layer uses.
+
+They compute a *piece*, some rows of some pictures, in the thread that calls them. `srcnn_np.conv`
+makes whole arrays of pieces, `srcnn_np.fused` whole networks.
+"""

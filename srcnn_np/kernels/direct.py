@@ -116,8 +116,8 @@ def forward_few(group, window, kh, kw, x, w, b, y, piece, kind, slope):
                 some, inside = min(PIXELS, columns - j), (row + j + (kh - 1) * W) * C <= end
                 if not inside:
                     for u in range(kh):
-                        at, to = (row + j + u * W) * C, u * (PIXELS + kw - 1) * C
-                        copy(xs, at, spare, to, (some + kw - 1) * C)
+                        at, wide = (row + j + u * W) * C, (PIXELS + kw - 1) * C
+                        copy(xs, at, spare, u * wide, (some + kw - 1) * C)
                 for k in range(K):
                     taps = k * kh * kw * C
                     if not inside:
