@@ -25,7 +25,7 @@ PIXELS = 8192  # results in a piece: enough that to hand it out costs nothing
 BAND = 2 * STEP  # rows of a band are a multiple of: whole tiles, and no fewer than bands share
 STREAMED = 1 << 24  # bytes of results, far more than a thread's caches hold
 ALONE = 1 << 18  # numbers that one thread adds up sooner than another one wakes
-FEWEST_PARTS, PARTS_NUMBERS = 16, 1 << 21  # of dw: as many as fit into so many numbers, or a few
+PARTS_NUMBERS = 1 << 21  # in all parts of dw, if each is of less than two pieces
 
 
 def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: tuple[int, int]) -> np.ndarray:
@@ -141,8 +141,8 @@ def pieces_of(N: int, OH: int, OW: int) -> list[Piece]:
 
 
 def parts_of(pieces: int, numbers: int) -> int:
-    """In how many parts pieces are summed, if a sum is so many numbers: few if these are many."""
-    return min(pieces, max(FEWEST_PARTS, PARTS_NUMBERS // numbers))
+    """In how many parts pieces are summed: a part for each, or for two if a sum is many numbers."""
+    return min(pieces, max(-(-pieces // 2), PARTS_NUMBERS // numbers))
 
 
 def added_up(parts: np.ndarray) -> np.ndarray:

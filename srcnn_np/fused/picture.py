@@ -41,7 +41,7 @@ def predict(stages: Sequence[Stage], picture: np.ndarray) -> np.ndarray:
     rows = max(STEP, BLOCK_PIXELS // min(W, TILE_WIDTH) // STEP * STEP)
     convolutions = [Convolution(stage.w, stage.b, rows, min(W, TILE_WIDTH)) for stage in stages]
     bordered = _bordered(picture, stages[0])[None]
-    tiles = _tiles(H, W)
+    tiles = tiles_of(H, W, THREADS)
 
     def work(number: int) -> None:
         _compute_tile(stages, convolutions, sizes, tiles[number], rows, bordered, result)
@@ -57,12 +57,12 @@ def _bordered(x, stage):
     return np.ascontiguousarray(np.pad(x, ((top, bottom), (left, right), (0, 0)), mode))
 
 
-def _tiles(H, W):
+def tiles_of(H: int, W: int, threads: int) -> list[tuple[int, int, int, int]]:
     """(top, bottom, left, right) of tiles: as many for each thread, or enough that it is alike."""
     across = -(-W // TILE_WIDTH)
     most = max(1, H // LEAST_ROWS)
-    down = min(most, -(-THREADS // across))
-    while down < most and down * across % THREADS and down * across < 4 * THREADS:
+    down = min(most, -(-threads // across))
+    while down < most and down * across % threads and down * across < 4 * threads:
         down += 1
     rows, columns = _cuts(H, down), _cuts(W, across)
     return [(*r, *c) for r in rows for c in columns]

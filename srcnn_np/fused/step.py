@@ -50,7 +50,8 @@ def _train_step(stages, x, target, count, *, exact):
     for stage in stages:
         sizes.append(tuple(stage.results(sizes[-1][axis], axis) for axis in (0, 1)))
     layers = [_Layer(s, size, exact) for s, size in zip(stages, sizes[1:], strict=True)]
-    parts = parts_of(-(-len(x) // GROUP), sum(math.prod(layer.sums_shape) for layer in layers))
+    numbers = sum(math.prod(layer.sums_shape) for layer in layers)
+    parts = parts_of(-(-len(x) // GROUP), numbers)
     dws = [np.empty((parts, *layer.sums_shape), np.float32) for layer in layers]
     dbs = [np.zeros((parts, len(s.b)), np.float32) for s in stages]
     losses = np.zeros(parts)
