@@ -5,7 +5,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from .checkpoint import State, last_path, log_path, read_state, write_log, write_state
-from .data import cut_sub_images, shrink
+from .data import SubImages, cut_sub_images, shrink
 from .errors import InputError, brief
 from .evaluation import as_measured
 from .imaging import enlarge, psnr
@@ -240,6 +240,7 @@ class _Training:
                 f"the pictures give {len(self.sub_images)} sub-images, fewer than a mini-batch of "
                 f"{recipe.batch}; give more or larger pictures, or a smaller --batch"
             )
+        self.batches = _Batches(self.sub_images, recipe, seed)
         self.updates = max(1, round(recipe.epochs * len(self.sub_images) / recipe.batch))
         measured, noted = (
             {round(self.updates * (k + 1) / count) for k in range(count)}
@@ -273,7 +274,7 @@ class _Training:
     def update(self) -> None:
         """Learn from one mini-batch."""
         recipe, network = self.recipe, self.model.network
-        x, target = self.sub_images.batch(*self._next_indices_and_turns())
+        x, target = self.batches[self.done]
         loss, grads = network.loss_and_gradients(x, target, recipe.mean_over)
         if not math.isfinite(loss):
             raise self._diverged()
@@ -357,7 +358,9 @@ class _Training:
         self.model.network.params = self.average
         self.model.training.update(self._said())
         if max(row["psnr"] for row in history.validations) < history.bicubic["psnr"]:
-            history.advice = self._advice()
+            batch = self.batches[self.done]
+            _, grads = self.model.network.loss_and_gradients(*batch, self.recipe.mean_over)
+            history.advice = _advice([row["loss"] for row in history.rows], grads)
 
     def _said(self, row: dict | None = None) -> dict:
         """A model's `training`, as it was at a row of the history, or is now."""
@@ -396,44 +399,48 @@ class _Training:
             same |= {f"{name}.{key}": value for key, value in settings.items()}
         return json.loads(json.dumps(same))
 
-    def _next_indices_and_turns(self) -> tuple[np.ndarray, np.ndarray | None]:
-        """Of the next mini-batch; every sub-image comes once before any a second time."""
-        count, batch = len(self.sub_images), self.recipe.batch
-        epochs, places = np.divmod(np.arange(self.done * batch, (self.done + 1) * batch), count)
-        indices, turns = np.empty(batch, int), np.empty(batch, int)
-        for epoch in np.unique(epochs):
-            order, how = _shuffled(count, self.seed, int(epoch))
-            here = epochs == epoch
-            indices[here], turns[here] = order[places[here]], how[places[here]]
-        return indices, turns if self.recipe.turns else None
-
     def _diverged(self) -> InputError:
         return InputError(
             f"the loss is no longer a finite number after {self.done} updates; choose a lower rate"
         )
 
-    def _advice(self) -> str:
-        """What to do about a result that is worse than bicubic interpolation's."""
-        x, target = self.sub_images.batch(*self._next_indices_and_turns())
-        _, grads = self.model.network.loss_and_gradients(x, target, self.recipe.mean_over)
-        still_learns = {name for name, g in grads.items() if g.any()}
-        if still_learns <= {list(grads)[-1]}:  # the last bias
+
+class _Batches:
+    """Mini-batches by their numbers; every sub-image comes once before any a second time."""
+
+    def __init__(self, sub_images: SubImages, recipe: Recipe, seed: int) -> None:
+        self.sub_images, self.recipe, self.seed = sub_images, recipe, seed
+
+    def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """x and target of one."""
+        count, batch = len(self.sub_images), self.recipe.batch
+        epochs, places = np.divmod(np.arange(number * batch, (number + 1) * batch), count)
+        indices, turns = np.empty(batch, int), np.empty(batch, int)
+        for epoch in np.unique(epochs):
+            order, how = _shuffled(count, self.seed, int(epoch))
+            here = epochs == epoch
+            indices[here], turns[here] = order[places[here]], how[places[here]]
+        return self.sub_images.batch(indices, turns if self.recipe.turns else None)
+
+
+def _advice(losses: Sequence[float], grads: Mapping[str, np.ndarray]) -> str:
+    """What to do about a result that is worse than bicubic interpolation's."""
+    if {name for name, g in grads.items() if g.any()} <= {list(grads)[-1]}:  # the last bias
+        return (
+            "its ReLUs let nothing through any more, as after steps that were too long; choose "
+            "a lower rate"
+        )
+    if losses[-1] > 2 * losses[0]:
+        return f"the loss rose, from {losses[0]:.2g} to {losses[-1]:.2g}; choose a lower rate"
+    quarter = len(losses) // 4
+    if quarter > 4:  # of fewer, chance may be all
+        early, late = np.mean(losses[quarter : 2 * quarter]), np.mean(losses[-quarter:])
+        if late > 0.95 * early:
             return (
-                "its ReLUs let nothing through any more, as after steps that were too long; choose "
-                "a lower rate"
+                f"the loss no longer falls from {early:.2g}; choose a lower rate if it jumps, "
+                "a higher one if it hardly moves"
             )
-        losses = [row["loss"] for row in self.history.rows]
-        if losses[-1] > 2 * losses[0]:
-            return f"the loss rose, from {losses[0]:.2g} to {losses[-1]:.2g}; choose a lower rate"
-        quarter = len(losses) // 4
-        if quarter > 4:  # of fewer, chance may be all
-            early, late = np.mean(losses[quarter : 2 * quarter]), np.mean(losses[-quarter:])
-            if late > 0.95 * early:
-                return (
-                    f"the loss no longer falls from {early:.2g}; choose a lower rate if it jumps, "
-                    "a higher one if it hardly moves"
-                )
-        return "train longer, or on more pictures"
+    return "train longer, or on more pictures"
 
 
 @contextmanager
