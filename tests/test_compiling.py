@@ -1,6 +1,8 @@
 """What was compiled is kept, and nothing that becomes of it stops anything."""
 
+import errno
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 from numba import njit
 from numba.core import event
+from numba.core.caching import IndexDataCacheFile
 
 from srcnn_np import compiling
 from srcnn_np.conv.threads import share
@@ -49,74 +52,133 @@ def run(tmp_path):
     return run
 
 
+def hits():
+    """How often a small kernel, defined anew as in a new process, was found in the folder."""
+
+    @compiling.kernel
+    def twice(x):
+        return 2 * x
+
+    assert twice(21) == 42
+    return sum(twice.stats.cache_hits.values())
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory):
+    """A folder where the machine code of that kernel is kept."""
+    folder = tmp_path_factory.mktemp("compiled")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiling, "FOLDER", folder)
+        assert hits() == 0
+    return folder
+
+
+@pytest.fixture
+def folder(compiled, tmp_path, monkeypatch):
+    """A copy of it, which is the package's folder now."""
+    folder = tmp_path / compiled.name
+    shutil.copytree(compiled, folder)
+    monkeypatch.setattr(compiling, "FOLDER", folder)
+    return folder
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A user's cache with nothing in it."""
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
 def test_machine_code_is_kept_in_the_users_cache(run, tmp_path):
     folder, hits = run()
     assert hits == 0
     assert folder.is_relative_to(tmp_path / "home/srcnn_np")
     assert run() == (folder, 1)
-    assert run(NUMBA_CACHE_DIR=str(tmp_path / "other")) == (
-        tmp_path / "other/srcnn_np" / folder.name,
-        0,
-    )
 
 
-def test_another_source_or_switch_is_kept_elsewhere(run):
-    assert run()[0] != run(SRCNN_NP_WINOGRAD="first")[0]
+def test_a_variable_names_another_place(home, tmp_path, monkeypatch):
+    usual = compiling._folder()
+    assert usual.is_relative_to(home / "srcnn_np")
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "other"))
+    assert compiling._folder() == tmp_path / "other/srcnn_np" / usual.name
+
+
+@pytest.mark.parametrize("changed", ["compiling.py", "conv/shifted.py", "kernels/product.py"])
+def test_another_source_is_kept_elsewhere(home, tmp_path, monkeypatch, changed):
+    package = tmp_path / "package"
+    shutil.copytree(Path(compiling.__file__).parent, package)
+    usual = compiling._folder()
+    monkeypatch.setattr(compiling, "__file__", str(package / "compiling.py"))
+    assert compiling._folder() == usual
+    with open(package / changed, "a") as file:
+        file.write("\n")
+    assert compiling._folder() != usual
+
+
+@pytest.mark.parametrize("name", compiling.SWITCHES)
+def test_another_switch_is_kept_elsewhere(home, monkeypatch, name):
+    usual = compiling._folder()
+    other = "1" if compiling.SWITCHES[name] == "0" else "0"
+    monkeypatch.setenv(name, other)
+    monkeypatch.setattr(compiling, "SWITCHES", compiling._switches())
+    assert compiling.SWITCHES[name] == other
+    assert compiling._folder() != usual
 
 
 @pytest.mark.parametrize("ending", [".nbi", ".nbc"])
 @pytest.mark.parametrize("damage", ["half", "zeros", "folder"])
-def test_what_is_damaged_is_compiled_anew(run, ending, damage):
-    folder, _ = run()
+def test_what_is_damaged_is_compiled_anew(folder, ending, damage):
+    assert hits() == 1
     (path,) = folder.glob(f"*{ending}")
     whole = path.read_bytes()
     path.unlink()
     middle = len(whole) // 2
     if damage == "folder":
         path.mkdir()
-        assert run() == (folder, 0)
+        assert hits() == 0
         return
     damaged = {
         "half": whole[:middle],
         "zeros": whole[:middle] + bytes(64) + whole[middle + 64 :],
     }
     path.write_bytes(damaged[damage])
-    assert run() == (folder, 0)
-    assert run() == (folder, 1)
+    assert hits() == 0
+    assert hits() == 1
 
 
-@pytest.mark.parametrize("home", ["/dev/null", "relative", "file"])
-def test_where_nothing_can_be_kept_all_works_without(run, tmp_path, home):
-    if home == "file":
-        (tmp_path / "file").write_text("")
-        home = str(tmp_path / "file")
-    elif home == "relative":
-        home = ""
-    folder, hits = run(XDG_CACHE_HOME=home, HOME="/dev/null")
-    assert (folder, hits) == (None, 0)
+def test_where_nothing_can_be_kept_all_works_without(run):
+    assert run(XDG_CACHE_HOME="/dev/null", HOME="/dev/null") == (None, 0)
 
 
-def test_a_full_disk_stops_nothing(run, tmp_path, monkeypatch):
-    folder, _ = run()
+@pytest.mark.parametrize("place", ["/dev/null", "relative", "file"])
+def test_where_nothing_can_be_kept(home, tmp_path, monkeypatch, place):
+    (tmp_path / "file").write_text("")
+    places = {"relative": "", "file": str(tmp_path / "file")}
+    monkeypatch.setenv("XDG_CACHE_HOME", places.get(place, place))
+    monkeypatch.setenv("HOME", "/dev/null")
+    assert compiling._folder() is None
+
+
+def test_a_full_disk_stops_nothing(folder, monkeypatch):
+    def no(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
     for path in folder.iterdir():
         path.unlink()
-    script = tmp_path / "script.py"
-    full = "import builtins, errno\n"
-    full += "from numba.core.caching import IndexDataCacheFile\n"
-    full += "def no(*_): raise OSError(errno.ENOSPC, 'No space left on device')\n"
-    full += "IndexDataCacheFile._open_for_write = no\n"
-    script.write_text(full + SCRIPT)
-    assert run()[1] == 0
+    monkeypatch.setattr(IndexDataCacheFile, "_open_for_write", no)
+    assert hits() == 0
+    assert list(folder.iterdir()) == []
 
 
-def test_folders_of_older_sources_go(run, tmp_path):
+def test_folders_of_older_sources_go(home):
     for n in range(12):
-        old = tmp_path / f"home/srcnn_np/kernels-{n:016}"
+        old = home / f"srcnn_np/kernels-{n:016}"
         old.mkdir(parents=True)
         os.utime(old, (n, n))
-    mine = tmp_path / "home/srcnn_np/kernels-of-mine"
+    mine = home / "srcnn_np/kernels-of-mine"
     mine.mkdir()
-    folder, _ = run()
+    folder = compiling._folder()
     kept = {path.name for path in folder.parent.iterdir()} - {folder.name}
     assert kept == {"kernels-of-mine", *(f"kernels-{n:016}" for n in range(4, 12))}
 
@@ -125,12 +187,11 @@ def test_only_what_compiles_long_is_called_compiling(monkeypatch, caplog):
     """A slow machine, or a slow first call, compiles nothing where all was compiled before."""
     caplog.set_level("INFO", "srcnn_np")
     monkeypatch.setattr(compiling._announcer, "_patience", 0.1)
-    share(lambda number: time.sleep(0.5), 2)
+    share(lambda number: time.sleep(0.2), 2)
     assert caplog.messages == []
-    for _ in range(3):  # short each, but long together
+    for seconds in (0.04, 0.04, 0.09):  # short each, but long together
         with event.trigger_event("numba:compile"), event.trigger_event("numba:compile"):
-            time.sleep(0.05)
-        time.sleep(0.2)
+            time.sleep(seconds)
     assert caplog.messages == ["compiling for this processor, which is done once and kept ..."]
     with event.trigger_event("numba:compile"):
         time.sleep(0.2)
@@ -145,7 +206,7 @@ def test_only_what_compiles_long_is_called_compiling(monkeypatch, caplog):
 @pytest.mark.parametrize(
     "name, value, words",
     [
-        ("SRCNN_NP_WINOGRAD", "First", "'First'; unset it, or give one of both, first, none"),
+        ("SRCNN_NP_WINOGRAD", "first", "'first'; unset it, or give one of 1, 0"),
         ("SRCNN_NP_WINOGRAD", "x" * 9999, "'xxx"),
         ("SRCNN_NP_CHECK_BOUNDS", "yes", "'yes'; unset it, or give one of 0, 1"),
     ],
