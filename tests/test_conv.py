@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from conftest import assert_close, convolutions, random
-from hypothesis import given
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from scipy.signal import convolve, correlate, correlate2d
 
@@ -181,20 +181,30 @@ def core_arrays(rng, N, C, K, kernel, size):
     return [rng.standard_normal(shape, np.float32) for shape in shapes]
 
 
-@st.composite
-def core_sizes(draw):
-    """Pictures, channels, filters, their size, results about whole tiles."""
-    channels = st.sampled_from([1, 3, 5, 16, 20, 32, 33, 64])
-    kernel = draw(st.sampled_from([(1, 1), (2, 3), (3, 3), (5, 5), (9, 9)]))
-    size = [draw(st.integers(0, 4)) * 4 + draw(st.sampled_from([1, 3, 4])) for _ in range(2)]
-    return draw(st.integers(1, 3)), draw(channels), draw(channels), kernel, size
+# Channels, filters, and their sizes that mostly run so.
+FAMILIES = {
+    "direct": ([1, 3, 5, 16, 20, 33, 64], [5, 16, 20, 33, 64], [(1, 1), (2, 3), (3, 3), (7, 7)]),
+    "few": ([16, 32, 64], [1, 2, 3], [(1, 1), (2, 3), (3, 3), (5, 5)]),
+    "winograd": ([16, 20, 32, 33, 64], [5, 16, 20, 32, 33, 64], [(3, 3), (5, 5)]),
+    "first, 5 x 5": ([3, 5], [32, 33, 64], [(5, 5)]),
+    "first, 9 x 9": ([1], [1, 5, 16, 20, 32, 33], [(9, 9)]),
+}
 
 
-@given(core_sizes(), st.integers(0, 2**32 - 1), st.sampled_from([64, compiled.PIXELS]))
-def test_the_core_at_any_size(sizes, seed, pixels):
-    arrays = core_arrays(np.random.default_rng(seed), *sizes)
+@needs_core
+@pytest.mark.parametrize("family", FAMILIES)
+@settings(max_examples=20)
+@given(data=st.data())
+def test_the_core_at_any_size(family, data):
+    C, K, kernel = (data.draw(st.sampled_from(some)) for some in FAMILIES[family])
+    about_whole_tiles = st.integers(0, 4), st.sampled_from([4, 3, 1])
+    size = [4 * n + more for n, more in data.draw(st.tuples(*[st.tuples(*about_whole_tiles)] * 2))]
+    N, seed = data.draw(st.integers(1, 3)), data.draw(st.integers(0, 2**32 - 1))
+    arrays = core_arrays(np.random.default_rng(seed), N, C, K, kernel, size)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiled, "PIXELS", pixels)  # that small pictures have bands, too
+        # Bands of small pictures, too.
+        patch.setattr(compiled, "PIXELS", data.draw(st.sampled_from([64, compiled.PIXELS])))
+        event(method_of(arrays[3].shape, arrays[1]))  # --hypothesis-show-statistics tells
         assert_core_is_right(*arrays, 5e-5)  # a small picture's largest value is not large
 
 
