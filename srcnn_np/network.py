@@ -16,16 +16,20 @@ TPAMI 2016, arXiv:1501.00092.
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from . import fused, prediction
+from . import prediction
 from .conv.geometry import Pads
 from .errors import InputError, check_dtype
 from .initialisation import draw
 from .layers import Conv2D, Layer, ReLU
 from .loss import MeanOver, divisor, mse_backward, mse_forward
+
+if TYPE_CHECKING:
+    from .fused import Stage
 
 MOST_PIXELS = 128 * 128
 
@@ -208,8 +212,9 @@ class Sequential:
         stages = self._stages_for(x, target)
         if stages is None:
             return self.loss_and_gradients_by_layers(x, target, mean_over)
-        count = divisor(target, mean_over)
-        loss, dws, dbs = fused.train_step(stages, x, target, count)
+        from . import fused  # which loads Numba
+
+        loss, dws, dbs = fused.train_step(stages, x, target, divisor(target, mean_over))
         convolutions = [layer for layer in self.layers.values() if layer.params]
         for layer, dw, db in zip(convolutions, dws, dbs, strict=True):
             layer.grads = {"w": dw, "b": db}
@@ -218,7 +223,7 @@ class Sequential:
         self._went = []
         return loss, self.grads
 
-    def _stages_for(self, x: np.ndarray, target: np.ndarray) -> list[fused.Stage] | None:
+    def _stages_for(self, x: np.ndarray, target: np.ndarray) -> "list[Stage] | None":
         """The network for a fused training step; None where the layers must take it.
 
         They do so for arrays that do not fit, to say what is wrong; for weights that are not

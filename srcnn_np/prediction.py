@@ -6,14 +6,16 @@ picture's border is replicated once, by the reach of all layers together, as the
 """
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import fused
 from .conv import pad_forward, same_pads
 from .conv.geometry import Pads
-from .fused import Activation, Stage, activations
 from .layers import ClippedLeakyReLU, Conv2D, Layer, LeakyReLU, ReLU
+
+if TYPE_CHECKING:
+    from .fused import Stage
 
 # A strip has about this many pixels: 64 float32 feature maps of it are 67 MB. Rows at its seams
 # are computed twice: 2% of them at a width of 512, 18% at 3840.
@@ -22,6 +24,8 @@ _STRIP_PIXELS = 1 << 18
 
 def predict(layers: Sequence[Layer], picture: np.ndarray, *, once: bool) -> np.ndarray:
     """The result (H, W, K) of a picture (H, W, C), by `srcnn_np.fused` where that can do it."""
+    from . import fused
+
     stages = stages_of(layers)
     if stages is None:
         return predict_by_layers(layers, picture, once=once)
@@ -35,12 +39,14 @@ def predict(layers: Sequence[Layer], picture: np.ndarray, *, once: bool) -> np.n
     return fused.predict(stages, np.ascontiguousarray(picture, np.float32))
 
 
-def stages_of(layers: Sequence[Layer]) -> list[Stage] | None:
+def stages_of(layers: Sequence[Layer]) -> "list[Stage] | None":
     """The layers as the fused network has them, with the borders of `forward`.
 
     None if they are anything else than convolutions at stride 1, each with no or one of this
     package's activations after it, in float32, by the "numba" backend.
     """
+    from .fused import AVAILABLE, Activation, Stage, activations
+
     stages = []
     for layer in layers:
         if type(layer) is Conv2D:
@@ -51,18 +57,15 @@ def stages_of(layers: Sequence[Layer]) -> list[Stage] | None:
                 return None
             stages.append(Stage(w, b, layer.pads, layer.fill))
         elif type(layer) in _ACTIVATIONS and stages and stages[-1].activation == Activation():
-            activation = Activation(_ACTIVATIONS[type(layer)], getattr(layer, "slope", 0.0))
+            kind = getattr(activations, _ACTIVATIONS[type(layer)])
+            activation = Activation(kind, getattr(layer, "slope", 0.0))
             stages[-1] = stages[-1]._replace(activation=activation)
         else:
             return None
-    return stages if stages and fused.AVAILABLE else None
+    return stages if stages and AVAILABLE else None
 
 
-_ACTIVATIONS = {
-    ReLU: activations.RELU,
-    LeakyReLU: activations.LEAKY,
-    ClippedLeakyReLU: activations.CLIPPED,
-}
+_ACTIVATIONS = {ReLU: "RELU", LeakyReLU: "LEAKY", ClippedLeakyReLU: "CLIPPED"}
 
 
 def predict_by_layers(layers: Sequence[Layer], picture: np.ndarray, *, once: bool) -> np.ndarray:

@@ -600,10 +600,15 @@ def test_numba_is_imported_only_where_it_is_needed():
     assert done.stdout == "False\n"
 
 
-def test_the_first_use_says_that_it_compiles_and_later_ones_do_not(tmp_path):
+def test_the_first_use_says_that_it_compiles_and_later_ones_do_not(tmp_path, model):
     save("p.png")
+    code = (
+        "from srcnn_np import cli, compiling\n"
+        "compiling._announcer._patience = 0.2\n"  # the model is too small to take long
+        f"cli.main(['upscale', 'p.png', '--scale', '2', '--model', '{model}', '--force'])"
+    )
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    command = [sys.executable, "-m", "srcnn_np", "upscale", "p.png", "--scale", "2", "--force"]
+    command = [sys.executable, "-c", code]
     first, second = (
         subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
         for _ in range(2)

@@ -12,8 +12,6 @@ import pytest
 from numba import njit
 from numba.core import event
 from numba.core.caching import IndexDataCacheFile
-from numba.core.caching import IndexDataCacheFile
-from numba.core.caching import IndexDataCacheFile
 
 from srcnn_np import compiling
 from srcnn_np.conv.threads import share

@@ -1,27 +1,37 @@
 """Every backend computes what the definition says, and its gradients are the right ones."""
 
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from conftest import assert_close, convolutions, random
-from hypothesis import given
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from scipy.signal import correlate2d
+from scipy.signal import convolve, correlate, correlate2d
 
 from srcnn_np.conv import (
     BACKENDS,
     col2im,
+    compiled,
     conv2d_backward,
     conv2d_forward,
     im2col,
+    naive,
     pad_backward,
     pad_forward,
+    threads,
 )
 from srcnn_np.conv.threads import _kind, share
 from srcnn_np.gradcheck import check_convolution
+from srcnn_np.kernels.convolution import Convolution
 
 FAST = [backend for backend in BACKENDS if backend != "naive"]
+
+needs_core = pytest.mark.skipif(
+    not compiled.AVAILABLE, reason="this processor has no fused multiply-adds"
+)
 
 
 def test_naive_is_scipys_correlation():
@@ -59,6 +69,21 @@ def test_im2col_equals_naive_in_complex_numbers(convolution):
         assert_close(a, e)
 
 
+def by_scipy(x, w, b, dy):
+    """y, dx and dw at stride 1, by another library."""
+    y = np.stack([[correlate(xn, wk, "valid", "direct")[0] for wk in w] for xn in x])
+    dx = [
+        sum(convolve(d[None], wk, "full", "direct") for d, wk in zip(dn, w, strict=True))
+        for dn in dy
+    ]
+    dw = [
+        sum(correlate(xn, d[None], "valid", "direct") for xn, d in zip(x, dk, strict=True))
+        for dk in dy.swapaxes(0, 1)
+    ]
+    return y + b[:, None, None], np.stack(dx), np.stack(dw)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
     "shape, kernel, channels",
@@ -67,21 +92,120 @@ def test_im2col_equals_naive_in_complex_numbers(convolution):
         ((1, 2, 1, 40), (1, 9), 5),  # one pixel high
         ((2, 1, 40, 1), (9, 1), 3),  # one pixel wide
         ((3, 9, 9, 9), (9, 9), 4),  # one place only
-        ((17, 1, 12, 19), (5, 3), 7),  # more pictures than the weight gradient has parts
+        ((17, 1, 9, 7), (5, 3), 7),  # more pictures than the weight gradient has parts
         ((1, 33, 6, 7), (3, 3), 2),
         ((1, 1, 70, 40), (3, 3), 1),  # several strips
     ],
 )
-def test_sizes_at_the_edge(backend, shape, kernel, channels):
+def test_sizes_at_the_edge(backend, shape, kernel, channels, dtype):
     rng = np.random.default_rng(1)
-    x = rng.random(shape)
-    w, b = rng.random((channels, shape[1], *kernel)), rng.random(channels)
-    y = conv2d_forward(x, w, b, backend="im2col")
-    assert_close(conv2d_forward(x, w, b, backend=backend), y)
-    expected = conv2d_backward(y, x, w, backend="im2col")
-    actual = conv2d_backward(y, x, w, backend=backend)
-    for a, e in zip(actual, expected, strict=True):
-        assert_close(a, e)
+    x = rng.random(shape, dtype)
+    w, b = rng.random((channels, shape[1], *kernel), dtype), rng.random(channels, dtype)
+    y = conv2d_forward(x, w, b, backend=backend)
+    dy = rng.random(y.shape, dtype)
+    dx, dw, db = conv2d_backward(dy, x, w, backend=backend)
+    expected = *by_scipy(*(a.astype(float) for a in (x, w, b, dy))), dy.sum((0, 2, 3), float)
+    for a, e in zip((y, dx, dw, db), expected, strict=True):
+        assert_close(a, e.astype(dtype))
+
+
+# --- the kernels of float32 at stride 1 ------------------------------------------------------
+
+# method, pictures, channels, filters, their size, results: whole vectors and not, whole tiles and
+# not, and, last, pictures of several bands.
+CORE = [
+    ("direct", 1, 1, 1, (1, 1), (1, 1)),
+    ("direct", 2, 3, 5, (3, 3), (9, 8)),
+    ("direct", 3, 5, 33, (1, 1), (7, 4)),
+    ("direct", 2, 20, 20, (2, 4), (5, 17)),
+    ("direct", 1, 33, 16, (7, 7), (8, 3)),
+    ("direct", 2, 64, 32, (3, 3), (1, 1)),
+    ("direct", 1, 3, 5, (3, 3), (101, 83)),
+    ("few", 2, 16, 1, (5, 5), (8, 8)),
+    ("few", 3, 32, 3, (3, 3), (7, 9)),
+    ("few", 1, 64, 1, (1, 1), (4, 5)),
+    ("few", 2, 16, 3, (9, 2), (3, 16)),
+    ("few", 1, 16, 1, (3, 3), (97, 90)),
+    ("winograd", 1, 16, 5, (3, 3), (4, 4)),
+    ("winograd", 3, 20, 33, (3, 3), (8, 12)),
+    ("winograd", 2, 16, 16, (3, 3), (15, 16)),
+    ("winograd", 2, 33, 20, (5, 5), (9, 8)),
+    ("winograd", 3, 64, 32, (5, 5), (13, 17)),
+    ("winograd", 1, 32, 33, (3, 3), (100, 91)),
+    ("winograd", 2, 16, 5, (5, 5), (91, 100)),
+    ("first", 1, 3, 33, (5, 5), (4, 8)),
+    ("first", 3, 5, 20, (5, 5), (8, 8)),
+    ("first", 2, 5, 64, (5, 5), (15, 16)),
+    ("first", 1, 1, 1, (9, 9), (16, 16)),
+    ("first", 4, 1, 33, (9, 9), (15, 16)),
+    ("first", 1, 1, 20, (9, 9), (100, 89)),
+    ("first", 1, 5, 32, (5, 5), (97, 88)),
+]
+
+
+def method_of(y_shape, w):
+    """The kernels that such a convolution runs on."""
+    piece = compiled.pieces_of(y_shape[0], *y_shape[2:])[0]
+    return Convolution(w, np.zeros(len(w), np.float32), piece.rows, piece.columns).method
+
+
+def assert_core_is_right(x, w, b, dy, tolerance):
+    """All that the kernels give, but for that part of the largest value; against float64."""
+    exact = [a.astype(float) for a in (x, w, b, dy)]
+    y = conv2d_forward(*exact[:3], backend="im2col")
+    dx, dw, _ = conv2d_backward(exact[3], *exact[:2], backend="im2col")
+    actual = {
+        "y": (compiled.forward(x, w, b, (1, 1)), y),
+        "dw": (compiled.weight_gradient(dy, x, w.shape, (1, 1)), dw),
+        "dx": (compiled.input_gradient(dy, w, x.shape, (1, 1)), dx),
+    }
+    both = compiled.gradients(dy, x, w, (1, 1))
+    actual |= {"dx with dw": (both[0], dx), "dw with dx": (both[1], dw)}
+    for name, (a, e) in actual.items():
+        assert (a.shape, a.dtype) == (e.shape, np.float32), name
+        assert np.abs(a - e).max() <= tolerance * np.abs(e).max(), name
+
+
+@needs_core
+@pytest.mark.parametrize("method, N, C, K, kernel, size", CORE)
+def test_each_method_of_the_core(method, N, C, K, kernel, size):
+    rng = np.random.default_rng(0)
+    x, w, b, dy = core_arrays(rng, N, C, K, kernel, size)
+    assert method_of(dy.shape, w) == method
+    assert_core_is_right(x, w, b, dy, 1e-5)
+
+
+def core_arrays(rng, N, C, K, kernel, size):
+    x_size = [n + k - 1 for n, k in zip(size, kernel, strict=True)]
+    shapes = (N, C, *x_size), (K, C, *kernel), (K,), (N, K, *size)
+    return [rng.standard_normal(shape, np.float32) for shape in shapes]
+
+
+# Channels, filters, and their sizes that mostly run so.
+FAMILIES = {
+    "direct": ([1, 3, 5, 16, 20, 33, 64], [5, 16, 20, 33, 64], [(1, 1), (2, 3), (3, 3), (7, 7)]),
+    "few": ([16, 32, 64], [1, 2, 3], [(1, 1), (2, 3), (3, 3), (5, 5)]),
+    "winograd": ([16, 20, 32, 33, 64], [5, 16, 20, 32, 33, 64], [(3, 3), (5, 5)]),
+    "first, 5 x 5": ([3, 5], [32, 33, 64], [(5, 5)]),
+    "first, 9 x 9": ([1], [1, 5, 16, 20, 32, 33], [(9, 9)]),
+}
+
+
+@needs_core
+@pytest.mark.parametrize("family", FAMILIES)
+@settings(max_examples=20)
+@given(data=st.data())
+def test_the_core_at_any_size(family, data):
+    C, K, kernel = (data.draw(st.sampled_from(some)) for some in FAMILIES[family])
+    about_whole_tiles = st.integers(0, 4), st.sampled_from([4, 3, 1])
+    size = [4 * n + more for n, more in data.draw(st.tuples(*[st.tuples(*about_whole_tiles)] * 2))]
+    N, seed = data.draw(st.integers(1, 3)), data.draw(st.integers(0, 2**32 - 1))
+    arrays = core_arrays(np.random.default_rng(seed), N, C, K, kernel, size)
+    with pytest.MonkeyPatch.context() as patch:
+        # Bands of small pictures, too.
+        patch.setattr(compiled, "PIXELS", data.draw(st.sampled_from([64, compiled.PIXELS])))
+        event(method_of(arrays[3].shape, arrays[1]))  # --hypothesis-show-statistics tells
+        assert_core_is_right(*arrays, 5e-5)  # a small picture's largest value is not large
 
 
 @pytest.mark.parametrize(
@@ -141,17 +265,88 @@ def test_need_dx_false_leaves_dx_out(backend):
     np.testing.assert_array_equal(db, expected_db)
 
 
+# --- NaN and infinity: where the definition has them, and nowhere else ------------------------
+
+BAD = [np.nan, np.inf, -np.inf]
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("bad", BAD)
 def test_nan_and_infinity_stay_visible(backend, bad):
     rng = np.random.default_rng(0)
     x, w, b = rng.random((1, 2, 9, 9)), rng.random((3, 2, 3, 3)), rng.random(3)
     x[0, 1, 4, 4] = bad
     y = conv2d_forward(x, w, b, backend=backend)
     assert not np.isfinite(y[:, :, 2:5, 2:5]).any()
-    assert np.isfinite(np.delete(y, np.s_[2:5], axis=2)).all()
+    assert np.isfinite(y).sum() == y.size - 3 * 9
     _, dw, _ = conv2d_backward(np.ones_like(y), x, w, backend=backend)
     assert not np.isfinite(dw[:, 1]).any()
+    assert np.isfinite(dw[:, 0]).all()
+
+
+def spoilt(arrays, name, seed, bad):
+    """Copies with small whole numbers in them, many of them 0, and a bad one somewhere."""
+    rng = np.random.default_rng(seed)
+    arrays = {name: np.round(a) for name, a in arrays.items()}
+    arrays[name].flat[rng.integers(arrays[name].size)] = bad
+    return arrays
+
+
+def assert_spoils_the_same(actual, expected):
+    for a, e in zip(actual, expected, strict=True):
+        np.testing.assert_array_equal(np.isfinite(a), np.isfinite(e))
+
+
+@pytest.mark.parametrize("backend", FAST)
+@given(
+    convolutions(),
+    st.sampled_from(["x", "w", "b", "dy"]),
+    st.sampled_from(BAD),
+    st.integers(0, 2**32 - 1),
+)
+def test_nan_and_infinity_reach_only_what_depends_on_them(backend, convolution, name, bad, seed):
+    x, w, b, how = convolution
+    dy = np.random.default_rng(seed).standard_normal(conv2d_forward(x, w, b, **how).shape)
+    found = spoilt({"x": x, "w": w, "b": b, "dy": dy.astype(x.dtype)}, name, seed, bad)
+    x, w, b, dy = found.values()
+    with np.errstate(invalid="ignore"):
+        y, expected = (conv2d_forward(x, w, b, **how, backend=n) for n in (backend, "naive"))
+        assert_spoils_the_same([y], [expected])
+        grads, expected = (conv2d_backward(dy, x, w, **how, backend=n) for n in (backend, "naive"))
+        assert_spoils_the_same(grads, expected)
+
+
+@needs_core
+@pytest.mark.parametrize("name, bad", [("x", np.nan), ("w", np.nan), ("b", np.inf), ("dy", np.inf)])
+@pytest.mark.parametrize(
+    "method, N, C, K, kernel, size",
+    [
+        ("direct", 2, 3, 5, (3, 3), (9, 6)),
+        ("few", 2, 16, 1, (3, 3), (9, 6)),
+        ("winograd", 1, 16, 5, (3, 3), (12, 4)),
+        ("winograd", 2, 20, 17, (3, 3), (4, 4)),
+        ("first", 1, 1, 3, (9, 9), (16, 8)),
+        ("first", 1, 5, 20, (5, 5), (8, 4)),
+    ],
+)
+def test_nan_and_infinity_in_the_core(method, N, C, K, kernel, size, name, bad, monkeypatch):
+    monkeypatch.setattr(compiled, "PIXELS", 32)  # results in a band
+    arrays = core_arrays(np.random.default_rng(0), N, C, K, kernel, size)
+    assert method_of(arrays[3].shape, arrays[1]) == method
+    x, w, b, dy = spoilt(
+        dict(zip(["x", "w", "b", "dy"], arrays, strict=True)), name, 1, bad
+    ).values()
+    with np.errstate(invalid="ignore"):
+        y = naive.forward(x, w, b, (1, 1))
+        dx = naive.input_gradient(dy, w, x.shape, (1, 1))
+        dw = naive.weight_gradient(dy, x, w.shape, (1, 1))
+        alone = (
+            compiled.forward(x, w, b, (1, 1)),
+            compiled.input_gradient(dy, w, x.shape, (1, 1)),
+            compiled.weight_gradient(dy, x, w.shape, (1, 1)),
+        )
+        assert_spoils_the_same(alone, (y, dx, dw))
+        assert_spoils_the_same(compiled.gradients(dy, x, w, (1, 1)), (dx, dw))
 
 
 @pytest.mark.parametrize("backend", FAST)
@@ -175,11 +370,11 @@ def test_calls_from_several_threads_do_not_disturb_each_other():
             if not np.array_equal(conv2d_forward(x, w, b), y):
                 wrong.append(1)
 
-    threads = [threading.Thread(target=call, args=pair) for pair in zip(xs, expected, strict=True)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    callers = [threading.Thread(target=call, args=pair) for pair in zip(xs, expected, strict=True)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
     assert not wrong
 
 
@@ -196,6 +391,47 @@ def test_shared_work_is_done_once_each_and_its_errors_are_raised():
     with pytest.raises(KeyError):
         share(fail, 1000)
     share(lambda number: done.append(number), 10)  # and the threads are there for the next
+
+
+def test_an_error_in_one_thread_stops_the_others(monkeypatch):
+    """Of two threads one fails, while the other has much to do."""
+    monkeypatch.setattr(threads, "THREADS", 2)
+    done, both = [], threading.Barrier(2)
+
+    def work(number):
+        if number in (1, 2):  # each by another thread; 0 is called alone
+            both.wait(5)
+            if number == 1:
+                raise KeyError(number)
+        time.sleep(0.001)  # that the failing one goes on
+        done.append(number)
+
+    with pytest.raises(KeyError):
+        share(work, 1000)
+    assert len(done) < 500
+
+
+@needs_core
+@pytest.mark.parametrize(
+    "N, C, K, kernel, size",
+    [
+        (2, 3, 5, (3, 3), (101, 83)),  # direct
+        (2, 16, 5, (3, 3), (100, 91)),  # by Winograd; bands add to the same rows of dx
+        (1, 1, 20, (9, 9), (100, 91)),
+        (1, 32, 1, (5, 5), (101, 83)),
+        (203, 16, 5, (3, 3), (12, 12)),  # many small ones
+    ],
+)
+def test_the_number_of_threads_changes_no_bit(N, C, K, kernel, size, monkeypatch):
+    x, w, b, dy = core_arrays(np.random.default_rng(0), N, C, K, kernel, size)
+    found = set()
+    for count in (1, 2, 3, 8, 8):
+        with ThreadPoolExecutor(max(1, count - 1)) as pool:
+            monkeypatch.setattr(threads, "THREADS", count)
+            monkeypatch.setattr(threads, "_helpers", pool)
+            results = compiled.forward(x, w, b, (1, 1)), *compiled.gradients(dy, x, w, (1, 1))
+            found.add(tuple(a.tobytes() for a in results))
+    assert len(found) == 1
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from srcnn_np.optim import SGD, Adam, Muon, clip_gradients, constant, cosine, orthogonal, steps
 
@@ -271,6 +271,23 @@ def at_rest():
     return found
 
 
+def test_a_step_has_one_blas_thread(monkeypatch):
+    """However many BLAS has by itself, which a variable may have made one."""
+    found = []
+
+    def look(m):
+        found.extend(blas_threads().values())
+        return m
+
+    monkeypatch.setattr("srcnn_np.optim.orthogonal", look)
+    with threadpool_limits(2, user_api="blas"):
+        before = blas_threads()
+        Muon(0.1).step({"a": np.ones((2, 2))}, {"a": np.ones((2, 2))})
+        assert blas_threads() == before
+    assert set(before.values()) == {2}
+    assert 1 in found  # SciPy may have brought another library
+
+
 def test_two_steps_at_once_leave_blas_as_it_was(at_rest, monkeypatch):
     """The second comes in while the first is inside, if it can, and leaves after it."""
     first_in, second_in, first_out = (threading.Event() for _ in range(3))
@@ -278,7 +295,7 @@ def test_two_steps_at_once_leave_blas_as_it_was(at_rest, monkeypatch):
     def slow(m):
         if threading.current_thread() is first:
             first_in.set()
-            second_in.wait(0.5)
+            second_in.wait(0.1)
         else:
             second_in.set()
             first_out.wait(5)

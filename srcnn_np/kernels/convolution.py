@@ -26,6 +26,7 @@ from .layouts import Piece, packed, padded, unit_of, whole_vectors
 from .vectors import LANES
 
 GAIN = 1.6
+LEAST = 8  # rows and columns: on fewer results more digits are lost than time is gained
 _WINOGRAD = SWITCHES["SRCNN_NP_WINOGRAD"] == "1"
 
 
@@ -52,7 +53,7 @@ def method_for(shape: tuple[int, int, int, int], rows: int, columns: int) -> str
         return "few"
     winograds = kh == kw and kh in winograd.TAPS and C >= LANES
     firsts = kh == kw and kh in first.TAPS and C == 1
-    if not _WINOGRAD or not (winograds or firsts):
+    if not _WINOGRAD or min(rows, columns) < LEAST or not (winograds or firsts):
         return "direct"
     places, vectors = len(_side_of(kh, C)) ** 2, whole_vectors(K) // LANES
     channels, factors = whole_vectors(C) / LANES * (1 if C % LANES == 0 else 2), C
@@ -156,7 +157,7 @@ class Convolution:
         Returns
         -------
         bool
-            Whether dx has none but its own NaNs and infinities.
+            Whether dx, if given, has no NaN and no infinity, be it its own or a neighbour's.
         """
         if self.method == "winograd":
             nothing = np.empty((0, whole_vectors(self.w.shape[1]), len(self._biases)), np.float32)

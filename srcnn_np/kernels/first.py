@@ -102,7 +102,6 @@ def weight_gradient(unit, taps, dy, x, sums, piece):
     products = places(SIDE, filters, some.rows * some.tiles)
     spare = np.empty(len(SIDE) ** 2 * filters, np.float32)
     edge = np.empty(STEP * STEP * filters, np.float32)
-    (spoilt,) = zeros(1)
     for n in range(first, last):
         for i in range(0, some.down, some.rows):
             for j in range(0, some.across, some.tiles):
@@ -114,7 +113,7 @@ def weight_gradient(unit, taps, dy, x, sums, piece):
                     row, column = (i + tile // across) * STEP, (j + tile % across) * STEP
                     at = ((n * OH + to + row) * OW + y_left + column) * K
                     from_, exist = Window(dys, at, OW * K, K), (rows - row, columns - column, K)
-                    spread_tile(SIDE, from_, exist, products, tile, filters, spoilt, edge, spare)
+                    spread_tile(SIDE, from_, exist, products, tile, filters, edge, spare)
                 for place in range(len(SIDE) ** 2):
                     pixels = pixels_at(values, some.length, 0, place, PIECE, STEP)
                     at, tile = place * products.step, products.tile

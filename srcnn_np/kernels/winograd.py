@@ -58,6 +58,7 @@ from .vectors import (
 STEP = 4  # results of a tile in a row, and in a column
 TILES = 16  # whose values and products the second-level cache holds, with the filters'
 TILES_BACK = 48  # more, since each adds to as many sums as filters have values
+MOST_TERMS = 64  # of a sum over channels in one register: a longer one loses digits
 TAPS = (3, 5)  # sides of the filters that gain
 POINTS = [Fraction(p) for p in ("0", "1", "-1", "2", "-2", "1/2", "-1/2")]
 
@@ -145,9 +146,10 @@ def _write(line, y, at, channel, more):
 
 
 @part
-def _add(line, y, at, channel, more):
-    store_line(y.array, at, y.pixel, added(load_line(y.array, at, y.pixel, line), line))
-    return more
+def _add(line, y, at, channel, spoilt):
+    line = added(load_line(y.array, at, y.pixel, line), line)
+    store_line(y.array, at, y.pixel, line)
+    return add_spoilt(spoilt, line)
 
 
 @part
@@ -241,7 +243,7 @@ def forward(side, unit, x, w, b, y, piece, kind, slope):
 def backward(side, unit, unit_back, dy, x, w, sums, dx, piece, need_dw, need_dx):
     """Add to dx and to `sums` (places, C, K), whole vectors, what a piece of dy gives.
 
-    Returns whether dy is finite. w is what `evaluate_filters` gives of the filters with C and K
+    Returns whether dx is finite. w is what `evaluate_filters` gives of the filters with C and K
     exchanged, whose units `unit_back` tells.
     """
     first, last, top, left, to, y_left, rows, columns = piece
@@ -262,7 +264,7 @@ def backward(side, unit, unit_back, dy, x, w, sums, dx, piece, need_dw, need_dx)
             n, i, j = place_of(begin + tile, tiles, across)
             window = Window(dys, (((first + n) * OH + to + i) * OW + y_left + j) * K, OW * K, K)
             size = rows - i, columns - j, K
-            spoilt = spread_tile(side, window, size, products, tile, filters, spoilt, edge, spare)
+            spread_tile(side, window, size, products, tile, filters, edge, spare)
             if need_dw:
                 window = Window(xs, (((first + n) * H + top + i) * W + left + j) * C, W * C, C)
                 height, width = rows + reach - i, columns + reach - j
@@ -277,7 +279,9 @@ def backward(side, unit, unit_back, dy, x, w, sums, dx, piece, need_dw, need_dx)
                 height, width = rows + reach - i, columns + reach - j
                 window = whole_window(goal, height, width, C, len(side), channels, edge)
                 v = at_places(side, values, tile)
-                _values_to_pixels(side, side, v, window, channels, len(side), spare, 0)
+                spoilt = _values_to_pixels(
+                    side, side, v, window, channels, len(side), spare, spoilt
+                )
                 put_back(window, goal, height, width, C, len(side))
     store(spare, 0, spoilt)
     return all_finite(spare[:LANES])
@@ -343,17 +347,12 @@ def interpolate(side, products, tile, b, goal, size, more, edge, spare):
 
 
 @part
-def spread_tile(side, dy, size, products, tile, filters, spoilt, edge, spare):
+def spread_tile(side, dy, size, products, tile, filters, edge, spare):
     """Gradients of a tile's products from its 4 x 4 results', of which `size` exist."""
     height, width, K = size
     dy = whole_window(dy, height, width, K, STEP, filters, edge)
-    for row in range(STEP):
-        for k in range(0, filters, LANES):
-            line = load_line(dy.array, dy.at + row * dy.row + k, filters, STEP)
-            spoilt = add_spoilt(spoilt, line)
     m = at_places(side, products, tile)
     _results_to_products(side, (0, 1, 2, 3), dy, m, filters, len(side), spare, 0)
-    return spoilt
 
 
 @part
@@ -361,11 +360,16 @@ def multiply_places(side, unit, x, channels, w, y, filters, tiles):
     """At every place, y[tile, filter] from x[tile, channel] and the filters' values w."""
     width = len(unit) * LANES
     for place in range(len(side) ** 2):
-        factor = Factor(x.array, place * x.step, x.tile, 0, 1)
-        taps = Factor(w, place * filters * channels, channels, 0, width)
         goal = Lines(y.array, place * y.step, y.tile, False)
-        turns = Turns(1, channels)
-        multiply(zeros(unit), factor, taps, turns, NOTHING, goal, tiles, filters)
+        for c in range(0, channels, MOST_TERMS):
+            turns = Turns(1, min(MOST_TERMS, channels - c))
+            factor = Factor(x.array, place * x.step + c, x.tile, 0, 1)
+            at = place * filters * channels + c * width
+            taps = Factor(w, at, channels, 0, width)
+            if c == 0:
+                multiply(zeros(unit), factor, taps, turns, NOTHING, goal, tiles, filters)
+            else:
+                multiply(zeros(unit), factor, taps, turns, goal, goal, tiles, filters)
 
 
 @part
