@@ -8,7 +8,7 @@ method          for
 "direct"        any filters: `srcnn_np.kernels.direct`
 "few"           a handful of filters on many channels, such as the last layer's
 "winograd"      3 x 3 and 5 x 5, where that needs less arithmetic
-"first"         7 x 7 to 9 x 9 on one channel, such as the first layer's
+"first"         8 x 8 and 9 x 9 on one channel, such as the first layer's
 ==============  ==================================================================
 
 Everything here runs in the thread that calls it.

@@ -1,6 +1,6 @@
 """Winograd for the first layer: one channel, and large filters, cut into 3 x 3 pieces.
 
-A 9 x 9 filter (7 x 7 and 8 x 8 alike, filled up with zeros) is the sum of nine 3 x 3 filters, each
+A 9 x 9 filter (8 x 8 alike, filled up with zeros) is the sum of nine 3 x 3 filters, each
 on the picture moved by multiples of 3: as if these were nine channels, of which the other eight
 need no values of their own, but have the first one's at other rows and columns. So values are
 taken at every column, with neighbouring columns as lanes. Sums over the pieces are taken before
@@ -29,7 +29,7 @@ from .vectors import (
 from .winograd import STEP, all_finite, interpolate, pixel_values, places, spread_tile
 
 PIECE, PIECES = 3, 3  # taps of a piece in a row, and pieces
-TAPS = (7, 8, 9)
+TAPS = (8, 9)
 SIDE = tuple(range(PIECE + STEP - 1))
 REACH = len(SIDE) - STEP + (PIECES - 1) * PIECE  # columns that results need beside their own
 MOST_TILES = 48  # in one go, so that their products stay in the second-level cache
