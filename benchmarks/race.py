@@ -10,12 +10,10 @@ import os
 import pickle
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import numpy as np
 
@@ -70,15 +68,12 @@ class Worker:
 
     def __init__(self, contestant: str) -> None:
         special = CONTESTANTS[contestant].environment
-        environment = {**os.environ, **ALL_THREADS, **special}
-        if "SRCNN_NP_WINOGRAD" in special:  # compiled otherwise, and so kept apart
-            environment["NUMBA_CACHE_DIR"] = _cache_folder(special["SRCNN_NP_WINOGRAD"]).name
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", contestant],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=environment,
+            env={**os.environ, **ALL_THREADS, **special},
         )
 
     def send(self, *request: object) -> None:
@@ -100,12 +95,6 @@ class Worker:
             self.process.stdin.close()
         self.process.stdout.close()  # nobody reads what it may be writing
         self.process.wait()
-
-
-@lru_cache
-def _cache_folder(which: str) -> tempfile.TemporaryDirectory:
-    """Where Numba keeps what it compiled; gone when this process ends."""
-    return tempfile.TemporaryDirectory(prefix="srcnn_np-benchmarks-")
 
 
 def race(entries: Sequence[Entry], rounds: int, tolerance: float = 1e-3) -> list[Result]:
