@@ -97,16 +97,14 @@ class Worker:
         self.process.wait()
 
 
-def race(entries: Sequence[Entry], rounds: int, tolerance: float = 1e-3) -> list[Result]:
+def race(entries: Sequence[Entry], rounds: int) -> list[Result]:
     """Time contestants.
 
     Parameters
     ----------
     entries : list of Entry
-        All of the same task must give what the first gives.
+        All of the same task must give what the first gives, each to its own tolerance.
     rounds : int
-    tolerance : float
-        On the difference of results, relative to their largest value.
 
     Returns
     -------
@@ -136,7 +134,7 @@ def race(entries: Sequence[Entry], rounds: int, tolerance: float = 1e-3) -> list
             arrays = [np.asarray(a) for a in (arrays if isinstance(arrays, list) else [arrays])]
             reference = references.setdefault(entry.task, arrays)
             result.difference = _difference(arrays, reference)
-            if not result.difference < tolerance:
+            if not result.difference < CONTESTANTS[entry.contestant].tolerance:
                 raise DisagreementError(
                     f"{entry.label} gives another result: it differs by {result.difference:.1e}"
                 )
