@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def _versions() -> dict[str, str]:
-    names = ("numpy", "numba", "scipy", "torch", "onnxruntime", "openvino")
+    names = ("numpy", "numba", "scipy", "torch", "onnxruntime", "openvino", "MNN", "ncnn")
     found = {}
     for name in names:
         with suppress(PackageNotFoundError):

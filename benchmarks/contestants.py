@@ -3,7 +3,9 @@
 A contestant that is not installed, or cannot do the task, raises `Absent`.
 """
 
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -25,10 +27,14 @@ class Absent(Exception):  # noqa: N818 (it is no error)
 
 
 class Contestant(NamedTuple):
-    """How a task is built, and what its process's environment is given."""
+    """How a task is built, what its process's environment is given, and how exact it must be.
+
+    `tolerance` is on the difference of results, relative to their largest value.
+    """
 
     build: Callable[[Task], Run]
     environment: dict[str, str]
+    tolerance: float = 1e-3
 
 
 # --- ours ----------------------------------------------------------------------------------
@@ -46,21 +52,22 @@ def ours(task: Task) -> Run:
 
 
 def our_layers(backend: str) -> Callable[[Task], Run]:
-    """One of the backends of `srcnn_np.conv`; for a network, its layers one by one."""
+    """One of the backends of `srcnn_np.conv`, or "shifted"; for a network, its layers one by one.
+
+    "numba" is given its pictures as it gives them itself, and as "PyTorch tuned" is: with the
+    channels of a pixel side by side.
+    """
 
     def build(task: Task) -> Run:
-        from srcnn_np.conv import columns, direct, naive
+        from srcnn_np.conv import columns, compiled, naive, shifted
 
         if backend == "naive" and task.flops > 2e7:
             raise Absent("plain loops would take minutes")
         if isinstance(task, Layer):
-            module = {"naive": naive, "im2col": columns, "numba": direct}[backend]
-            a, ones = task.arrays(), (1, 1)
-            return {
-                "forward": lambda: module.forward(a["x"], a["w"], a["b"], ones),
-                "dx": lambda: module.input_gradient(a["dy"], a["w"], a["x"].shape, ones),
-                "dw": lambda: module.weight_gradient(a["dy"], a["x"], a["w"].shape, ones),
-            }[task.what]
+            own = {"naive": naive, "im2col": columns, "numba": compiled, "shifted": shifted}
+            return _our_layer(task, own[backend])
+        if backend == "shifted":
+            raise Absent("is for single layers")
         network = network_of(task, backend)
         if isinstance(task, Inference):
             picture = task.picture()
@@ -70,11 +77,42 @@ def our_layers(backend: str) -> Callable[[Task], Run]:
     return build
 
 
+def _our_layer(task: Layer, module) -> Run:
+    a, ones = task.arrays(), (1, 1)
+    if hasattr(module, "gradients"):
+        from srcnn_np.kernels.layouts import channels_first, channels_last
+
+        a |= {name: channels_first(channels_last(a[name])) for name in ("x", "dy")}
+    runs = _with_both(
+        {
+            "forward": lambda: module.forward(a["x"], a["w"], a["b"], ones),
+            "dx": lambda: module.input_gradient(a["dy"], a["w"], a["x"].shape, ones),
+            "dw": lambda: module.weight_gradient(a["dy"], a["x"], a["w"].shape, ones),
+        }
+    )
+    if hasattr(module, "gradients"):
+        runs["dx and dw"] = lambda: list(module.gradients(a["dy"], a["x"], a["w"], ones))
+    return runs[task.what]
+
+
+def _with_both(runs: dict[str, Run]) -> dict[str, Run]:
+    """And one gradient after the other."""
+    return {**runs, "dx and dw": lambda: [runs["dx"](), runs["dw"]()]}
+
+
 def network_of(task: Inference | TrainingStep, backend: str):
     """The network all contestants of a task run; small random biases, so that they matter."""
-    from srcnn_np import SRCNN
+    from srcnn_np import Sequential
+    from srcnn_np.layers import ClippedLeakyReLU, Conv2D, ReLU
 
-    network = SRCNN(task.structure, seed=1, backend=backend)
+    activation = {"relu": ReLU, "clipped": ClippedLeakyReLU}[task.network.activation]
+    border = "zero" if task.network.border == "zero" else "valid"
+    layers = []
+    for C, K, k in task.network.layers:
+        layers += [Conv2D(C, K, k, border=border, backend=backend), activation()]
+    layers = layers if task.network.last else layers[:-1]
+    once = "replicate-once" if task.network.border == "once" else "replicate"
+    network = Sequential(layers, predict_border=once, seed=1)
     rng = np.random.default_rng(2)
     for name, p in network.params.items():
         if name.endswith(".b"):
@@ -106,16 +144,17 @@ def einsum(task: Task) -> Run:
         raise Absent("is for small layers")
     a, k = task.arrays(), task.k
     windows = np.lib.stride_tricks.sliding_window_view
-    if task.what == "forward":
-        view = windows(a["x"], (k, k), (2, 3))
-        bias = a["b"][:, None, None]
-        return lambda: np.einsum("ncijuv,kcuv->nkij", view, a["w"], optimize=True) + bias
-    if task.what == "dw":
-        view = windows(a["x"], (k, k), (2, 3))
-        return lambda: np.einsum("ncijuv,nkij->kcuv", view, a["dy"], optimize=True)
+    seen = windows(a["x"], (k, k), (2, 3))
     wide = np.pad(a["dy"], ((0, 0), (0, 0), (k - 1, k - 1), (k - 1, k - 1)))
-    view, turned = windows(wide, (k, k), (2, 3)), a["w"][:, :, ::-1, ::-1]
-    return lambda: np.einsum("nkijuv,kcuv->ncij", view, turned, optimize=True)
+    seen_back, turned = windows(wide, (k, k), (2, 3)), a["w"][:, :, ::-1, ::-1]
+    bias = a["b"][:, None, None]
+    return _with_both(
+        {
+            "forward": lambda: np.einsum("ncijuv,kcuv->nkij", seen, a["w"], optimize=True) + bias,
+            "dw": lambda: np.einsum("ncijuv,nkij->kcuv", seen, a["dy"], optimize=True),
+            "dx": lambda: np.einsum("nkijuv,kcuv->ncij", seen_back, turned, optimize=True),
+        }
+    )[task.what]
 
 
 def scipy_signal(method: str) -> Callable[[Task], Run]:
@@ -170,11 +209,11 @@ def pytorch(*, channels_last: bool, compiled: bool = False) -> Callable[[Task], 
         module = _torch_network(torch, task).to(memory_format=memory)
         forward = torch.compile(module) if compiled else module
         if isinstance(task, Inference):
-            x = tensor(task.picture()[None, None])
+            x = tensor(task.batch())
 
             def run() -> np.ndarray:
                 with torch.inference_mode():
-                    return forward(x).numpy()[0, 0]
+                    return result_of(task, forward(x).numpy())
 
             return run
         x, target = map(tensor, task.batch())
@@ -195,12 +234,12 @@ def pytorch(*, channels_last: bool, compiled: bool = False) -> Callable[[Task], 
 def _torch_layer(torch, task: Layer, tensor) -> Run:
     a = {name: tensor(array) for name, array in task.arrays().items()}
 
-    def backward(dx: bool, dw: bool) -> np.ndarray:
+    def backward(dx: bool, dw: bool) -> list[np.ndarray]:
         one, zero = [1, 1], [0, 0]
         gradients = torch.ops.aten.convolution_backward(
             a["dy"], a["x"], a["w"], None, one, zero, one, False, zero, 1, [dx, dw, False]
         )
-        return (gradients[0] if dx else gradients[1]).numpy()
+        return [g.numpy() for g, wanted in zip(gradients, (dx, dw), strict=False) if wanted]
 
     def forward() -> np.ndarray:
         with torch.inference_mode():
@@ -208,26 +247,37 @@ def _torch_layer(torch, task: Layer, tensor) -> Run:
 
     return {
         "forward": forward,
-        "dx": lambda: backward(True, False),
-        "dw": lambda: backward(False, True),
+        "dx": lambda: backward(True, False)[0],
+        "dw": lambda: backward(False, True)[0],
+        "dx and dw": lambda: backward(True, True),
     }[task.what]
 
 
 def _torch_network(torch, task: Inference | TrainingStep):
     """The same network as a PyTorch module."""
+    nn, (low, high, slope, floor, ceiling) = torch.nn, CLIPPED
+
+    class Clipped(nn.Module):
+        def forward(self, z):
+            y = torch.lerp(z.clamp(low, high), z, slope)
+            return torch.where(z < floor, 0.0, torch.where(z > ceiling, 1.0, y))
+
     layers = []
-    for w, b in _weights(task):
+    for w, b, pads, mode, active in _layers(task):
         K, C, k, _ = w.shape
-        same = {"padding": k // 2, "padding_mode": "replicate"}
-        conv = torch.nn.Conv2d(C, K, k, **(same if isinstance(task, Inference) else {}))
+        if mode == "edge" and pads > k // 2:
+            layers.append(nn.ReplicationPad2d(pads))
+            pads = 0
+        mode = {"edge": "replicate", "constant": "zeros"}[mode]
+        conv = nn.Conv2d(C, K, k, padding=pads, padding_mode=mode)
         with torch.no_grad():
             conv.weight.copy_(torch.from_numpy(w))
             conv.bias.copy_(torch.from_numpy(b))
-        layers += [conv, torch.nn.ReLU()]
-    return torch.nn.Sequential(*layers[:-1])
+        layers += [conv, {"relu": nn.ReLU, "clipped": Clipped, "": nn.Identity}[active]()]
+    return nn.Sequential(*layers)
 
 
-# --- ONNX Runtime and OpenVINO -------------------------------------------------------------
+# --- those that only run networks ------------------------------------------------------------
 
 
 def onnxruntime(task: Task) -> Run:
@@ -237,7 +287,7 @@ def onnxruntime(task: Task) -> Run:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = THREADS
     session = runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    return lambda: squeezed(task, session.run(None, {"x": x})[0])
+    return lambda: result_of(task, session.run(None, {"x": x})[0])
 
 
 def openvino(task: Task) -> Run:
@@ -254,53 +304,165 @@ def openvino(task: Task) -> Run:
     request = model.create_infer_request()
 
     def run() -> np.ndarray:
-        return squeezed(task, request.infer({"x": x}, share_inputs=True, share_outputs=True)[0])
+        return result_of(task, request.infer({"x": x}, share_inputs=True, share_outputs=True)[0])
+
+    return run
+
+
+def mnn(task: Task) -> Run:
+    """MNN, in float32.
+
+    Its converter is called without MNN.tools, which would install a package, and send what is
+    converted to the maker's log.
+    """
+    imported("MNN")
+    import _tools
+    from MNN import expr, nn
+
+    x, graph = onnx_graph(task)
+    with tempfile.TemporaryDirectory() as folder:
+        source, model = f"{folder}/network.onnx", f"{folder}/network.mnn"
+        Path(source).write_bytes(graph)
+        words = ["-f", "ONNX", "--modelFile", source, "--MNNModel", model, "--bizCode", "none"]
+        _tools.mnnconvert(["mnnconvert", *words])
+        settings = {"precision": "high", "backend": "CPU", "numThread": THREADS}
+        runtime = nn.create_runtime_manager((settings,))
+        network = nn.load_module_from_file(model, ["x"], ["y"], runtime_manager=runtime)
+    given = expr.placeholder(list(x.shape), expr.NCHW)
+    given.write(np.ascontiguousarray(x))
+    return lambda: result_of(task, np.array(network.forward(given).read()))
+
+
+def ncnn(task: Task) -> Run:
+    """ncnn, in float32: a network of its own text format. It takes one picture at a time."""
+    runtime = imported("ncnn")
+    x, layers = _one_way(task)
+    lines, weights, last = ["Input x 0 1 x"], b"", "x"
+
+    def layer(kind: str, *inputs: str, **options: float) -> str:
+        name = f"blob{len(lines)}"
+        numbers = " ".join(f"{key[1:]}={value}" for key, value in options.items())
+        lines.append(f"{kind} {name} {len(inputs)} 1 {' '.join(inputs)} {name} {numbers}")
+        return name
+
+    def shared(blob: str, count: int) -> list[str]:
+        names = [f"{blob}_{n}" for n in range(count)]
+        lines.append(f"Split {blob}_split 1 {count} {blob} {' '.join(names)}")
+        return names
+
+    for w, b, pads, mode, active in layers:
+        K, _, k, _ = w.shape
+        if mode == "edge" and pads:
+            last = layer("Padding", last, _0=pads, _1=pads, _2=pads, _3=pads, _4=1)
+            pads = 0
+        settings = {"_0": K, "_1": k, "_4": pads, "_5": 1, "_6": w.size, "_9": +(active == "relu")}
+        last = layer("Convolution", last, **settings)
+        weights += bytes(4) + w.tobytes() + b.tobytes()
+        if active == "clipped":
+            low, high, slope, floor, _ = CLIPPED
+            first, second, third = shared(last, 3)
+            inner_1, inner_2 = shared(layer("Clip", first, _0=low, _1=high), 2)
+            outer = layer("BinaryOp", second, inner_1, _0=1)
+            outer = layer("BinaryOp", outer, _0=2, _1=1, _2=slope)
+            y = layer("Clip", layer("BinaryOp", inner_2, outer, _0=0), _0=-1.0, _1=1.0)
+            last = layer("BinaryOp", y, layer("Threshold", third, _0=floor), _0=2)
+    network = runtime.Net()
+    for name in dir(network.opt):
+        if name.startswith(("use_fp16", "use_bf16")):
+            setattr(network.opt, name, False)
+    network.opt.num_threads = THREADS
+    blobs = sum(int(line.split()[3]) for line in lines)
+    network.load_param_mem("\n".join(["7767517", f"{len(lines)} {blobs}", *lines, ""]))
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "weights").write_bytes(weights)
+        network.load_model(f"{folder}/weights")
+    x = np.ascontiguousarray(x)  # by this name, as a Mat does not keep what it looks at
+    pictures = [runtime.Mat(picture).clone() for picture in x]
+
+    def run() -> np.ndarray:
+        results = []
+        for picture in pictures:
+            extractor = network.create_extractor()
+            extractor.input("x", picture)
+            results.append(np.array(extractor.extract(last)[1]))
+        return result_of(task, np.stack(results))
 
     return run
 
 
 def onnx_graph(task: Task) -> tuple[np.ndarray, bytes]:
-    """The input, and the task as an ONNX graph."""
+    """The input x, and the task, with result y, as an ONNX graph."""
     onnx = imported("onnx")
-    if isinstance(task, Layer) and task.what == "forward":
-        a = task.arrays()
-        x, weights = a["x"], [(a["w"], a["b"])]
-    elif isinstance(task, Inference):
-        x, weights = task.picture()[None, None], _weights(task)
-    else:
-        raise Absent("runs networks, but does not train them")
-    nodes, constants, last = [], [], "x"
+    x, layers = _one_way(task)
+    nodes, constants = [], []
 
-    def node(kind: str, name: str, *inputs: tuple[str, np.ndarray], **options) -> None:
-        nonlocal last
-        constants.extend(onnx.numpy_helper.from_array(array, key) for key, array in inputs)
-        inputs = [last, *(key for key, _ in inputs)]
-        nodes.append(onnx.helper.make_node(kind, inputs, [name], **options))
-        last = name
+    def node(kind: str, *inputs: str | np.ndarray, **options: object) -> str:
+        name, names = f"{kind}{len(nodes)}", []
+        for n, given in enumerate(inputs):
+            names.append(given if isinstance(given, str) else f"{name}_{n}")
+            if not isinstance(given, str):
+                constants.append(onnx.numpy_helper.from_array(given, names[-1]))
+        nodes.append(onnx.helper.make_node(kind, names, [name], **options))
+        return name
 
-    for n, (w, b) in enumerate(weights, 1):
-        if isinstance(task, Inference) and w.shape[2] > 1:
-            p = w.shape[2] // 2
-            pads = np.array([0, 0, p, p, 0, 0, p, p])
-            node("Pad", f"pad{n}", (f"pads{n}", pads), mode="edge")
-        node("Conv", f"conv{n}", (f"w{n}", w), (f"b{n}", b))
-        if n < len(weights):
-            node("Relu", f"relu{n}")
+    last = "x"
+    for w, b, pads, mode, active in layers:
+        if mode == "edge" and pads:
+            last = node("Pad", last, np.array([0, 0, pads, pads] * 2), mode="edge")
+            pads = 0
+        last = node("Conv", last, w, b, pads=[pads] * 4)
+        if active == "relu":
+            last = node("Relu", last)
+        elif active == "clipped":
+            low, high, slope, floor, _ = map(np.float32, CLIPPED)
+            inner = node("Clip", last, low, high)
+            outer = node("Mul", node("Sub", last, inner), slope)
+            y = node("Min", node("Add", inner, outer), np.float32(1))
+            # Not "Less", which MNN 3.6 computes wrongly.
+            last = node("Where", node("Greater", last, floor), y, np.float32(0))
+    nodes[-1].output[0] = "y"
     describe, kind = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
-    ends = [describe("x", kind, x.shape)], [describe(last, kind, [None] * 4)]
+    ends = [describe("x", kind, x.shape)], [describe("y", kind, [None] * 4)]
     graph = onnx.helper.make_graph(nodes, "network", *ends, constants)
     opset = onnx.helper.make_opsetid("", 17)
     return x, onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8).SerializeToString()
 
 
-def squeezed(task: Task, y: np.ndarray) -> np.ndarray:
-    """The result as all give it: (H, W) of a whole picture."""
-    return y[0, 0] if isinstance(task, Inference) else y
+def result_of(task: Task, y: np.ndarray) -> np.ndarray:
+    """The result as all give it: (H, W) or (H, W, K) of a whole picture."""
+    if not isinstance(task, Inference):
+        return y
+    return y[0, 0] if y.shape[1] == 1 else y[0].transpose(1, 2, 0)
 
 
-def _weights(task: Inference | TrainingStep) -> list[tuple[np.ndarray, np.ndarray]]:
-    params = network_of(task, "numba").params
-    return [(params[f"conv{n}.w"], params[f"conv{n}.b"]) for n in (1, 2, 3)]
+# theanonSR's activation is the identity from the first to the second, bends there to the third's
+# slope, and is 0 below the fourth and 1 above the fifth, where it has reached 1 by itself.
+CLIPPED = (1 / 256, 255 / 256, 1 / 1280, -1179 / 256, 1535 / 256)
+
+
+def _one_way(task: Task):
+    """The input (N, C, H, W) and `_layers`, for those that do not train."""
+    if isinstance(task, Layer) and task.what == "forward":
+        a = task.arrays()
+        return a["x"], [(a["w"], a["b"], 0, "edge", "")]
+    if isinstance(task, Inference):
+        return task.batch(), _layers(task)
+    raise Absent("runs networks, but does not train them")
+
+
+def _layers(task: Inference | TrainingStep) -> list[tuple]:
+    """Of each layer: w, b, by how much x is widened, how (NumPy's word), and its activation."""
+    network, params = task.network, network_of(task, "numba").params
+    found = []
+    for n, k in enumerate(network.sides, 1):
+        pads, mode = k // 2, "constant" if network.border == "zero" else "edge"
+        if mode == "edge" and isinstance(task, TrainingStep):
+            pads = 0
+        elif network.border == "once":
+            pads = network.margin if n == 1 else 0
+        active = network.activation if n < len(network.sides) or network.last else ""
+        found.append((params[f"conv{n}.w"], params[f"conv{n}.b"], pads, mode, active))
+    return found
 
 
 def imported(name: str):
@@ -317,10 +479,14 @@ _KEEP = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "1717
 
 CONTESTANTS = {
     "srcnn_np": Contestant(ours, {}),
-    "srcnn_np, Winograd first layer only": Contestant(ours, {"SRCNN_NP_WINOGRAD": "first"}),
-    "srcnn_np, no Winograd": Contestant(ours, {"SRCNN_NP_WINOGRAD": "none"}),
-    "srcnn_np, layers, numba": Contestant(our_layers("numba"), {}),
+    "srcnn_np, no Winograd": Contestant(ours, {"SRCNN_NP_WINOGRAD": "0"}),
+    # A layer's result is a large new array, as PyTorch's is, and its memory is kept likewise.
+    "srcnn_np, layers, numba": Contestant(our_layers("numba"), _KEEP),
+    "srcnn_np, layers, numba, no Winograd": Contestant(
+        our_layers("numba"), {**_KEEP, "SRCNN_NP_WINOGRAD": "0"}
+    ),
     "srcnn_np, layers, im2col": Contestant(our_layers("im2col"), {}),
+    "srcnn_np, layers, shifted": Contestant(our_layers("shifted"), {}),
     "plain Python": Contestant(our_layers("naive"), {}),
     "NumPy einsum": Contestant(einsum, {}),
     "scipy direct": Contestant(scipy_signal("direct"), {}),
@@ -332,6 +498,9 @@ CONTESTANTS = {
     "PyTorch tuned, compiled": Contestant(pytorch(channels_last=True, compiled=True), _KEEP),
     "ONNX Runtime": Contestant(onnxruntime, {}),
     "OpenVINO": Contestant(openvino, {}),
+    # Its Winograd errs by up to 1e-3, "high" precision or not; all others by 1e-5 or less.
+    "MNN": Contestant(mnn, {}, tolerance=5e-3),
+    "ncnn": Contestant(ncnn, {}),
     "srcnn_np, 1 thread": Contestant(ours, ONE_THREAD),
     "PyTorch tuned, 1 thread": Contestant(pytorch(channels_last=True), {**_KEEP, **ONE_THREAD}),
 }

@@ -10,12 +10,10 @@ import os
 import pickle
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import numpy as np
 
@@ -70,15 +68,12 @@ class Worker:
 
     def __init__(self, contestant: str) -> None:
         special = CONTESTANTS[contestant].environment
-        environment = {**os.environ, **ALL_THREADS, **special}
-        if "SRCNN_NP_WINOGRAD" in special:  # compiled otherwise, and so kept apart
-            environment["NUMBA_CACHE_DIR"] = _cache_folder(special["SRCNN_NP_WINOGRAD"]).name
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", contestant],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=environment,
+            env={**os.environ, **ALL_THREADS, **special},
         )
 
     def send(self, *request: object) -> None:
@@ -102,22 +97,14 @@ class Worker:
         self.process.wait()
 
 
-@lru_cache
-def _cache_folder(which: str) -> tempfile.TemporaryDirectory:
-    """Where Numba keeps what it compiled; gone when this process ends."""
-    return tempfile.TemporaryDirectory(prefix="srcnn_np-benchmarks-")
-
-
-def race(entries: Sequence[Entry], rounds: int, tolerance: float = 1e-3) -> list[Result]:
+def race(entries: Sequence[Entry], rounds: int) -> list[Result]:
     """Time contestants.
 
     Parameters
     ----------
     entries : list of Entry
-        All of the same task must give what the first gives.
+        All of the same task must give what the first gives, each to its own tolerance.
     rounds : int
-    tolerance : float
-        On the difference of results, relative to their largest value.
 
     Returns
     -------
@@ -147,7 +134,7 @@ def race(entries: Sequence[Entry], rounds: int, tolerance: float = 1e-3) -> list
             arrays = [np.asarray(a) for a in (arrays if isinstance(arrays, list) else [arrays])]
             reference = references.setdefault(entry.task, arrays)
             result.difference = _difference(arrays, reference)
-            if not result.difference < tolerance:
+            if not result.difference < CONTESTANTS[entry.contestant].tolerance:
                 raise DisagreementError(
                     f"{entry.label} gives another result: it differs by {result.difference:.1e}"
                 )

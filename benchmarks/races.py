@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from .contestants import CONTESTANTS, THREADS
 from .race import Entry
-from .tasks import Inference, Layer, Task, TrainingStep
+from .tasks import NETWORKS, Inference, Layer, Task, TrainingStep
 
 Race = tuple[str, list[Entry]]
 
@@ -22,11 +22,14 @@ SIZES = {
     "4K": (2160, 3840),
 }
 SLOW = {"plain Python", "NumPy einsum", "scipy direct", "scipy FFT", "scipy overlap-add"}
-OWN = {name for name in CONTESTANTS if name.startswith("srcnn_np, layers")}
+OWN = {"srcnn_np, layers, numba", "srcnn_np, layers, im2col"}
+OURS = {"srcnn_np", "srcnn_np, no Winograd"}
+ONE_LAYER_MORE = {"srcnn_np, layers, numba, no Winograd", "srcnn_np, layers, shifted"}
 YARDSTICKS = [
     name
     for name in CONTESTANTS
-    if name.startswith(("PyTorch", "ONNX", "OpenVINO")) and not name.endswith("1 thread")
+    if name.startswith(("PyTorch", "ONNX", "OpenVINO", "MNN", "ncnn"))
+    and not name.endswith("1 thread")
 ]
 # On one layer these are no other than "PyTorch tuned".
 ONE_LAYER_LESS = {"PyTorch, memory kept", "PyTorch tuned, compiled"}
@@ -40,26 +43,29 @@ def kernels() -> Iterator[Race]:
             ("128 sub-images", 128, size, size),
             ("512 x 768", 1, 512, 768),
         ):
-            names = OWN | (SLOW if kind == "one sub-image" else set(YARDSTICKS) - ONE_LAYER_LESS)
-            for what in ("forward", "dx", "dw"):
-                if C > 1 or what != "dx":  # nobody needs the picture's gradient
+            others = SLOW if kind == "one sub-image" else set(YARDSTICKS) - ONE_LAYER_LESS
+            names = OWN | ONE_LAYER_MORE | others
+            for what in ("forward", "dx", "dw", "dx and dw"):
+                if C > 1 or "dx" not in what:  # nobody needs the picture's gradient
                     task = Layer(what, N, C, H, W, K, k)
                     yield f"{layer}, {kind}, {what}", _entries(task, names)
 
 
 def network() -> Iterator[Race]:
     """Whole pictures, and training steps."""
-    for structure in ("9-1-5", "9-3-5", "9-5-5"):
-        ours = _ours(structure)
+    for name in NETWORKS:
+        paper = name in ("9-1-5", "9-3-5", "9-5-5")
         for size, (H, W) in SIZES.items():
-            names = {*ours, *OWN, *YARDSTICKS}
+            names = {*OURS, *OWN, *YARDSTICKS}
             if size == "4K":  # each PyTorch keeps its maps, 5 to 9 GB, and all are there at once
                 names -= {"PyTorch as installed", "PyTorch, memory kept", "PyTorch tuned", *OWN}
-            yield f"inference, {structure}, {size}", _entries(Inference(structure, H, W), names)
-    for structure in ("9-1-5", "9-5-5"):
-        names = {*_ours(structure), *OWN, *YARDSTICKS}
-        task = TrainingStep(structure)
-        yield f"training step, {structure}, 128 x 33 x 33", _entries(task, names)
+            if paper or size == "512 x 768":
+                yield f"inference, {name}, {size}", _entries(Inference(name, H, W), names)
+    for name in NETWORKS:
+        if name != "9-3-5":
+            names = {*OURS, *OWN, *YARDSTICKS}
+            title = f"training step, {name}, 128 x 33 x 33"
+            yield title, _entries(TrainingStep(name), names)
 
 
 def scaling() -> Iterator[Race]:
@@ -79,11 +85,6 @@ def scaling() -> Iterator[Race]:
                 for n, contestant in ((THREADS, name), (1, f"{name}, 1 thread"))
             ]
             yield f"cost with threads, {structure}, {kind}", entries
-
-
-def _ours(structure: str) -> set[str]:
-    names = {"srcnn_np", "srcnn_np, no Winograd"}
-    return names | ({"srcnn_np, Winograd first layer only"} if structure == "9-5-5" else set())
 
 
 def _entries(task: Task, names: set[str]) -> list[Entry]:

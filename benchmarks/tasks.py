@@ -1,8 +1,66 @@
 """What is timed: each task makes the same arrays from its seed in every process."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
+
+SIDE = 33  # of a training step's sub-images
+
+
+class Network(NamedTuple):
+    """A stack of convolutions, each with its activation.
+
+    Attributes
+    ----------
+    sides : tuple of int
+        Of the filters, layer by layer.
+    counts : tuple of int
+        Channels that go in, and filters of each layer.
+    activation : "relu" or "clipped"
+        The latter is `srcnn_np.layers.clipped_leaky_relu_forward`.
+    last : bool
+        Whether there is one after the last layer, too.
+    border : "replicate", "once" or "zero"
+        How a picture keeps its size: each layer replicates the border of what it is given, or
+        widens it by zeros; or the picture's border is replicated once. In training, too, layers
+        widen by zeros; in place of the other two nothing is widened.
+    """
+
+    sides: tuple[int, ...]
+    counts: tuple[int, ...]
+    activation: str = "relu"
+    last: bool = False
+    border: str = "replicate"
+
+    @property
+    def layers(self) -> list[tuple[int, int, int]]:
+        """Of each layer: channels, filters, side."""
+        return [(*pair, k) for pair, k in zip(pairwise(self.counts), self.sides, strict=True)]
+
+    @property
+    def margin(self) -> int:
+        """How far around a place its result depends."""
+        return sum(k // 2 for k in self.sides)
+
+    def products(self, H: int, W: int, shrinks: bool) -> list[int]:
+        """Multiplications of each layer's direct sum; H x W go in, and shrink or do not."""
+        found = []
+        for C, K, k in self.layers:
+            H, W = (H - k + 1, W - k + 1) if shrinks else (H, W)
+            found.append(H * W * C * K * k**2)
+        return found
+
+
+NETWORKS = {
+    **{
+        name: Network(tuple(map(int, name.split("-"))), (1, 64, 32, 1))
+        for name in ("9-1-5", "9-3-5", "9-5-5")
+    },
+    "5-1-3 in colour": Network((5, 1, 3), (3, 32, 32, 3), last=True, border="zero"),
+    "theanonSR's": Network((3,) * 5, (1, 16, 32, 32, 64, 1), "clipped", last=True, border="once"),
+}
 
 
 @dataclass(frozen=True)
@@ -11,7 +69,7 @@ class Layer:
 
     Attributes
     ----------
-    what : "forward", "dx" or "dw"
+    what : "forward", "dx", "dw" or "dx and dw"
     N, C, H, W, K, k : int
         N pictures of C channels and H x W pixels, K filters of k x k.
     """
@@ -40,7 +98,8 @@ class Layer:
     def flops(self) -> int:
         """Additions and multiplications of the direct sum."""
         places = (self.H - self.k + 1) * (self.W - self.k + 1)
-        return 2 * self.N * self.K * self.C * self.k**2 * places
+        once = 2 * self.N * self.K * self.C * self.k**2 * places
+        return 2 * once if self.what == "dx and dw" else once
 
     @property
     def small(self) -> "Layer":
@@ -50,21 +109,33 @@ class Layer:
 
 @dataclass(frozen=True)
 class Inference:
-    """A whole picture (H, W) through an SRCNN, each layer replicating its border."""
+    """A whole picture of H x W through one of NETWORKS."""
 
-    structure: str
+    name: str
     H: int
     W: int
 
+    @property
+    def network(self) -> Network:
+        """What it is made of."""
+        return NETWORKS[self.name]
+
     def picture(self) -> np.ndarray:
-        """(H, W) float32."""
-        return np.random.default_rng(0).random((self.H, self.W), dtype=np.float32)
+        """(H, W), or (H, W, C) in colour, float32."""
+        C = self.network.counts[0]
+        shape = (self.H, self.W) if C == 1 else (self.H, self.W, C)
+        return np.random.default_rng(0).random(shape, dtype=np.float32)
+
+    def batch(self) -> np.ndarray:
+        """The picture as (1, C, H, W)."""
+        return self.picture().reshape(1, self.H, self.W, -1).transpose(0, 3, 1, 2)
 
     @property
     def flops(self) -> int:
         """Additions and multiplications of the direct sum."""
-        f1, f2, f3 = map(int, self.structure.split("-"))
-        return 2 * self.H * self.W * (64 * f1**2 + 64 * 32 * f2**2 + 32 * f3**2)
+        once = self.network.border == "once"
+        wide = 2 * self.network.margin if once else 0
+        return 2 * sum(self.network.products(self.H + wide, self.W + wide, once))
 
     @property
     def small(self) -> "Inference":
@@ -76,25 +147,26 @@ class Inference:
 class TrainingStep:
     """Loss, gradients and an SGD step, of a mini-batch of N sub-images of 33 x 33."""
 
-    structure: str
+    name: str
     N: int = 128
+
+    @property
+    def network(self) -> Network:
+        """What it is made of."""
+        return NETWORKS[self.name]
 
     def batch(self) -> tuple[np.ndarray, np.ndarray]:
         """x and target, float32."""
-        rng = np.random.default_rng(0)
-        side = 33 - sum(int(f) - 1 for f in self.structure.split("-"))
-        x = rng.random((self.N, 1, 33, 33), dtype=np.float32)
-        return x, rng.random((self.N, 1, side, side), dtype=np.float32)
+        rng, network = np.random.default_rng(0), self.network
+        side = SIDE if network.border == "zero" else SIDE - 2 * network.margin
+        x = rng.random((self.N, network.counts[0], SIDE, SIDE), dtype=np.float32)
+        return x, rng.random((self.N, network.counts[-1], side, side), dtype=np.float32)
 
     @property
     def flops(self) -> int:
         """Forward, dw and dx of every layer but the first's dx."""
-        f1, f2, f3 = map(int, self.structure.split("-"))
-        side, total = 33, 0
-        for n, (C, K, f) in enumerate(((1, 64, f1), (64, 32, f2), (32, 1, f3))):
-            side -= f - 1
-            total += (2 if n == 0 else 3) * 2 * C * K * f * f * side * side
-        return self.N * total
+        first, *others = self.network.products(SIDE, SIDE, self.network.border != "zero")
+        return 2 * self.N * (2 * first + 3 * sum(others))
 
     @property
     def small(self) -> "TrainingStep":

@@ -81,7 +81,7 @@ def threads() -> int | None:
     """How many threads the library that runs here says it has."""
     if "torch" in sys.modules:
         return sys.modules["torch"].get_num_threads()
-    if "onnxruntime" in sys.modules or "openvino" in sys.modules:
+    if {"onnxruntime", "openvino", "MNN", "ncnn"} & set(sys.modules):
         return THREADS  # as they were told
     return sys.modules["srcnn_np.conv.threads"].THREADS
 

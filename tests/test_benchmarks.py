@@ -2,18 +2,21 @@
 
 import itertools
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks import contestants, recipes
 from benchmarks import race as races
-from benchmarks import recipes
+from benchmarks import races as listed
 from benchmarks.__main__ import _rows, main
-from benchmarks.contestants import CONTESTANTS, Absent, Contestant
+from benchmarks.contestants import CONTESTANTS, Absent, Contestant, network_of
 from benchmarks.race import DisagreementError, Entry, Result, race
-from benchmarks.tasks import Inference, Layer, TrainingStep
+from benchmarks.tasks import NETWORKS, Inference, Layer, Network, TrainingStep
 from srcnn_np import InputError
+from srcnn_np.layers import clipped_leaky_relu_forward
 
 ROOT = Path(__file__).parents[1]
 LAYER = Layer("forward", 2, 3, 7, 8, 4, 3)
@@ -30,19 +33,77 @@ def test_flops_are_those_of_the_loops():
     ]
     expected = sum(2 * 5 * side**2 * weights * times for side, weights, times in layers)
     assert TrainingStep("9-1-5", N=5).flops == expected
+    both = Layer("dx and dw", 2, 3, 7, 8, 4, 3)
+    assert both.flops == 2 * LAYER.flops
+    colour = 3 * 32 * 25 + 32 * 32 + 32 * 3 * 9
+    assert Inference("5-1-3 in colour", 10, 20).flops == 2 * 200 * colour
+    weights = [9 * C * K for C, K in ((1, 16), (16, 32), (32, 32), (32, 64), (64, 1))]
+    sides = (18, 28), (16, 26), (14, 24), (12, 22), (10, 20)  # wide at first, as it reaches so far
+    expected = sum(2 * H * W * n for (H, W), n in zip(sides, weights, strict=True))
+    assert Inference("theanonSR's", 10, 20).flops == expected
 
 
-@pytest.mark.parametrize("what", ["forward", "dx", "dw"])
-def test_all_do_the_same_layer(what):
-    task, results = Layer(what, 2, 3, 7, 8, 4, 3), {}
+def test_targets_are_of_the_size_that_borders_leave():
+    shapes = {name: TrainingStep(name, N=2).batch()[1].shape for name in NETWORKS}
+    assert shapes["9-1-5"] == (2, 1, 21, 21)
+    assert shapes["5-1-3 in colour"] == (2, 3, 33, 33)
+    assert shapes["theanonSR's"] == (2, 1, 23, 23)
+
+
+def results_of(task):
+    """Each contestant's result, as a list; compiled PyTorch takes minutes."""
+    found = {}
     for name, contestant in CONTESTANTS.items():
-        try:
-            results[name] = contestant.build(task)()
-        except Absent:
-            continue
+        if "compiled" not in name and "1 thread" not in name:
+            with suppress(Absent):
+                result = contestant.build(task)()
+                found[name] = [
+                    np.asarray(a) for a in (result if isinstance(result, list) else [result])
+                ]
+    return found
+
+
+def check_all_agree(results, reference):
+    for name, result in results.items():
+        assert races._difference(result, results[reference]) < CONTESTANTS[name].tolerance, name
+
+
+@pytest.mark.parametrize("what", ["forward", "dx", "dw", "dx and dw"])
+def test_all_do_the_same_layer(what):
+    results = results_of(Layer(what, 2, 3, 7, 8, 4, 3))
     assert len(results) >= (7 if what == "forward" else 4)
-    for result in results.values():
-        np.testing.assert_allclose(result, results["plain Python"], rtol=1e-4, atol=1e-4)
+    assert {len(result) for result in results.values()} == {2 if what == "dx and dw" else 1}
+    check_all_agree(results, "plain Python")
+
+
+@pytest.mark.parametrize("name", ["9-5-5", "5-1-3 in colour", "theanonSR's"])
+def test_all_run_the_same_network(name):
+    results = results_of(Inference(name, 17, 18))
+    assert len(results) >= 4
+    assert results["srcnn_np"][0].shape[:2] == (17, 18)
+    check_all_agree(results, "srcnn_np, layers, im2col")
+
+
+@pytest.mark.parametrize("name", ["9-5-5", "5-1-3 in colour", "theanonSR's"])
+def test_all_make_the_same_training_step(name):
+    results = results_of(TrainingStep(name, N=2))
+    assert len(results) >= 4
+    assert len(results["srcnn_np"]) == 1 + 2 * len(NETWORKS[name].sides)
+    check_all_agree(results, "srcnn_np, layers, im2col")
+
+
+def test_a_clipped_activation_is_bent_in_all_its_places(monkeypatch):
+    picture = np.linspace(-6, 7, 17 * 18, dtype=np.float32).reshape(17, 18)
+    monkeypatch.setattr(Inference, "picture", lambda task: picture)
+    one = Network((1,), (1, 1), "clipped", last=True)
+    monkeypatch.setitem(NETWORKS, "one", one)
+    identity = np.ones((1, 1, 1, 1), np.float32), np.zeros(1, np.float32)
+    network = network_of(Inference("one", 17, 18), "im2col")
+    network.params = dict(zip(network.params, identity, strict=True))
+    monkeypatch.setattr(contestants, "network_of", lambda task, backend: network)
+    for name, (result,) in results_of(Inference("one", 17, 18)).items():
+        expected = clipped_leaky_relu_forward(picture)
+        np.testing.assert_allclose(result, expected, rtol=0, atol=1e-6, err_msg=name)
 
 
 @pytest.mark.parametrize("second", [[1, np.nan], [1, 1, 1], [1, 1.01]])
@@ -68,6 +129,8 @@ def test_a_race_ends_where_two_disagree(monkeypatch):
 
     monkeypatch.setattr(races, "Worker", Worker)
     monkeypatch.setattr(races, "PAUSE", 0)
+    some = {"one": Contestant(None, {}), "other": Contestant(None, {}, 0.05)}
+    monkeypatch.setattr(races, "CONTESTANTS", some)
     (result,) = race([Entry("one", "one", LAYER)], 3)
     assert result.seconds == [0.5] * 3
     with pytest.raises(DisagreementError, match="other gives another result"):
@@ -115,7 +178,8 @@ def test_bad_input_gets_a_sentence(words, message, monkeypatch):
 
 def test_one_race_from_end_to_end(monkeypatch, tmp_path, capsys):
     files = [str(tmp_path / name) for name in ("a.json", "a.png")]
-    words = ["kernels", "--only", "1 x 1, 64 -> 32, one sub-image, dx", "--rounds", "2"]
+    title = "1 x 1, 64 -> 32, one sub-image, dx and dw"
+    words = ["kernels", "--only", title, "--rounds", "2"]
     monkeypatch.setattr("sys.argv", ["benchmarks", *words, "--json", files[0], "--plot", files[1]])
     monkeypatch.setattr(races, "PAUSE", 0)
     main()
@@ -124,11 +188,22 @@ def test_one_race_from_end_to_end(monkeypatch, tmp_path, capsys):
     assert {"plain Python", "NumPy einsum", "srcnn_np, layers, numba"} <= set(there)
     assert there["plain Python"]["times"] > there["srcnn_np, layers, numba"]["times"]
     assert Path(files[1]).stat().st_size > 1000
-    assert "1 x 1, 64 -> 32, one sub-image, dx" in capsys.readouterr().out
+    assert title in capsys.readouterr().out
+
+
+def test_every_race_has_contestants_and_a_title_of_its_own():
+    every = [*listed.kernels(), *listed.network(), *listed.scaling()]
+    titles = [title for title, _ in every]
+    assert len(set(titles)) == len(titles)
+    assert {entry.contestant for _, entries in every for entry in entries} == set(CONTESTANTS)
 
 
 def test_contestants_say_how_they_are_set_up():
-    assert all(isinstance(contestant, Contestant) for contestant in CONTESTANTS.values())
+    for name, contestant in CONTESTANTS.items():
+        winograd = contestant.environment.get("SRCNN_NP_WINOGRAD", "1")
+        assert winograd == ("0" if "no Winograd" in name else "1")
+        kept = "MALLOC_TRIM_THRESHOLD_" in contestant.environment
+        assert kept == (name.startswith(("PyTorch tuned", "PyTorch, m", "srcnn_np, layers, numba")))
     one = CONTESTANTS["PyTorch tuned, 1 thread"].environment
     assert {one[name] for name in one if name.endswith("NUM_THREADS")} == {"1"}
 
