@@ -17,7 +17,8 @@ THREADS = (1, 2, 8, 32, 64)
 
 def inference(H: int, W: int, threads: int) -> list[int]:
     """Pixels of each tile of a picture."""
-    return [(b - t) * (r - l) for t, b, l, r in tiles_of(H, W, threads)]
+    tiles = tiles_of(H, W, threads)
+    return [(bottom - top) * (right - left) for top, bottom, left, right in tiles]
 
 
 def layer(N: int, H: int, W: int) -> list[int]:

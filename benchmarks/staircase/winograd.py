@@ -11,7 +11,6 @@ import numpy as np
 
 from srcnn_np.kernels import winograd
 from srcnn_np.kernels.activations import NONE
-from srcnn_np.kernels.convolution import side_of
 from srcnn_np.kernels.layouts import (
     Piece,
     channels_first,
@@ -31,7 +30,7 @@ def prepare(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> Callable[[], np.ndar
     """What computes y; filters are evaluated beforehand, as networks keep theirs."""
     N, C, H, W = x.shape
     K, _, k, _ = w.shape
-    side, unit = side_of(k, 1), unit_of(K)
+    side, unit = tuple(range(k + winograd.STEP - 1)), unit_of(K)
     full = np.zeros((k, k, whole_vectors(C), whole_vectors(K)), np.float32)
     full[:, :, :C, :K] = w.transpose(2, 3, 1, 0)
     values = winograd.evaluate_filters(side, side[:k], unit, full)
