@@ -12,14 +12,7 @@ import numpy as np
 
 from srcnn_np.kernels import direct
 from srcnn_np.kernels.activations import NONE
-from srcnn_np.kernels.layouts import (
-    Piece,
-    channels_first,
-    channels_last,
-    packed,
-    padded,
-    unit_of,
-)
+from srcnn_np.kernels.layouts import Piece, channels_first, channels_last, packed, padded, unit_of
 
 from .measure import main
 

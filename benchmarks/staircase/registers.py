@@ -1,8 +1,7 @@
 """Step 3: the same sums of shifted rows, but they stay in registers until all taps are added.
 
-A block is MOST filters at two vectors of neighbouring places. For each tap it takes two vectors of
-x and MOST numbers of w, and makes twice as many multiply-adds. The last block of filters, or of
-places, overlaps the one before.
+A block is MOST filters at two vectors of neighbouring places: for each tap, two vectors of x times
+MOST numbers of w. The last block of filters, or of places, overlaps the one before.
 """
 
 import sys
@@ -22,8 +21,7 @@ SIZES = 8, 25, 25
 
 def prepare(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> Callable[[], np.ndarray]:
     """What computes y, for at least MOST filters and 2 LANES places."""
-    N, _, H, W = x.shape
-    K, _, kh, kw = w.shape
+    (N, _, H, W), (K, _, kh, kw) = x.shape, w.shape
     rows = np.empty((N, K, H - kh + 1, W), np.float32)  # places that run over a row's end, too
 
     def run() -> np.ndarray:
@@ -36,10 +34,9 @@ def prepare(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> Callable[[], np.ndar
 @njit(nogil=True)
 def sum_rows(x, w, y):
     """Write y (N, K, OH, W) without biases; of last rows the last places are left out."""
-    N, C, H, W = x.shape
-    K, _, kh, kw = w.shape
+    (N, C, H, W), (K, _, kh, kw) = x.shape, w.shape
     xs, ws, ys = x.reshape(-1), w.reshape(-1), y.reshape(-1)
-    length, taps, picture = y.shape[2] * W, C * kh * kw, C * H * W
+    taps, length = C * kh * kw, y.shape[2] * W
     places = length - kw + 1
     for n in range(N):
         for first in range(0, places, 2 * LANES):
@@ -49,7 +46,7 @@ def sum_rows(x, w, y):
                 sums, t = stacked(zeros(2), MOST), k * taps
                 for c in range(C):
                     for u in range(kh):
-                        at = n * picture + (c * H + u) * W + p
+                        at = ((n * C + c) * H + u) * W + p
                         for v in range(kw):
                             sums = add_outer_product(sums, ws, t, taps, xs, at + v)
                             t += 1
