@@ -8,7 +8,7 @@ and that they seldom find. Here it is written down:
 - a *vector* is LANES numbers in one register. `load(array, at)` reads them from a
   C-contiguous array, beginning `at` elements after its first; `store` writes them. Vectors
   are added, subtracted, and multiplied by numbers with the usual signs;
-- a *line* is a tuple of vectors: `load_line`, `store_line`, and and what `transformation`
+- a *line* is a tuple of vectors: `load_line`, `store_line`, and what `transformation`
   makes, which multiplies a line by a small constant matrix;
 - a *block* is a tuple of lines, all of one length. Its heart is `add_outer_product`, the step of a
   matrix product: eight numbers times two vectors are 16 vectors of sums, all kept in registers.
