@@ -14,6 +14,7 @@ from conftest import SHARED, needs_shared
 from PIL import Image
 from skimage import data
 from skimage.transform import resize
+from srcnn_np.fused.prepared import prepare
 from test_docs import table
 
 from benchmarks import __main__ as benchmarks
@@ -24,7 +25,6 @@ from srcnn_np.checkpoint import log_path, read_log
 from srcnn_np.data import hold_out, read_folder, shrink, to_channels
 from srcnn_np.evaluation import as_measured, evaluate_picture
 from srcnn_np.fused import picture
-from srcnn_np.fused.prepared import prepare
 from srcnn_np.imaging import Picture, imresize, psnr
 from srcnn_np.model import shipped_models
 

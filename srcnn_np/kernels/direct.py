@@ -26,6 +26,7 @@ from .vectors import (
     zeros,
 )
 
+SEGMENT = 128  # pixels of a row, activated while they are in the first-level cache
 FEW = 4  # filters, for which lanes are channels
 PIXELS = 8  # whose sums are in registers at once there
 MOST_TERMS = 128  # of a weight gradient's sum in one register: a longer one loses digits
@@ -49,19 +50,23 @@ def forward(unit, kh, kw, x, w, b, y, piece, kind, slope, streamed):
     filters, width = len(b), len(unit) * LANES
     xs, ys = x.reshape(-1), y.reshape(-1)
     taps = Factor(w.reshape(-1), 0, kh * kw * C, kw * C * width, width)
-    spare = np.empty(columns * filters if filters > K else 0, np.float32)
+    turns, biases = Turns(kh, kw * C), Lines(b, 0, 0, False)
+    spare = np.empty(SEGMENT * filters if filters > K else 0, np.float32)
     for n in range(first, last):
         for i in range(rows):
-            pixels = Factor(xs, ((n * H + top + i) * W + left) * C, C, W * C, 1)
-            at = ((n * OH + to + i) * OW + y_left) * K
-            goal = Lines(ys, at, K, streamed) if filters == K else Lines(spare, 0, filters, False)
-            turns, biases = Turns(kh, kw * C), Lines(b, 0, 0, False)
-            multiply(zeros(unit), pixels, taps, turns, biases, goal, columns, filters)
-            if filters > K:
-                for j in range(columns):
-                    for k in range(K):
-                        ys[at + j * K + k] = spare[j * filters + k]
-            activate(ys[at : at + columns * K], kind, slope)
+            for j in range(0, columns, SEGMENT):
+                some = min(SEGMENT, columns - j)
+                pixels = Factor(xs, ((n * H + top + i) * W + left + j) * C, C, W * C, 1)
+                at = ((n * OH + to + i) * OW + y_left + j) * K
+                goal = Lines(ys, at, K, streamed)
+                if filters > K:
+                    goal = Lines(spare, 0, filters, False)
+                multiply(zeros(unit), pixels, taps, turns, biases, goal, some, filters)
+                if filters > K:
+                    for p in range(some):
+                        for k in range(K):
+                            ys[at + p * K + k] = spare[p * filters + k]
+                activate(ys[at : at + some * K], kind, slope)
 
 
 @kernel
