@@ -44,13 +44,20 @@ def pad_forward(x: np.ndarray, pads: Pads, fill: Fill = "zero") -> np.ndarray:
         y = np.empty((N, rows + bottom, columns + right, C), x.dtype).transpose(0, 3, 1, 2)
     else:
         y = np.empty((N, C, rows + bottom, columns + right), x.dtype)
+    put_in(y, x, pads, fill)
+    return y
+
+
+def put_in(y: np.ndarray, x: np.ndarray, pads: Pads, fill: Fill) -> None:
+    """Write to y what `pad_forward` makes of x."""
+    top, bottom, left, right = pads
+    rows, columns = y.shape[2] - bottom, y.shape[3] - right
     y[:, :, top:rows, left:columns] = x
     copies = fill == "replicate"
     y[:, :, top:rows, :left] = x[:, :, :, :1] if copies else 0
     y[:, :, top:rows, columns:] = x[:, :, :, -1:] if copies else 0
     y[:, :, :top] = y[:, :, top : top + 1] if copies else 0
     y[:, :, rows:] = y[:, :, rows - 1 : rows] if copies else 0
-    return y
 
 
 def pad_backward(dy: np.ndarray, pads: Pads, fill: Fill = "zero") -> np.ndarray:

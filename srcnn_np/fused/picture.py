@@ -19,6 +19,7 @@ import numpy as np
 from ..conv.threads import THREADS, share
 from ..kernels.convolution import Convolution
 from ..kernels.layouts import Piece
+from ..kernels.memory import buffer
 from ..kernels.winograd import STEP
 from .plan import Stage
 
@@ -97,7 +98,8 @@ def _compute_tile(stages, convolutions, sizes, tile, block, bordered, result):
     rows = block
     for n in range(len(stages) - 1, 0, -1):
         rows += stages[n].w.shape[2] - 1 + 2 * STEP
-        maps.insert(0, _Map(stages[n], sizes[n], spans[n - 1 : n + 1], nexts[n - 1 : n + 1], rows))
+        of = stages[n], sizes[n], spans[n - 1 : n + 1], nexts[n - 1 : n + 1], rows
+        maps.insert(0, _Map(f"map {n}", *of))
     for end in range(top + block, bottom + block, block):
         ends = [min(end, bottom)]
         for stage, (H, _) in zip(stages[:0:-1], sizes[-2:0:-1], strict=True):
@@ -127,7 +129,7 @@ class _Map:
     begin + j.
     """
 
-    def __init__(self, stage, size, spans, firsts, rows):
+    def __init__(self, name, stage, size, spans, firsts, rows):
         (self.H, self.W), self.stage = size, stage
         self.top, self.bottom, left, _ = stage.pads
         (computed, computed_end), (window, window_end) = spans
@@ -137,7 +139,7 @@ class _Map:
         end = max(self.computed_end, window_end + stage.w.shape[3] - 1)
         self.base = self.end = min(firsts[0] + self.top, firsts[1])
         shape = (1, rows + self.top + self.bottom, end - self.begin, stage.w.shape[1])
-        self.rows = np.empty(shape, np.float32)
+        self.rows = buffer(name, shape)
 
     def place_of_window(self, row):
         """Where the window of the next stage's first result in that row begins."""

@@ -10,12 +10,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..conv import pad_backward, pad_forward
+from ..conv import pad_backward
 from ..conv.compiled import added_up, parts_of
+from ..conv.geometry import put_in
 from ..conv.threads import share
 from ..kernels.activations import CLIPPED, LEAKY, activated, back_through
 from ..kernels.convolution import Convolution
 from ..kernels.layouts import Piece, channels_first, channels_last, turned
+from ..kernels.memory import buffer
 from .plan import Stage
 
 GROUP = 4  # samples
@@ -59,8 +61,10 @@ def _train_step(stages, x, target, count, *, exact):
     def work(part: int) -> None:
         begin, end = len(x) * part // parts, len(x) * (part + 1) // parts
         passes = [
-            _Pass(layer, size, dw[part], db[part])
-            for layer, size, dw, db in zip(layers, sizes[:-1], dws, dbs, strict=True)
+            _Pass(f"layer {n}", layer, size, dw[part], db[part])
+            for n, (layer, size, dw, db) in enumerate(
+                zip(layers, sizes[:-1], dws, dbs, strict=True)
+            )
         ]
         for n in range(begin, end, GROUP):
             group = slice(n, min(n + GROUP, end))
@@ -105,60 +109,65 @@ class _Layer:
 
 
 class _Pass:
-    """A stage's way forwards and backwards for one group of samples after the other.
+    """A stage's way forwards and backwards for one group of samples after the other."""
 
-    Arrays are made once and used for each group.
-    """
-
-    def __init__(self, layer, size, dw, db):
+    def __init__(self, name, layer, size, dw, db):
         self.stage, self.layer, self.dw, self.db = layer.stage, layer, dw, db
         dw[...] = 0
         K, C, kh, kw = layer.stage.w.shape
         top, bottom, left, right = layer.stage.pads
         H, W = size[0] + top + bottom, size[1] + left + right
-        self.y = np.empty((GROUP, H - kh + 1, W - kw + 1, K), np.float32)
-        self.dx = np.empty((GROUP, H, W, C), np.float32)
-        self.inside = slice(kh - 1, H), slice(kw - 1, W)
+        OH, OW = H - kh + 1, W - kw + 1
+        self.wide = buffer(f"{name} wide", (GROUP, H, W, C)) if any(layer.stage.pads) else None
+        self.y = buffer(f"{name} y", (GROUP, OH, OW, K))
+        self.z = buffer(f"{name} z", (GROUP, OH, OW, K)) if layer.keeps_z else self.y
+        self.dx = buffer(f"{name} dx", (GROUP, H, W, C))
+        self.dx_inside = (
+            buffer(f"{name} dx inside", (GROUP, *size, C)) if self.wide is not None else None
+        )
+        self.inside = slice(None), slice(kh - 1, H), slice(kw - 1, W)
         self.bordered = None
         if layer.reverse is not None and kh * kw > 1:
-            self.bordered = np.zeros((GROUP, H + kh - 1, W + kw - 1, K), np.float32)
+            self.bordered = buffer(f"{name} dy", (GROUP, H + kh - 1, W + kw - 1, K))
+            self.bordered[...] = 0
 
     def forward(self, x):
         """y (N, H, W, K) from x (N, H, W, C), both remembered."""
-        if any(self.stage.pads):
-            wide = pad_forward(channels_first(x), self.stage.pads, self.stage.fill)
-            x = channels_last(wide)
-        self.x, y = x, self.y[: len(x)]
-        whole = Piece(0, len(x), 0, 0, 0, 0, *y.shape[1:3])
-        kind, slope = self.stage.activation
+        N, (kind, slope) = len(x), self.stage.activation
+        if self.wide is not None:
+            wide = channels_first(self.wide[:N])
+            put_in(wide, channels_first(x), self.stage.pads, self.stage.fill)
+            x = self.wide[:N]
+        self.x, y, z = x, self.y[:N], self.z[:N]
+        whole = Piece(0, N, 0, 0, 0, 0, *y.shape[1:3])
         if self.layer.keeps_z:
-            self.layer.convolution.forward(x, y, whole)
-            self.z = y
-            return activated(y, kind, np.float32(slope))
-        self.layer.convolution.forward(x, y, whole, self.stage.activation)
-        self.z = y
+            self.layer.convolution.forward(x, z, whole)
+            activated(z, y, kind, np.float32(slope))
+        else:
+            self.layer.convolution.forward(x, y, whole, self.stage.activation)
         return y
 
     def backward(self, dy, need_dx):
         """dx from dy, which is changed; adds to the sums of dw and db."""
-        kind, slope = self.stage.activation
-        back_through(dy, self.z, self.db, kind, np.float32(slope))
-        x, dx = self.x, self.dx[: len(dy)]
-        whole = Piece(0, len(dy), 0, 0, 0, 0, *dy.shape[1:3])
-        convolution = self.layer.convolution
-        if not need_dx:
-            convolution.backward(dy, x, whole, sums=self.dw)
-            return None
-        if self.layer.reverse is None:
+        N, (kind, slope) = len(dy), self.stage.activation
+        back_through(dy, self.z[:N], self.db, kind, np.float32(slope))
+        x, dx, convolution = self.x, self.dx[:N], self.layer.convolution
+        whole = Piece(0, N, 0, 0, 0, 0, *dy.shape[1:3])
+        at_once = need_dx and self.layer.reverse is None
+        if at_once:
             dx.fill(0)
-            convolution.backward(dy, x, whole, sums=self.dw, dx=dx)
-        else:
-            convolution.backward(dy, x, whole, sums=self.dw)
+        convolution.backward(dy, x, whole, sums=self.dw, dx=dx if at_once else None)
+        if not need_dx:
+            return None
+        if not at_once:
             if self.bordered is not None:
-                bordered = self.bordered[: len(dy)]
-                bordered[(slice(None), *self.inside)] = dy
-                dy = bordered
-            self.layer.reverse.forward(dy, dx, Piece(0, len(dy), 0, 0, 0, 0, *dx.shape[1:3]))
-        if any(self.stage.pads):
-            dx = channels_last(pad_backward(channels_first(dx), self.stage.pads, self.stage.fill))
-        return dx
+                self.bordered[:N][self.inside] = dy
+                dy = self.bordered[:N]
+            self.layer.reverse.forward(dy, dx, Piece(0, N, 0, 0, 0, 0, *dx.shape[1:3]))
+        if self.wide is None:
+            return dx
+        inside = self.dx_inside[:N]
+        inside[...] = pad_backward(channels_first(dx), self.stage.pads, self.stage.fill).transpose(
+            0, 2, 3, 1
+        )
+        return inside

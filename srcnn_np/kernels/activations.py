@@ -51,11 +51,12 @@ def slope_of(kind, slope):
 
 
 @kernel
-def activated(z, kind, slope):
-    """The activations of an array, as a new one."""
-    y = z.copy()
-    activate(y.reshape(-1), kind, slope)
-    return y
+def activated(z, y, kind, slope):
+    """Write the activations of an array to another one."""
+    flat, goal = z.reshape(-1), y.reshape(-1)
+    for i in range(len(flat)):
+        goal[i] = flat[i]
+    activate(goal, kind, slope)
 
 
 @kernel

@@ -23,6 +23,7 @@ from ..compiling import SWITCHES
 from . import direct, first, winograd
 from .activations import NONE
 from .layouts import Piece, packed, padded, unit_of, whole_vectors
+from .memory import buffer
 from .vectors import LANES
 
 GAIN = 1.6
@@ -117,10 +118,10 @@ class Convolution:
         rest = tuple(piece), kind, slope
         clean = False
         if self.method == "winograd":
-            arrays = x, self._values, self._biases, y
+            arrays = x, self._values, self._biases, y, self._scratch
             clean = winograd.forward(self._side, self._unit, *arrays, *rest)
         elif self.method == "first":
-            arrays = x, self._values, self._biases, y
+            arrays = x, self._values, self._biases, y, self._scratch
             clean = first.forward(self._unit, kh, *arrays, *rest)
         elif self.method == "few":
             group = range(direct.group_of(kw))
@@ -166,10 +167,10 @@ class Convolution:
                 self._biases if dx is None else self._values_back,
                 nothing if sums is None else sums,
                 x if dx is None else dx,
-                *(tuple(piece), sums is not None, dx is not None),
+                *(self._scratch, tuple(piece), sums is not None, dx is not None),
             )
         if self.method == "first":
-            arrays = dy, x, sums, tuple(piece)
+            arrays = dy, x, sums, self._scratch, tuple(piece)
             first.weight_gradient(self._unit, self.w.shape[2], *arrays)
         elif self.method == "few":
             direct.weight_gradient_few(dy, x, sums, tuple(piece))
@@ -207,6 +208,14 @@ class Convolution:
             r, p = first.PIECE, first.PIECES
             dw = dw.reshape(r, r, p, p, K).transpose(2, 0, 3, 1, 4).reshape(r * p, r * p, 1, K)
         return np.ascontiguousarray(dw[:kh, :kw, :C].transpose(3, 2, 0, 1))
+
+    @property
+    def _scratch(self) -> np.ndarray:
+        K, C, _, _ = self.w.shape
+        if self.method == "first":
+            return buffer("first", (first.scratch_for(whole_vectors(K)),))
+        count = winograd.scratch_for(self._side, whole_vectors(C), whole_vectors(K))
+        return buffer("winograd", (count,))
 
     @cached_property
     def _packed(self) -> np.ndarray:

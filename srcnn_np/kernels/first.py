@@ -54,15 +54,13 @@ def grid(rows, columns):
 
 
 @kernel
-def forward(unit, taps, x, w, b, y, piece, kind, slope):
+def forward(unit, taps, x, w, b, y, scratch, piece, kind, slope):
     """As `winograd.forward`, of filters with taps x taps taps; w has their pieces as channels."""
     first, last, top, left, to, y_left, rows, columns = piece
     (_, H, W, _), (_, OH, OW, K) = x.shape, y.shape
     filters, some = len(b), grid(rows, columns)
-    xs, ys, values = x.reshape(-1), y.reshape(-1), values_of(some)
-    products = places(SIDE, filters, some.rows * some.tiles + MOST)
-    spare = np.empty(len(SIDE) ** 2 * filters, np.float32)
-    edge = np.empty(STEP * STEP * filters, np.float32)
+    xs, ys = x.reshape(-1), y.reshape(-1)
+    values, products, spare, edge = cut(scratch, some, filters)
     turns, width = Turns(PIECES, PIECES), len(unit) * LANES
     (spoilt,) = zeros(1)
     for n in range(first, last):
@@ -93,15 +91,13 @@ def forward(unit, taps, x, w, b, y, piece, kind, slope):
 
 
 @kernel
-def weight_gradient(unit, taps, dy, x, sums, piece):
+def weight_gradient(unit, taps, dy, x, sums, scratch, piece):
     """Add to `sums` (places, pieces as channels, K), whole vectors, what a piece of dy gives."""
     first, last, top, left, to, y_left, rows, columns = piece
     (_, H, W, _), (_, OH, OW, K), (_, _, filters) = x.shape, dy.shape, sums.shape
     some, dvs = grid(rows, columns), sums.reshape(-1)
-    xs, dys, values = x.reshape(-1), dy.reshape(-1), values_of(some)
-    products = places(SIDE, filters, some.rows * some.tiles)
-    spare = np.empty(len(SIDE) ** 2 * filters, np.float32)
-    edge = np.empty(STEP * STEP * filters, np.float32)
+    xs, dys = x.reshape(-1), dy.reshape(-1)
+    values, products, spare, edge = cut(scratch, some, filters)
     for n in range(first, last):
         for i in range(0, some.down, some.rows):
             for j in range(0, some.across, some.tiles):
@@ -142,11 +138,21 @@ def add_pieces(unit, x, dy, turns, goal):
             to += PIECES * goal.row
 
 
+def scratch_for(filters: int) -> int:
+    """How many numbers `cut` cuts up at most."""
+    rows = MOST_TILES * (STEP + REACH + LANES)  # of one column of tiles, the longest in all
+    return len(SIDE) ** 2 * (PIECES * rows + (MOST_TILES + MOST + 2) * filters) + 2048
+
+
 @part
-def values_of(some):
-    """An array for values [row of tiles, row of pieces, place, column] of a grid."""
+def cut(scratch, some, filters):
+    """Cut up memory for values [row of tiles, row of pieces, place, column], and for products."""
     slack = MOST * STEP  # that the lines of tiles past a row's end may touch
-    return np.empty(some.rows * PIECES * len(SIDE) ** 2 * some.length + slack, np.float32)
+    count = some.rows * PIECES * len(SIDE) ** 2 * some.length + slack
+    products, end = places(SIDE, scratch, count, filters, some.rows * some.tiles + MOST)
+    size = len(SIDE) ** 2 * filters
+    edge = scratch[end + size : end + size + STEP * STEP * filters]
+    return scratch[:count], products, scratch[end : end + size], edge
 
 
 @part

@@ -203,7 +203,7 @@ def filter_gradients(side, taps, sums):
 
 
 @kernel
-def forward(side, unit, x, w, b, y, piece, kind, slope):
+def forward(side, unit, x, w, b, y, scratch, piece, kind, slope):
     """Write a piece of y (N, OH, OW, K) from x (N, H, W, C), activated; whether all is finite.
 
     w is what `evaluate_filters` gives, b fills whole vectors.
@@ -214,9 +214,7 @@ def forward(side, unit, x, w, b, y, piece, kind, slope):
     filters, reach = len(b), len(side) - STEP
     channels = len(w) // (len(side) ** 2 * filters)
     xs, ys = x.reshape(-1), y.reshape(-1)
-    values, products = places(side, channels, TILES), places(side, filters, TILES)
-    spare = np.empty(len(side) ** 2 * max(channels, filters), np.float32)
-    edge = np.empty_like(spare)
+    values, products, spare, edge = cut(side, scratch, TILES, channels, filters)
     (spoilt,) = zeros(1)
     across = (columns + STEP - 1) // STEP
     tiles = (rows + STEP - 1) // STEP * across
@@ -240,7 +238,7 @@ def forward(side, unit, x, w, b, y, piece, kind, slope):
 
 
 @kernel
-def backward(side, unit, unit_back, dy, x, w, sums, dx, piece, need_dw, need_dx):
+def backward(side, unit, unit_back, dy, x, w, sums, dx, scratch, piece, need_dw, need_dx):
     """Add to dx and to `sums` (places, C, K), whole vectors, what a piece of dy gives.
 
     Returns whether dx is finite. w is what `evaluate_filters` gives of the filters with C and K
@@ -252,9 +250,7 @@ def backward(side, unit, unit_back, dy, x, w, sums, dx, piece, need_dw, need_dx)
     _, channels, filters = sums.shape
     reach = len(side) - STEP
     xs, dys, dxs, dvs = x.reshape(-1), dy.reshape(-1), dx.reshape(-1), sums.reshape(-1)
-    values, products = places(side, channels, TILES_BACK), places(side, filters, TILES_BACK)
-    spare = np.empty(len(side) ** 2 * max(channels, filters), np.float32)
-    edge = np.empty_like(spare)
+    values, products, spare, edge = cut(side, scratch, TILES_BACK, channels, filters)
     (spoilt,) = zeros(1)
     across = (columns + STEP - 1) // STEP
     tiles = (rows + STEP - 1) // STEP * across
@@ -302,14 +298,29 @@ class Places(NamedTuple):
     tile: int
 
 
+def scratch_for(side: tuple[int, ...], channels: int, filters: int) -> int:
+    """How many numbers `cut` cuts up at most."""
+    return (TILES_BACK + 2) * (len(side) ** 2 * (channels + filters) + 2 * LANES)
+
+
 @part
-def places(side, channels, tiles):
-    """An array of that, tile by tile, which transforms are quick with.
+def cut(side, scratch, tiles, channels, filters):
+    """Cut up memory for the values of channels and filters at all places, and two spare arrays."""
+    values, end = places(side, scratch, 0, channels, tiles)
+    products, end = places(side, scratch, end, filters, tiles)
+    size = len(side) ** 2 * max(channels, filters)
+    return values, products, scratch[end : end + size], scratch[end + size : end + 2 * size]
+
+
+@part
+def places(side, scratch, at, channels, tiles):
+    """Places in memory from there on; where it ends.
 
     Tiles are a vector apart, so that they use all sets of a cache.
     """
     tile = len(side) ** 2 * channels + LANES
-    return Places(np.empty(tiles * tile, np.float32), channels, tile)
+    end = at + tiles * tile
+    return Places(scratch[at:end], channels, tile), end
 
 
 @part

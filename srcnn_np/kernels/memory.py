@@ -1,0 +1,20 @@
+"""Arrays that a thread uses again and again.
+
+Memory that is new costs as much as much arithmetic: the system gives it page by page, each cleared.
+What a kernel needs only while it runs comes from here.
+"""
+
+import threading
+
+import numpy as np
+
+_own = threading.local()
+
+
+def buffer(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """An array of that name of the calling thread's own, float32, with what was left in it."""
+    count = int(np.prod(shape))
+    arrays = _own.__dict__
+    if name not in arrays or arrays[name].size < count:
+        arrays[name] = np.empty(count, np.float32)
+    return arrays[name][:count].reshape(shape)
