@@ -13,6 +13,7 @@ from srcnn_np.kernels import winograd
 from srcnn_np.kernels.activations import NONE
 from srcnn_np.kernels.layouts import (
     Piece,
+    aligned,
     channels_first,
     channels_last,
     padded,
@@ -33,13 +34,15 @@ def prepare(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> Callable[[], np.ndar
     side, unit = tuple(range(k + winograd.STEP - 1)), unit_of(K)
     full = np.zeros((k, k, whole_vectors(C), whole_vectors(K)), np.float32)
     full[:, :, :C, :K] = w.transpose(2, 3, 1, 0)
-    values = winograd.evaluate_filters(side, side[:k], unit, full)
+    values = aligned((len(side) ** 2 * full.shape[2] * full.shape[3],))
+    winograd.evaluate_filters(side, side[:k], unit, full, values)
     y = np.empty((N, H - k + 1, W - k + 1, K), np.float32)
     arrays = channels_last(x), values, padded(b), y
     piece = tuple(Piece(0, N, 0, 0, 0, 0, *y.shape[1:3]))
+    scratch = aligned((winograd.scratch_for(side, *full.shape[2:]),))
 
     def run() -> np.ndarray:
-        winograd.forward(side, unit, *arrays, piece, NONE, np.float32(0))
+        winograd.forward(side, unit, *arrays, scratch, piece, NONE, np.float32(0))
         return channels_first(y)
 
     return run

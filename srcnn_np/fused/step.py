@@ -16,7 +16,7 @@ from ..conv.geometry import put_in
 from ..conv.threads import share
 from ..kernels.activations import CLIPPED, LEAKY, activated, back_through
 from ..kernels.convolution import Convolution
-from ..kernels.layouts import Piece, channels_first, channels_last, turned
+from ..kernels.layouts import Piece, aligned, channels_first, channels_last, turned
 from ..kernels.memory import buffer
 from .plan import Stage
 
@@ -54,7 +54,7 @@ def _train_step(stages, x, target, count, *, exact):
     layers = [_Layer(s, size, exact) for s, size in zip(stages, sizes[1:], strict=True)]
     numbers = sum(math.prod(layer.sums_shape) for layer in layers)
     parts = parts_of(-(-len(x) // GROUP), numbers)
-    dws = [np.empty((parts, *layer.sums_shape), np.float32) for layer in layers]
+    dws = [aligned((parts, *layer.sums_shape)) for layer in layers]
     dbs = [np.zeros((parts, len(s.b)), np.float32) for s in stages]
     losses = np.zeros(parts)
 

@@ -22,7 +22,7 @@ import numpy as np
 from ..compiling import SWITCHES
 from . import direct, first, winograd
 from .activations import NONE
-from .layouts import Piece, packed, padded, unit_of, whole_vectors
+from .layouts import Piece, aligned, packed, padded, unit_of, whole_vectors
 from .memory import buffer
 from .vectors import LANES
 
@@ -249,7 +249,9 @@ class Convolution:
         channels = C if self.method == "first" else whole_vectors(C)
         full = np.zeros((r, r, channels, whole_vectors(K)), np.float32)
         full[:, :, :C, :K] = w
-        return winograd.evaluate_filters(self._side, self._taps, unit, full)
+        values = aligned((len(self._side) ** 2 * full.shape[2] * full.shape[3],))
+        winograd.evaluate_filters(self._side, self._taps, unit, full, values)
+        return values
 
 
 def _in_one_row(x, y, piece):

@@ -8,6 +8,8 @@ import threading
 
 import numpy as np
 
+from .layouts import aligned
+
 _own = threading.local()
 
 
@@ -16,5 +18,5 @@ def buffer(name: str, shape: tuple[int, ...]) -> np.ndarray:
     count = int(np.prod(shape))
     arrays = _own.__dict__
     if name not in arrays or arrays[name].size < count:
-        arrays[name] = np.empty(count, np.float32)
+        arrays[name] = aligned((count,))
     return arrays[name][:count].reshape(shape)

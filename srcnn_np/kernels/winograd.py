@@ -171,11 +171,10 @@ _results_to_products = _in_two_dimensions(spread, _write)
 
 
 @kernel
-def evaluate_filters(side, taps, unit, w):
-    """Values (places, units, C, width) of filters w (r, r, C, K), C and K whole vectors."""
+def evaluate_filters(side, taps, unit, w, values):
+    """Write the values (places, units, C, width) of filters w (r, r, C, K), whole vectors."""
     _, _, C, K = w.shape
     width = len(unit) * LANES
-    values = np.empty(len(side) ** 2 * C * K, np.float32)
     spare, flat = np.empty(len(side) ** 2 * LANES, np.float32), w.reshape(-1)
     for c in range(C):
         for k in range(0, K, LANES):
@@ -183,7 +182,6 @@ def evaluate_filters(side, taps, unit, w):
             to = (k // width * C + c) * width + k % width
             y = Window(values, to, len(side) * C * K, C * K)
             _filters_to_values(side, taps, x, y, LANES, len(side), spare, 0)
-    return values
 
 
 @kernel
