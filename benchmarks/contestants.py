@@ -207,7 +207,7 @@ def pytorch(*, channels_last: bool, compiled: bool = False) -> Callable[[Task], 
                 raise Absent("one layer is one call either way")
             return _torch_layer(torch, task, tensor)
         module = _torch_network(torch, task).to(memory_format=memory)
-        forward = torch.compile(module) if compiled else module
+        forward = torch.compile(module, dynamic=False) if compiled else module
         if isinstance(task, Inference):
             x = tensor(task.batch())
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from .contestants import CONTESTANTS, THREADS, Absent
 from .tasks import Task
 
-# A timed turn lasts at least so long, in seconds: a short task is repeated.
-LEAST = 0.05
+# Seconds. A processor that rested may be slow at first. A short task is repeated.
+WAKING, LEAST = 0.1, 0.05
 
 
 def main() -> None:
@@ -96,8 +96,10 @@ def memory(what: str) -> int | None:
 
 
 def seconds(run) -> float:
-    """Time of one run, after another that wakes threads and fills caches."""
-    run()
+    """Time of one run, after others that wake processors and threads, and fill caches."""
+    start = time.perf_counter()
+    while time.perf_counter() < start + WAKING:
+        run()
     runs, start = 0, time.perf_counter()
     while (passed := time.perf_counter() - start) < LEAST:
         run()
