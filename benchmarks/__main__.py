@@ -39,7 +39,13 @@ def main() -> None:
         "sizes and threads; enlarging: memory and time of `upscale` (minutes each)",
     )
     parser.add_argument("--rounds", type=int, default=5, help="how often each is timed (5)")
-    parser.add_argument("--only", metavar="WORD", default="", help="races with this in their title")
+    parser.add_argument(
+        "--only",
+        metavar="WORD",
+        nargs="+",
+        default=[""],
+        help="races with one of these in the title",
+    )
     parser.add_argument("--json", metavar="FILE", help="also write all figures to a file")
     parser.add_argument("--plot", metavar="FILE.png", help="also draw a bar for each")
     parser.add_argument("--force", action="store_true", help="replace files that are there")
@@ -58,10 +64,11 @@ def main() -> None:
     if options.plot is not None and find_spec("matplotlib") is None:
         raise InputError('--plot needs matplotlib: pip install -e ".[bench]"')
     parts = [*RACES, "enlarging"] if options.what == "all" else [options.what]
-    some = [r for part in parts if part in RACES for r in RACES[part]() if options.only in r[0]]
-    enlarge = "enlarging" in parts and options.only in "enlarging"
+    some = [race for part in parts if part in RACES for race in RACES[part]()]
+    some = [race for race in some if any(word in race[0] for word in options.only)]
+    enlarge = "enlarging" in parts and any(word in "enlarging" for word in options.only)
     if not some and not enlarge:
-        raise InputError(f"no race has {options.only!r} in its title")
+        raise InputError(f"no race has {' or '.join(options.only)} in its title")
 
     report = {"threads": THREADS, "rates": rates(), "versions": _versions()}
     report |= {"tables": [], "enlarging": {}}

@@ -473,8 +473,8 @@ def imported(name: str):
         raise Absent(f"{name} is not installed") from None
 
 
-# glibc gives freed memory back to the system and asks for it again at every step, which
-# costs PyTorch 12 to 66% of its time in results/network.json; these keep it.
+# glibc gives freed memory back to the system and asks for it again at every step, which costs
+# PyTorch much of its time; these keep it.
 _KEEP = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "17179869184"}
 
 CONTESTANTS = {
