@@ -20,7 +20,7 @@ _TURNS = 3_000_000
 
 
 def rates() -> dict[str, float]:
-    """GFLOP/s, on all threads: fused multiply-adds in registers, and SGEMM at 2048."""
+    """By all threads: GFLOP/s of fused multiply-adds, and of SGEMM at 2048; GB/s of copying."""
     environment = {**os.environ, **ALL_THREADS}
     command = [sys.executable, "-m", "benchmarks.machine"]
     return json.loads(subprocess.run(command, env=environment, check=True, stdout=PIPE).stdout)
@@ -29,7 +29,7 @@ def rates() -> dict[str, float]:
 def _rates() -> dict[str, float]:
     a = np.random.default_rng(0).random((2048, 2048), dtype=np.float32)
     sgemm = least_seconds(lambda: a @ a)
-    return {"FMA": fma(), "SGEMM": 2 * 2048**3 / sgemm / 1e9}
+    return {"FMA": fma(), "SGEMM": 2 * 2048**3 / sgemm / 1e9, "copy": copying()}
 
 
 def fma() -> float:
@@ -37,6 +37,14 @@ def fma() -> float:
     xs = 1e-6 * np.random.default_rng(0).random((THREADS, 12 * LANES), dtype=np.float32)
     seconds = least_seconds(lambda: share(lambda n: _multiply_add(xs[n], _TURNS), THREADS))
     return THREADS * _TURNS * 12 * LANES * 2 / seconds / 1e9
+
+
+def copying() -> float:
+    """GB/s that are read and written, together, by copying what no cache holds."""
+    x = np.ones((4 * THREADS, 1 << 23), np.float32)
+    y = np.empty_like(x)
+    seconds = least_seconds(lambda: share(lambda n: np.copyto(y[n], x[n]), len(x)))
+    return 2 * x.nbytes / seconds / 1e9
 
 
 @njit(nogil=True)
