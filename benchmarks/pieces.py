@@ -4,11 +4,14 @@ With more threads than processors nothing gets faster, but it can be seen that t
 do for each.
 """
 
+import math
+
 from srcnn_np.conv.compiled import parts_of, pieces_of
 from srcnn_np.fused.picture import tiles_of
 from srcnn_np.fused.step import GROUP
 from srcnn_np.kernels.convolution import Convolution
 
+from .contestants import network_of
 from .races import SIZES
 from .tasks import TrainingStep
 
@@ -47,17 +50,13 @@ def main() -> None:
 
 
 def _numbers(structure):
-    import numpy as np
-
-    from .contestants import network_of
-
     network, side, numbers = network_of(TrainingStep(structure), "numba"), 33, 0
     for layer_ in network.layers.values():
         if layer_.params:
             w, b = layer_.params["w"], layer_.params["b"]
             side -= w.shape[2] - 1
-            numbers += np.prod(Convolution(w, b, side, side).sums_shape)
-    return int(numbers)
+            numbers += math.prod(Convolution(w, b, side, side).sums_shape)
+    return numbers
 
 
 def _row(what, pieces):

@@ -234,12 +234,11 @@ class Sequential:
             return None
         if not (x.dtype == target.dtype == np.float32) or x.shape[2] * x.shape[3] > MOST_PIXELS:
             return None
-        H, W = x.shape[2:]
-        for stage in stages:
-            H, W = stage.results(H, 0), stage.results(W, 1)
-            if min(H, W) < 1 or not np.isfinite(stage.w).all():
-                return None
-        return stages if target.shape == (len(x), len(stages[-1].w), H, W) else None
+        from .fused import sizes_of
+
+        sizes = sizes_of(stages, *x.shape[2:])
+        fits = target.shape == (len(x), len(stages[-1].w), *sizes[-1]) and min(map(min, sizes)) > 0
+        return stages if fits and all(np.isfinite(stage.w).all() for stage in stages) else None
 
     def loss_and_gradients_by_layers(
         self, x: np.ndarray, target: np.ndarray, mean_over: MeanOver = "values"

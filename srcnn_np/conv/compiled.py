@@ -18,6 +18,7 @@ from ..kernels.layouts import Piece, aligned, channels_first, channels_last, tur
 from ..kernels.vectors import FUSED
 from ..kernels.winograd import STEP
 from . import shifted
+from .geometry import pad_forward
 from .threads import share
 
 AVAILABLE = FUSED and COMPILES
@@ -50,7 +51,7 @@ def weight_gradient(
     if not _on_the_core(x, stride):
         return shifted.weight_gradient(dy, x, w_shape, stride)
     w = np.broadcast_to(np.float32(0), w_shape)
-    return _gradients(channels_last(dy), channels_last(x), x.shape, w, need_dx=False)[1]
+    return _gradients(channels_last(dy), channels_last(x), w, need_dx=False)[1]
 
 
 def input_gradient(
@@ -59,7 +60,7 @@ def input_gradient(
     """dx (N, C, H, W) from dy (N, K, OH, OW) and w (K, C, kh, kw)."""
     if not _on_the_core(dy, stride):
         return shifted.input_gradient(dy, w, x_shape, stride)
-    return _gradients(channels_last(dy), None, x_shape, w, need_dx=True)[0]
+    return _gradients(channels_last(dy), None, w, need_dx=True)[0]
 
 
 def gradients(
@@ -69,23 +70,24 @@ def gradients(
     if not _on_the_core(x, stride):
         dx = input_gradient(dy, w, x.shape, stride)
         return dx, weight_gradient(dy, x, w.shape, stride)
-    return _gradients(channels_last(dy), channels_last(x), x.shape, w, need_dx=True)
+    return _gradients(channels_last(dy), channels_last(x), w, need_dx=True)
 
 
 def _on_the_core(x, stride):
     return AVAILABLE and x.dtype == np.float32 and stride == (1, 1)
 
 
-def _gradients(dy, x, x_shape, w, *, need_dx, exact=False):
+def _gradients(dy, x, w, *, need_dx, exact=False):
     """dx, if it is needed, and dw, if there is x; dy and x are (N, H, W, channels)."""
-    N, C, H, W = x_shape
-    pieces = pieces_of(*dy.shape[:3])
+    N, OH, OW, _ = dy.shape
+    _, C, kh, kw = w.shape
+    pieces = pieces_of(N, OH, OW)
     size = pieces[0].rows, pieces[0].columns
     convolution = Convolution(w, np.zeros(len(w), np.float32), *size, exact=exact)
     at_once = need_dx and convolution.method == "winograd" and np.isfinite(w).all()
-    dx = np.zeros((N, H, W, C), np.float32) if at_once else None
+    dx = np.zeros((N, OH + kh - 1, OW + kw - 1, C), np.float32) if at_once else None
     # Neighbouring bands of a picture add to the same rows of dx: every other one first.
-    bands = at_once and pieces[0].rows < dy.shape[1]
+    bands = at_once and pieces[0].rows < OH
     dw, clean = None, True
     if at_once or x is not None:
         phases = [pieces[::2], pieces[1::2]] if bands else [pieces]
@@ -95,21 +97,21 @@ def _gradients(dy, x, x_shape, w, *, need_dx, exact=False):
             dw = convolution.weight_gradient(added_up(np.concatenate(sums)))
             clean = exact or (clean and np.isfinite(dw).all())
     if not clean:
-        return _gradients(dy, x, x_shape, w, need_dx=need_dx, exact=True)
+        return _gradients(dy, x, w, need_dx=need_dx, exact=True)
     if need_dx and not at_once:
-        return _input_gradient(dy, w), dw
+        return _input_gradient(channels_first(dy), w), dw
     return None if dx is None else channels_first(dx), dw
 
 
 def _input_gradient(dy, w):
     """dx (N, C, H, W) by a convolution of dy with a border of zeros, see `shifted`."""
-    C, kh, kw = w.shape[1:]
-    borders = ((0, 0), (kh - 1, kh - 1), (kw - 1, kw - 1), (0, 0))
-    bordered = np.pad(dy, borders) if kh * kw > 1 else dy
+    N, _, OH, OW = dy.shape
+    _, C, kh, kw = w.shape
     if not np.isfinite(w).all():
-        x_shape = (len(dy), C, bordered.shape[1] - kh + 1, bordered.shape[2] - kw + 1)
-        return shifted.input_gradient_by_taps(channels_first(dy), w, x_shape, (1, 1))
-    return forward(channels_first(bordered), turned(w), np.zeros(C, np.float32), (1, 1))
+        x_shape = (N, C, OH + kh - 1, OW + kw - 1)
+        return shifted.input_gradient_by_taps(dy, w, x_shape, (1, 1))
+    bordered = pad_forward(dy, (kh - 1, kh - 1, kw - 1, kw - 1))
+    return forward(bordered, turned(w), np.zeros(C, np.float32), (1, 1))
 
 
 def _backward(convolution, dy, x, dx, pieces):

@@ -29,6 +29,7 @@ is no NaN or infinity.
 import numpy as np
 
 from ..compiling import kernel
+from .geometry import pad_forward
 from .threads import share
 
 _jit = kernel(fastmath={"reassoc", "contract"})
@@ -82,7 +83,7 @@ def input_gradient(
     if not np.isfinite(w).all():
         return input_gradient_by_taps(dy, w, x_shape, stride)
     dy = _spread(dy, x_shape, w.shape, stride)
-    bordered = np.pad(dy, ((0, 0), (0, 0), (kh - 1, kh - 1), (kw - 1, kw - 1)))
+    bordered = pad_forward(dy, (kh - 1, kh - 1, kw - 1, kw - 1))
     turned = w[:, :, ::-1, ::-1].swapaxes(0, 1)  # (C, K, kh, kw)
     return forward(bordered, turned, np.zeros(C, dy.dtype), (1, 1))
 

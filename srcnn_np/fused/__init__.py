@@ -16,7 +16,7 @@ from ..conv.compiled import AVAILABLE
 from ..kernels import activations
 from ..kernels.convolution import Activation
 from .picture import predict
-from .plan import Stage
+from .plan import Stage, sizes_of
 from .step import train_step
 
-__all__ = ["AVAILABLE", "Activation", "Stage", "activations", "predict", "train_step"]
+__all__ = ["AVAILABLE", "Activation", "Stage", "activations", "predict", "sizes_of", "train_step"]

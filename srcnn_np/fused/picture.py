@@ -16,12 +16,13 @@ from itertools import pairwise
 
 import numpy as np
 
+from ..conv.geometry import pad_forward
 from ..conv.threads import THREADS, share
 from ..kernels.convolution import Convolution
-from ..kernels.layouts import Piece
+from ..kernels.layouts import Piece, channels_first, channels_last
 from ..kernels.memory import buffer
 from ..kernels.winograd import STEP
-from .plan import Stage
+from .plan import Stage, sizes_of
 
 TILE_WIDTH = 256
 LEAST_ROWS = 16  # of a tile
@@ -33,15 +34,13 @@ def predict(stages: Sequence[Stage], picture: np.ndarray) -> np.ndarray:
 
     H' and W' are what the stages' borders leave.
     """
-    H, W, _ = picture.shape
-    sizes = [(H, W)]
-    for stage in stages:
-        H, W = stage.results(H, 0), stage.results(W, 1)
-        sizes.append((H, W))
+    sizes = sizes_of(stages, *picture.shape[:2])
+    H, W = sizes[-1]
     result = np.empty((1, H, W, len(stages[-1].w)), np.float32)
     rows = max(STEP, BLOCK_PIXELS // min(W, TILE_WIDTH) // STEP * STEP)
     convolutions = [Convolution(stage.w, stage.b, rows, min(W, TILE_WIDTH)) for stage in stages]
-    bordered = _bordered(picture, stages[0])[None]
+    x = channels_first(picture[None])
+    bordered = channels_last(pad_forward(x, stages[0].pads, stages[0].fill))
     tiles = tiles_of(H, W, THREADS)
 
     def work(number: int) -> None:
@@ -49,13 +48,6 @@ def predict(stages: Sequence[Stage], picture: np.ndarray) -> np.ndarray:
 
     share(work, len(tiles))
     return result[0]
-
-
-def _bordered(x, stage):
-    """x (H, W, C), widened as a stage wants it."""
-    top, bottom, left, right = stage.pads
-    mode = {"zero": "constant", "replicate": "edge"}[stage.fill]
-    return np.ascontiguousarray(np.pad(x, ((top, bottom), (left, right), (0, 0)), mode))
 
 
 def tiles_of(H: int, W: int, threads: int) -> list[tuple[int, int, int, int]]:

@@ -1,5 +1,6 @@
 """What a stack of layers is to the fused network: convolutions, borders and activations."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,13 @@ class Stage(NamedTuple):
     fill: str = "zero"
     activation: Activation = LINEAR
 
-    def results(self, count: int, axis: int) -> int:
-        """How many rows (axis 0) or columns (axis 1) come out where `count` go in."""
-        return count + sum(self.pads[2 * axis :][:2]) - self.w.shape[2 + axis] + 1
+
+def sizes_of(stages: Sequence[Stage], H: int, W: int) -> list[tuple[int, int]]:
+    """Rows and columns of what goes into the first stage, and of what comes out of each."""
+    sizes = [(H, W)]
+    for stage in stages:
+        top, bottom, left, right = stage.pads
+        kh, kw = stage.w.shape[2:]
+        H, W = H + top + bottom - kh + 1, W + left + right - kw + 1
+        sizes.append((H, W))
+    return sizes

@@ -18,7 +18,7 @@ from ..kernels.activations import CLIPPED, LEAKY, activated, back_through
 from ..kernels.convolution import Convolution
 from ..kernels.layouts import Piece, aligned, channels_first, channels_last, turned
 from ..kernels.memory import buffer
-from .plan import Stage
+from .plan import Stage, sizes_of
 
 GROUP = 4  # samples
 
@@ -48,13 +48,11 @@ def train_step(
 
 def _train_step(stages, x, target, count, *, exact):
     x, target = channels_last(x), channels_last(target)
-    sizes = [x.shape[1:3]]
-    for stage in stages:
-        sizes.append(tuple(stage.results(sizes[-1][axis], axis) for axis in (0, 1)))
+    sizes = sizes_of(stages, *x.shape[1:3])
     layers = [_Layer(s, size, exact) for s, size in zip(stages, sizes[1:], strict=True)]
-    numbers = sum(math.prod(layer.sums_shape) for layer in layers)
-    parts = parts_of(-(-len(x) // GROUP), numbers)
-    dws = [aligned((parts, *layer.sums_shape)) for layer in layers]
+    shapes = [layer.convolution.sums_shape for layer in layers]
+    parts = parts_of(-(-len(x) // GROUP), sum(map(math.prod, shapes)))
+    dws = [aligned((parts, *shape)) for shape in shapes]
     dbs = [np.zeros((parts, len(s.b)), np.float32) for s in stages]
     losses = np.zeros(parts)
 
@@ -96,7 +94,6 @@ class _Layer:
     def __init__(self, stage, size, exact):
         self.stage = stage
         self.convolution = Convolution(stage.w, stage.b, *size, exact=exact)
-        self.sums_shape = self.convolution.sums_shape
         C, kh, kw = stage.w.shape[1:]
         self.reverse = None
         if self.convolution.method != "winograd":

@@ -6,8 +6,7 @@ stay in registers from one turn of a loop to the next decides the speed of a mat
 and that they seldom find. Here it is written down:
 
 - a *vector* is LANES numbers in one register. `load(array, at)` reads them from a
-  C-contiguous array, beginning `at` elements after its first; `store` writes them. Vectors
-  are added, subtracted, and multiplied by numbers with the usual signs;
+  C-contiguous array, beginning `at` elements after its first; `store` writes them;
 - a *line* is a tuple of vectors: `load_line`, `store_line`, and what `transformation`
   makes, which multiplies a line by a small constant matrix;
 - a *block* is a tuple of lines, all of one length. Its heart is `add_outer_product`, the step of a
@@ -21,7 +20,6 @@ Nothing here checks bounds, unless the environment variable SRCNN_NP_CHECK_BOUND
 a read or write outside an array raises an IndexError. A test does that.
 """
 
-import operator
 import platform
 from collections.abc import Callable
 from fractions import Fraction
@@ -32,9 +30,7 @@ from numba import config, types
 from numba.core import cgutils
 from numba.core.datamodel import models, register_default
 from numba.core.errors import NumbaTypeError
-from numba.core.typing import signature
-from numba.core.typing.templates import AbstractTemplate, infer_global
-from numba.extending import intrinsic, lower_builtin
+from numba.extending import intrinsic
 
 from ..compiling import SWITCHES
 
@@ -70,20 +66,6 @@ class _VectorModel(models.PrimitiveModel):
 
 
 VECTOR = Vector()
-
-
-# --- arithmetic on vectors: a + b -----------------------------------------------------------
-
-
-@infer_global(operator.add)
-class _VectorPlusVector(AbstractTemplate):
-    def generic(self, args, kws):
-        return signature(VECTOR, VECTOR, VECTOR) if args == (VECTOR, VECTOR) else None
-
-
-@lower_builtin(operator.add, Vector, Vector)
-def _vector_plus_vector(context, builder, sig, args):
-    return builder.fadd(*args)
 
 
 # --- reading and writing -------------------------------------------------------------------

@@ -47,7 +47,6 @@ from .vectors import (
     add_spoilt,
     added,
     bent,
-    load,
     load_line,
     store,
     store_line,
@@ -133,27 +132,27 @@ def _in_two_dimensions(transform, put):
         for i in range(count):
             for c in range(0, channels, LANES):
                 line = load_line(spare, c * size + i * len(like) * LANES, LANES, like)
-                more = put(transform(line, side), y, y.at + i * y.row + c, c, more)
+                more = put(transform(line, side), y, y.at + i * y.row + c, more)
         return more
 
     return transform_window
 
 
 @part
-def _write(line, y, at, channel, more):
+def _write(line, y, at, more):
     store_line(y.array, at, y.pixel, line)
     return more
 
 
 @part
-def _add(line, y, at, channel, spoilt):
+def _add(line, y, at, spoilt):
     line = added(load_line(y.array, at, y.pixel, line), line)
     store_line(y.array, at, y.pixel, line)
     return add_spoilt(spoilt, line)
 
 
 @part
-def _write_results(line, y, at, channel, more):
+def _write_results(line, y, at, more):
     slope, spoilt = more
     store_line(y.array, at, y.pixel, bent(line, slope))
     return slope, add_spoilt(spoilt, line)
@@ -345,7 +344,8 @@ def interpolate(side, products, tile, b, goal, size, more, edge, spare):
     m, more = at_places(side, products, tile), (slope_of(kind, slope), spoilt)
     one = m.at + m.row + m.pixel  # the place of point 1, which counts once in each result
     for k in range(0, filters, LANES):
-        store(m.array, one + k, load(m.array, one + k) + load(b, k))
+        line = added(load_line(m.array, one + k, 0, 1), load_line(b, k, 0, 1))
+        store_line(m.array, one + k, 0, line)
     more = _products_to_results(side, side, m, window, filters, STEP, spare, more)
     if kind == CLIPPED:
         for i in range(STEP):
