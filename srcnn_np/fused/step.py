@@ -6,6 +6,7 @@ apart, and added in order at the end, so that the result does not depend on the 
 """
 
 import math
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,7 +17,7 @@ from ..conv.geometry import put_in
 from ..conv.threads import share
 from ..kernels.activations import CLIPPED, LEAKY, activated, back_through
 from ..kernels.convolution import Convolution
-from ..kernels.layouts import Piece, aligned, channels_first, channels_last, turned
+from ..kernels.layouts import Piece, channels_first, channels_last, turned
 from ..kernels.memory import buffer
 from .plan import Stage, sizes_of
 
@@ -52,18 +53,19 @@ def _train_step(stages, x, target, count, *, exact):
     layers = [_Layer(s, size, exact) for s, size in zip(stages, sizes[1:], strict=True)]
     shapes = [layer.convolution.sums_shape for layer in layers]
     parts = parts_of(-(-len(x) // GROUP), sum(map(math.prod, shapes)))
-    dws = [aligned((parts, *shape)) for shape in shapes]
+    dws = [buffer(f"layer {n} dw", (parts, *shape)) for n, shape in enumerate(shapes)]
     dbs = [np.zeros((parts, len(s.b)), np.float32) for s in stages]
     losses = np.zeros(parts)
+    own = threading.local()
 
     def work(part: int) -> None:
+        if not hasattr(own, "passes"):
+            named = enumerate(zip(layers, sizes[:-1], strict=True))
+            own.passes = [_Pass(f"layer {n}", layer, size) for n, (layer, size) in named]
+        passes = own.passes
+        for layer, dw, db in zip(passes, dws, dbs, strict=True):
+            layer.add_to(dw[part], db[part])
         begin, end = len(x) * part // parts, len(x) * (part + 1) // parts
-        passes = [
-            _Pass(f"layer {n}", layer, size, dw[part], db[part])
-            for n, (layer, size, dw, db) in enumerate(
-                zip(layers, sizes[:-1], dws, dbs, strict=True)
-            )
-        ]
         for n in range(begin, end, GROUP):
             group = slice(n, min(n + GROUP, end))
             losses[part] += _forwards_and_backwards(passes, x[group], target[group], count)
@@ -108,9 +110,8 @@ class _Layer:
 class _Pass:
     """A stage's way forwards and backwards for one group of samples after the other."""
 
-    def __init__(self, name, layer, size, dw, db):
-        self.stage, self.layer, self.dw, self.db = layer.stage, layer, dw, db
-        dw[...] = 0
+    def __init__(self, name, layer, size):
+        self.stage, self.layer = layer.stage, layer
         K, C, kh, kw = layer.stage.w.shape
         top, bottom, left, right = layer.stage.pads
         H, W = size[0] + top + bottom, size[1] + left + right
@@ -127,6 +128,11 @@ class _Pass:
         if layer.reverse is not None and kh * kw > 1:
             self.bordered = buffer(f"{name} dy", (GROUP, H + kh - 1, W + kw - 1, K))
             self.bordered[...] = 0
+
+    def add_to(self, dw, db):
+        """Add gradients to these sums from now on, which begin at 0."""
+        self.dw, self.db = dw, db
+        dw.fill(0)
 
     def forward(self, x):
         """y (N, H, W, K) from x (N, H, W, C), both remembered."""

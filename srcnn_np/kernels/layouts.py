@@ -9,6 +9,7 @@ Filters lie as their products want them: a *unit* is one or two vectors of neigh
 and of each unit all taps follow each other.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -29,7 +30,7 @@ def channels_first(x: np.ndarray) -> np.ndarray:
 
 def aligned(shape: tuple[int, ...]) -> np.ndarray:
     """An empty array of float32 that begins at a multiple of a vector's size in memory."""
-    count = int(np.prod(shape))
+    count = math.prod(shape)
     full = np.empty(count + LANES, np.float32)
     first = -full.ctypes.data // 4 % LANES
     return full[first : first + count].reshape(shape)

@@ -4,6 +4,7 @@ Memory that is new costs as much as much arithmetic: the system gives it page by
 What a kernel needs only while it runs comes from here.
 """
 
+import math
 import threading
 
 import numpy as np
@@ -15,7 +16,7 @@ _own = threading.local()
 
 def buffer(name: str, shape: tuple[int, ...]) -> np.ndarray:
     """An array of that name of the calling thread's own, float32, with what was left in it."""
-    count = int(np.prod(shape))
+    count = math.prod(shape)
     arrays = _own.__dict__
     if name not in arrays or arrays[name].size < count:
         arrays[name] = aligned((count,))
