@@ -243,7 +243,7 @@ def test_enlarging_is_as_logged():
 @pytest.mark.parametrize("structure", ["9-1-5", "9-5-5"])
 def test_enlarging_takes_as_much_memory_as_is_said(structure):
     (said,) = re.findall(
-        r"now takes (\d+) MB above", words((ROOT / "benchmarks/README.md").read_text())
+        r"upscale\(\) to 3840 x 2160: (\d+) MB above", (ROOT / "benchmarks/README.md").read_text()
     )
     assert enlarging.within_a_process(f"{structure}-x3") == pytest.approx(1e6 * int(said), rel=0.15)
 
