@@ -90,17 +90,18 @@ def parse_arguments() -> argparse.Namespace:
 def photos_of(folder: str) -> dict[str, np.ndarray]:
     """Luma of the photographs in a folder that can be measured; the others are named."""
     photos, skipped = read_folder(folder, grey_is_luma=True)
-    for name, photo in list(photos.items()):
+    measurable = {}
+    for name, photo in zip(photos.names, photos, strict=True):
         try:
             check_measurable(photo, SCALE)
+            measurable[name] = photo
         except InputError as error:
             skipped.append(f"{name}: {error}")
-            del photos[name]
     for why in skipped:
         print(f"skipped {why}")
-    if not photos:
+    if not measurable:
         raise InputError(f"{folder} holds no photograph that can be measured")
-    return photos
+    return measurable
 
 
 def scikit_image_photos() -> dict[str, np.ndarray]:

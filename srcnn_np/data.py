@@ -4,7 +4,7 @@ Pictures come from a folder of photographs, or are drawn by `draw_pictures`, so 
 nothing need be downloaded.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from operator import index
 from pathlib import Path
 from typing import Literal
@@ -14,9 +14,11 @@ from PIL import Image, ImageDraw
 
 from .conv.geometry import Pads
 from .errors import InputError
-from .imaging import Picture, enlarge, imresize, list_pictures, read_picture, rgb_to_ycbcr
-from .imaging.files import to_8_bits
-from .imaging.resize import Enlargement
+from .imaging import Picture, imresize, list_pictures, read_picture, rgb_to_luma, rgb_to_ycbcr
+from .imaging.files import picture_area, to_8_bits
+from .imaging.resize import Enlargement, enlarging, shrinking
+from .pictures import Pictures, room_for
+from .team import ALONE, Team
 
 
 def draw_pictures(count: int, *, size: int = 256, seed: int = 0) -> list[np.ndarray]:
@@ -75,8 +77,13 @@ def _draw_leaves(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def read_folder(
-    folder: str | Path, colour: Literal["luma", "ycbcr"] = "luma", *, grey_is_luma: bool = False
-) -> tuple[dict[str, np.ndarray], list[str]]:
+    folder: str | Path,
+    colour: Literal["luma", "ycbcr"] = "luma",
+    *,
+    grey_is_luma: bool = False,
+    team: Team = ALONE,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> tuple[Pictures, list[str]]:
     """Read the photographs of a folder.
 
     Parameters
@@ -84,67 +91,94 @@ def read_folder(
     folder : str or Path
     colour, grey_is_luma
         See `to_channels`.
+    team : Team, optional
+        Who shares the work, and on each machine the memory of the pictures.
+    progress : function, optional
+        Wraps this process's share of the files, as `tqdm.tqdm` does, to show how far it is.
 
     Returns
     -------
-    pictures : dict of str to uint8 array
-        By file name, as `to_channels` gives them.
+    pictures : Pictures
+        As `to_channels` gives them, with their files' names.
     skipped : list of str
         What else is there: names of what is no picture, and why a picture cannot be read.
 
     Raises
     ------
     InputError
-        If there is no such folder, or no picture in it.
+        If there is no such folder, or no picture in it that can be read, or not enough room.
     """
     paths, skipped = list_pictures(folder)
-    pictures = {}
-    for path in paths:
+    machine, planes = team.on_this_machine(), 3 if colour == "ycbcr" else 1
+
+    def area(n: int) -> int | str:
         try:
-            picture = read_picture(path)
-            pictures[path.name] = to_channels(picture, colour, grey_is_luma=grey_is_luma)
+            return picture_area(paths[n])
         except InputError as error:
-            skipped.append(str(error))
+            return str(error)
+
+    areas = machine.each(area, len(paths))
+    room = room_for([(0 if isinstance(a, str) else planes * a,) for a in areas], machine)
+
+    def read(n: int) -> tuple[int, ...] | str:
+        if isinstance(areas[n], str):
+            return areas[n]
+        try:
+            pixels = to_channels(read_picture(paths[n]), colour, grey_is_luma=grey_is_luma)
+        except InputError as error:
+            return str(error)
         except MemoryError:
-            skipped.append(f"{path}: there is not enough memory for it")
-    if not pictures:
+            return f"{paths[n]}: there is not enough memory for it"
+        if pixels.size != room.shapes[n][0]:
+            return f"{paths[n]} has another size than its head says"
+        Pictures(room.pixels, [pixels.shape], [room.starts[n]])[0][...] = pixels
+        return pixels.shape
+
+    found = machine.each(read, len(paths), progress)
+    skipped += [why for why in found if isinstance(why, str)]
+    whole = [n for n, shape in enumerate(found) if not isinstance(shape, str)]
+    if not whole:
         raise InputError(f"{folder} holds no picture that can be read")
-    return pictures, skipped
+    starts, names = [room.starts[n] for n in whole], [paths[n].name for n in whole]
+    return Pictures(room.pixels, [found[n] for n in whole], starts, names), skipped
 
 
 def hold_out(
-    pictures: list[np.ndarray], scale: int, size: int = 33
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    pictures: Sequence[np.ndarray], scale: int, size: int = 33
+) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray]]:
     """Split off every tenth picture, from the first on, to measure progress on.
 
     Parameters
     ----------
-    pictures : list of (H, W) or (H, W, 3) arrays
+    pictures : Pictures, or list of (H, W) or (H, W, 3) arrays
     scale : int
     size : int
         Side of a sub-image. Smaller pictures are left out.
 
     Returns
     -------
-    pictures, held_out : lists of arrays
+    pictures, held_out : Pictures, or lists of arrays
 
     Raises
     ------
     InputError
         If fewer than two are left.
     """
-    large = [picture for picture in pictures if is_large_enough(picture, scale, size)]
+    large = [n for n, p in enumerate(pictures) if is_large_enough(p.shape, scale, size)]
     if len(large) < 2:
         raise InputError(
             f"large enough for a sub-image of {size} x {size}: {len(large)} of {len(pictures)} "
             "pictures, but two are needed: to learn from, and to measure progress on"
         )
-    return [picture for n, picture in enumerate(large) if n % 10], large[::10]
+    learnt, held_out = [number for n, number in enumerate(large) if n % 10], large[::10]
+    if isinstance(pictures, Pictures):
+        return pictures.some(learnt), pictures.some(held_out)
+    return [pictures[n] for n in learnt], [pictures[n] for n in held_out]
 
 
-def is_large_enough(picture: np.ndarray, scale: int, size: int) -> bool:
-    """Whether a sub-image of size x size fits, after `shrink` has cropped the picture."""
-    return min(picture.shape[:2]) // scale * scale >= size
+def is_large_enough(shape: tuple[int, ...], scale: int, size: int) -> bool:
+    """Whether size x size pixels fit into a picture (H, W, ...) after `shrink` has cropped it."""
+    return min(shape[:2]) // scale * scale >= size
 
 
 def to_channels(
@@ -171,8 +205,7 @@ def to_channels(
     if pixels.ndim == 2 and not grey_is_luma:
         pixels = np.dstack([pixels] * 3)
     if pixels.ndim == 3:
-        ycbcr = rgb_to_ycbcr(pixels)
-        return ycbcr if colour == "ycbcr" else ycbcr[..., 0]
+        return rgb_to_ycbcr(pixels) if colour == "ycbcr" else rgb_to_luma(pixels)
     neutral = np.full_like(pixels, 128)
     return np.dstack([pixels, neutral, neutral]) if colour == "ycbcr" else pixels
 
@@ -215,40 +248,55 @@ def shrink(picture: np.ndarray, scale: int) -> tuple[np.ndarray, np.ndarray]:
     return target, imresize(target, size=(H, W))
 
 
-@dataclass
 class SubImages:
     """Square pieces of pictures: what the network is given, and what it should answer.
 
-    Attributes
+    Parameters
     ----------
-    given : (C, M) float32 array
-        The pixels of all pictures, one picture after the other, shrunk and enlarged again.
-    targets : (C, M) float32 array
-        The same pictures before that.
-    corners : (S,) int array
-        Where in M each sub-image's first pixel is.
-    widths : (S,) int array
-        How wide its picture is: its rows are so far apart in M.
-    size : int
-        Side of a sub-image in pixels.
+    pictures : Pictures
+        Each large enough for one sub-image at least.
+    scale : int
+    size, stride : int
+        Side of a sub-image, and the step from one to the next, in pixels of the picture.
     margin : (top, bottom, left, right)
         Pixels of a sub-image the network gives no answer to, see `Sequential.margin`.
+    enlargement : "bicubic" or "nearest"
+
+    Notes
+    -----
+    Nothing is kept but the pictures. What the network is given, the pictures shrunk and enlarged
+    again, is computed where a sub-image is cut, see `srcnn_np.kernels.sub_images`.
     """
 
-    given: np.ndarray
-    targets: np.ndarray
-    corners: np.ndarray
-    widths: np.ndarray
-    size: int
-    margin: Pads
-
-    def __post_init__(self) -> None:
-        rows, columns = np.indices((self.size, self.size))
-        self._rows = np.array([turn(rows, how) for how in range(8)])  # (8, size, size)
-        self._columns = np.array([turn(columns, how) for how in range(8)])
+    def __init__(
+        self,
+        pictures: Pictures,
+        scale: int,
+        size: int,
+        stride: int,
+        margin: Pads,
+        enlargement: Enlargement,
+    ) -> None:
+        self.pictures, self.size, self.stride, self.margin = pictures, size, stride, margin
+        self._most = (size // scale + 11) * scale + 2  # shrinking and enlarging reach 2 pixels on
+        rows, columns = np.indices((size, size))
+        self._turned_rows = np.array([turn(rows, how) for how in range(8)])  # (8, size, size)
+        self._turned_columns = np.array([turn(columns, how) for how in range(8)])
+        sides = np.array([shape[:2] for shape in pictures.shapes])  # (P, 2)
+        self.channels = 1 if len(pictures.shapes[0]) == 2 else pictures.shapes[0][2]
+        steps = (sides // scale * scale - size) // stride + 1  # of the grid in each picture
+        self._across, self._firsts = steps[:, 1], np.append(0, np.cumsum(steps.prod(1)))
+        self._at, self._planes, self._widths = np.array(pictures.starts), sides.prod(1), sides[:, 1]
+        lengths, which = np.unique(sides // scale, return_inverse=True)  # of the small pictures
+        which = which.reshape(sides.shape)
+        down = [shrinking(n, scale) for n in lengths.tolist()]
+        up = [enlarging(n, scale, enlargement) for n in lengths.tolist()]
+        self._down, self._up = _stacked(down), _stacked(up)
+        self._down_at = np.append(0, np.cumsum(lengths))[which]  # (P, 2)
+        self._up_at = scale * self._down_at
 
     def __len__(self) -> int:
-        return len(self.corners)
+        return int(self._firsts[-1])
 
     def batch(
         self, indices: np.ndarray, turns: np.ndarray | None = None
@@ -267,17 +315,56 @@ class SubImages:
         x : (N, C, size, size) float32 array
         target : (N, C, size - top - bottom, size - left - right) float32 array
         """
-        turns = np.zeros(len(indices), int) if turns is None else turns
-        corners, widths = (a[indices, None, None] for a in (self.corners, self.widths))
-        # Where the pixel is that lies, turned, in row i and column j.
-        places = corners + self._rows[turns] * widths + self._columns[turns]  # (N, size, size)
+        from .conv.threads import share  # which loads Numba, as does the next
+        from .kernels.sub_images import Places, cut
+
+        count, size = len(indices), self.size
+        turns = np.zeros(count, int) if turns is None else turns
+        which = np.searchsorted(self._firsts, indices, "right") - 1
+        rows, columns = np.divmod(indices - self._firsts[which], self._across[which])
+        places = Places(
+            self._at[which],
+            self._planes[which],
+            self._widths[which],
+            rows * self.stride,
+            columns * self.stride,
+            turns.astype(int),
+            *self._down_at[which].T.copy(),
+            *self._up_at[which].T.copy(),
+        )
         top, bottom, left, right = self.margin
-        inside = places[:, top : self.size - bottom, left : self.size - right]
-        return np.moveaxis(self.given[:, places], 0, 1), np.moveaxis(self.targets[:, inside], 0, 1)
+        x = np.empty((count, self.channels, size, size), np.float32)
+        inside = size - top - bottom, size - left - right
+        target = np.empty((count, self.channels, *inside), np.float32)
+        turned = self._turned_rows, self._turned_columns
+
+        def work(part: int) -> None:
+            some = slice(part * _TOGETHER, (part + 1) * _TOGETHER)
+            here = Places(*(a[some] for a in places))
+            arrays = self.pictures.pixels, here, self._down, self._up, *turned
+            cut(*arrays, top, left, x[some], target[some], self._most)
+
+        share(work, -(-count // _TOGETHER))
+        return x, target
+
+
+_TOGETHER = 16  # sub-images that a thread cuts at once
+
+
+def _stacked(taps):
+    """The rows of matrices one below the other; those of fewer taps get some of weight 0."""
+    from .kernels.sub_images import Taps
+
+    most = max(indices.shape[1] for indices, _ in taps)
+    filled = [(most - indices.shape[1], indices, weights) for indices, weights in taps]
+    indices = [np.pad(a, ((0, 0), (0, more)), mode="edge") for more, a, _ in filled]
+    weights = [np.pad(a, ((0, 0), (0, more))) for more, _, a in filled]
+    together = np.concatenate(indices), np.concatenate(weights).astype(np.float32)
+    return Taps(*map(np.ascontiguousarray, together))
 
 
 def cut_sub_images(
-    pictures: list[np.ndarray],
+    pictures: Sequence[np.ndarray],
     scale: int,
     *,
     size: int = 33,
@@ -285,11 +372,12 @@ def cut_sub_images(
     margin: Pads = (0, 0, 0, 0),
     enlargement: Enlargement = "bicubic",
 ) -> SubImages:
-    """Shrink and enlarge pictures, and lay a grid of sub-images over each.
+    """Lay a grid of sub-images over each picture.
 
     Parameters
     ----------
-    pictures : list of (H, W) or (H, W, 3) uint8 arrays
+    pictures : Pictures, or list of (H, W) or (H, W, 3) uint8 arrays
+        A list is copied.
     scale : int
     size, stride : int
         Side of a sub-image, and the step from one to the next, in pixels of the
@@ -308,33 +396,28 @@ def cut_sub_images(
         If no picture is as large as one sub-image, or the network needs more.
     ValueError
         If the size, the stride or the scale is below 1, or the enlargement is another word.
+    TypeError
+        If a picture is not uint8.
     """
     if size < 1 or stride < 1:
         raise ValueError(f"size is {size}, stride {stride}: give at least 1")
+    if scale < 1:
+        raise ValueError(f"scale is {scale}: give a whole number of at least 1")
     if size <= max(margin[0] + margin[1], margin[2] + margin[3]):
         raise InputError(
             f"sub-images of {size} x {size} are too small: the network's filters take "
             f"{max(margin[0] + margin[1], margin[2] + margin[3])} pixels and leave none"
         )
-    given, targets, corners, widths, pixels = [], [], [], [], 0
-    for picture in pictures:
-        if not is_large_enough(picture, scale, size):
-            continue
-        target, small = shrink(picture, scale)
-        H, W = target.shape[:2]
-        rows, columns = np.arange(0, H - size + 1, stride), np.arange(0, W - size + 1, stride)
-        corners.append((pixels + rows[:, None] * W + columns).ravel())
-        widths.append(np.full(len(rows) * len(columns), W))
-        given.append(_channels_first(enlarge(small, scale, enlargement)))
-        targets.append(_channels_first(target))
-        pixels += H * W
-    if not given:
+    pictures = Pictures.of(pictures)
+    if len({shape[2:] for shape in pictures.shapes}) > 1:
+        raise ValueError("some of the pictures are grey, some are not: give all alike")
+    large = [n for n, shape in enumerate(pictures.shapes) if is_large_enough(shape, scale, size)]
+    if not large:
         raise InputError(
             f"none of {len(pictures)} pictures is as large as one sub-image of {size} x {size}; "
             "give larger pictures or smaller sub-images"
         )
-    given, targets = np.concatenate(given, axis=1), np.concatenate(targets, axis=1)
-    return SubImages(given, targets, np.concatenate(corners), np.concatenate(widths), size, margin)
+    return SubImages(pictures.some(large), scale, size, stride, margin, enlargement)
 
 
 def turn(x: np.ndarray, how: int) -> np.ndarray:
@@ -359,9 +442,3 @@ def turn(x: np.ndarray, how: int) -> np.ndarray:
     if how not in range(8):
         raise ValueError(f"how is {how}: give a whole number from 0 to 7")
     return np.rot90(x[..., ::-1] if how >= 4 else x, how % 4, axes=(-2, -1))
-
-
-def _channels_first(picture: np.ndarray) -> np.ndarray:
-    """(H, W) or (H, W, C) as (C, H * W), float32."""
-    pixels = picture.reshape(picture.shape[0] * picture.shape[1], -1)
-    return pixels.T.astype(np.float32, order="C")

@@ -17,6 +17,7 @@ from .data import is_large_enough, shrink, to_channels
 from .errors import InputError
 from .imaging import enlarge, list_pictures, psnr, read_picture, ssim
 from .model import Model
+from .team import ALONE, Team
 
 
 def evaluate(
@@ -25,6 +26,7 @@ def evaluate(
     model: Model,
     *,
     progress: Callable[[Iterable], Iterable] = iter,
+    team: Team = ALONE,
 ) -> dict:
     """Measure bicubic interpolation and a model on every picture of a folder.
 
@@ -35,6 +37,8 @@ def evaluate(
     model : Model
     progress : function, optional
         Wraps the list of files, as `tqdm.tqdm` does, to show how far it is.
+    team : Team, optional
+        Who shares the pictures; all get the whole report.
 
     Returns
     -------
@@ -53,14 +57,19 @@ def evaluate(
     """
     model.check_scale(scale)
     paths, others = list_pictures(folder)
-    images, failed = [], []
-    for path in progress(paths):
+
+    def measured(n: int) -> dict:
+        path = paths[n]
         try:
-            images.append({"name": path.name, **_evaluate_file(path, scale, model)})
+            return {"name": path.name, **_evaluate_file(path, scale, model)}
         except InputError as error:
-            failed.append({"name": path.name, "why": str(error)})
+            return {"name": path.name, "why": str(error)}
         except MemoryError:
-            failed.append({"name": path.name, "why": f"{path}: there is not enough memory for it"})
+            return {"name": path.name, "why": f"{path}: there is not enough memory for it"}
+
+    found = team.each(measured, len(paths), progress)
+    images = [picture for picture in found if "why" not in picture]
+    failed = [picture for picture in found if "why" in picture]
     if not images:
         raise InputError(failed[0]["why"])
     mean = {method: _mean(images, method) for method in ("bicubic", "model")}
@@ -81,6 +90,7 @@ def paper_report(
     models: dict[str, dict[int, Model]],
     *,
     progress: Callable[[Iterable], Iterable] = iter,
+    team: Team = ALONE,
 ) -> dict[str, dict[str, dict[str, float | None]]]:
     """Measure models on the paper's test sets, beside the figures that the paper gives.
 
@@ -92,7 +102,7 @@ def paper_report(
         Holds the folders Set5 and Set14.
     models : dict of str to dict of int to Model
         By name and scale.
-    progress : function, optional
+    progress, team
         As of `evaluate`.
 
     Returns
@@ -114,7 +124,12 @@ def paper_report(
             rows = report[f"{test_set} x{scale}"] = paper.figures(test_set, scale)
             for name, found in models.items():
                 if scale in found:
-                    measures = [evaluate_picture(p, scale, found[scale]) for p in pictures]
+                    measures = team.each(
+                        lambda n, pictures=pictures, model=found[scale], scale=scale: (
+                            evaluate_picture(pictures[n], scale, model)
+                        ),
+                        len(pictures),
+                    )
                     rows["bicubic, here"] = _mean(measures, "bicubic")
                     rows[name] = _mean(measures, "model")
     return report
@@ -155,7 +170,7 @@ def evaluate_picture(picture: np.ndarray, scale: int, model: Model) -> dict:
 
 def check_measurable(picture: np.ndarray, scale: int) -> None:
     """Raise an InputError where less than SSIM's window is left of a picture (H, W, ...)."""
-    if not is_large_enough(picture, scale, 11 + 2 * scale):
+    if not is_large_enough(picture.shape, scale, 11 + 2 * scale):
         raise InputError(
             f"a picture of {picture.shape[1]} x {picture.shape[0]} is too small to be measured at "
             f"scale {scale}: without a border of {scale} pixels it must hold SSIM's 11 x 11 window"

@@ -40,7 +40,31 @@ def rgb_to_ycbcr(rgb: np.ndarray) -> np.ndarray:
     array([[[235, 128, 128],
             [ 81,  90, 240]]], dtype=uint8)
     """
+    if rgb.dtype == np.uint8:
+        _check(rgb)
+        return np.stack([_plane(rgb, n) for n in range(3)], axis=2)
     return _convert(rgb, _MATRIX / 255, np.zeros(3), _OFFSET)
+
+
+def rgb_to_luma(rgb: np.ndarray) -> np.ndarray:
+    """Return Y of `rgb_to_ycbcr` alone, (H, W) uint8, of (H, W, 3) uint8."""
+    _check(rgb)
+    return _plane(rgb, 0)
+
+
+def _plane(rgb: np.ndarray, which: int) -> np.ndarray:
+    """Y, Cb or Cr of uint8, exactly: in units of 1 / 255,000 all numbers are whole.
+
+    In floating point a half would be rounded up on one machine and down on another.
+    """
+    row = np.rint(1000 * _MATRIX[which]).astype(np.int32)
+    r, g, b = (np.arange(256, dtype=np.int32) * n for n in row)
+    total = r[rgb[..., 0]]
+    total += g[rgb[..., 1]]
+    total += b[rgb[..., 2]]
+    total += 255_000 * int(_OFFSET[which]) + 127_500
+    total //= 255_000
+    return total.astype(np.uint8)
 
 
 def ycbcr_to_rgb(ycbcr: np.ndarray) -> np.ndarray:
@@ -69,8 +93,7 @@ def _convert(
     picture: np.ndarray, matrix: np.ndarray, before: np.ndarray, after: np.ndarray
 ) -> np.ndarray:
     """Matrix · (pixel - before) + after, on a scale of 255."""
-    if picture.ndim != 3 or picture.shape[2] != 3:
-        raise ValueError(f"a colour picture is (H, W, 3), but this has {picture.shape}")
+    _check(picture)
     if picture.dtype == np.uint8:
         result = (picture - before) @ matrix.T + after
         return np.floor(result.clip(0, 255) + 0.5).astype(np.uint8)
@@ -78,3 +101,8 @@ def _convert(
         raise TypeError(f"colours are converted in floating point or uint8, not {picture.dtype}")
     matrix, before, after = (a.astype(picture.dtype) for a in (matrix, before / 255, after / 255))
     return (picture - before) @ matrix.T + after
+
+
+def _check(picture: np.ndarray) -> None:
+    if picture.ndim != 3 or picture.shape[2] != 3:
+        raise ValueError(f"a colour picture is (H, W, 3), but this has {picture.shape}")

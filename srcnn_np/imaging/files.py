@@ -101,6 +101,31 @@ def read_picture(path: str | Path, *, max_pixels: int | None = None) -> Picture:
         If there is no such ordinary file, or it is no picture, damaged, cut short, too
         large, or of pixels that `Picture` cannot hold.
     """
+    with _opened(path, max_pixels) as (image, head):
+        bits = _bits_in_file(image, head)
+        grey = bool(image.tile) and str(image.tile[0].args).startswith("LA")
+        image.load()
+        picture = _from_pillow(image, bits, grey)
+        if image.format == "PNG" and b"cICP" in head:
+            picture.lost.append("colours by cICP")
+        return picture
+
+
+def picture_area(path: str | Path) -> int:
+    """Return how many pixels a picture's file says that it has.
+
+    Raises
+    ------
+    InputError
+        If there is no such ordinary file, or it is no picture, or too large.
+    """
+    with _opened(path, None) as (image, _):
+        return image.width * image.height
+
+
+@contextmanager
+def _opened(path: str | Path, max_pixels: int | None) -> Iterator[tuple[Image.Image, bytes]]:
+    """Where Pillow has a picture's file open; gives that, and how the file begins."""
     check_readable(path, "picture")
     piped = str(path) in STANDARD_INPUT
     name = "standard input" if piped else path
@@ -109,13 +134,7 @@ def read_picture(path: str | Path, *, max_pixels: int | None = None) -> Picture:
             head = file.read(4096)
             file.seek(0)
             with _pillow(head, max_pixels), Image.open(file, formats=FORMATS) as image:
-                bits = _bits_in_file(image, head)
-                grey = bool(image.tile) and str(image.tile[0].args).startswith("LA")
-                image.load()
-                picture = _from_pillow(image, bits, grey)
-                if image.format == "PNG" and b"cICP" in head:
-                    picture.lost.append("colours by cICP")
-                return picture
+                yield image, head
     except InputError as error:
         raise InputError(f"{name} {error}") from error
     except MemoryError:

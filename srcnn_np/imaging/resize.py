@@ -114,11 +114,36 @@ def enlarge(picture: np.ndarray, scale: int, enlargement: Enlargement = "bicubic
     """
     if scale < 1 or scale != int(scale):
         raise ValueError(f"scale is {scale}: give a whole number of at least 1")
-    if enlargement not in ("bicubic", "nearest"):
-        raise ValueError(f"unknown enlargement {enlargement!r}: choose bicubic or nearest")
+    _check_enlargement(enlargement)
     if enlargement == "nearest":
         return picture.repeat(scale, axis=0).repeat(scale, axis=1)
     return imresize(picture, size=(scale * picture.shape[0], scale * picture.shape[1]))
+
+
+def shrinking(length: int, scale: int) -> tuple[np.ndarray, np.ndarray]:
+    """Say what each of `length` small pixels sums of scale · length: indices, weights (L, T)."""
+    return _taps(scale * length, length, 1 / scale, "symmetric")
+
+
+def enlarging(
+    length: int, scale: int, enlargement: Enlargement = "bicubic"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Say what each of scale · length pixels sums of `length`: indices, weights (L, T).
+
+    Raises
+    ------
+    ValueError
+        If the enlargement is another word.
+    """
+    _check_enlargement(enlargement)
+    if enlargement == "nearest":
+        return np.arange(length).repeat(scale)[:, None], np.ones((scale * length, 1))
+    return _taps(length, scale * length, scale, "symmetric")
+
+
+def _check_enlargement(enlargement: str) -> None:
+    if enlargement not in ("bicubic", "nearest"):
+        raise ValueError(f"unknown enlargement {enlargement!r}: choose bicubic or nearest")
 
 
 def _resize_axis(

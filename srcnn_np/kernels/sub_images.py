@@ -1,0 +1,137 @@
+"""Sub-images of pictures that were shrunk and enlarged again, from the pictures alone.
+
+Shrinking and enlarging are linear, and local: a square of the enlarged picture depends on a
+somewhat larger square of the picture, by two small matrices for each of the two steps,
+
+    small = S_rows · picture · S_columnsᵀ,   given = E_rows · small · E_columnsᵀ
+
+whose rows have a few numbers each that are not 0 (`Taps`). So nothing but the picture itself need
+be kept, a byte for each pixel.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..compiling import kernel, part
+from .vectors import LANES, add_outer_product, stacked, store_block, zeros
+
+
+class Taps(NamedTuple):
+    """Rows of sparse matrices: which numbers each sums, and with which weights.
+
+    Attributes
+    ----------
+    indices : (L, T) int array
+    weights : (L, T) float32 array
+    """
+
+    indices: np.ndarray
+    weights: np.ndarray
+
+
+class Places(NamedTuple):
+    """Where sub-images lie, an array of N for each.
+
+    Attributes
+    ----------
+    at : int array
+        The element where the picture's first plane begins.
+    plane, width : int array
+        From one plane to the next, and from one row to the next, in elements.
+    row, column : int array
+        Of the sub-image's first pixel.
+    turn : int array
+        0 to 7, see `srcnn_np.data.turn`.
+    down_rows, down_columns, up_rows, up_columns : int array
+        Where the rows of the picture's matrices begin in the taps.
+    """
+
+    at: np.ndarray
+    plane: np.ndarray
+    width: np.ndarray
+    row: np.ndarray
+    column: np.ndarray
+    turn: np.ndarray
+    down_rows: np.ndarray
+    down_columns: np.ndarray
+    up_rows: np.ndarray
+    up_columns: np.ndarray
+
+
+@kernel
+def cut(pixels, places, down, up, turned_rows, turned_columns, top, left, x, target, most):
+    """Write sub-images to x (N, C, size, size), and what is wanted to target (N, C, OH, OW).
+
+    `down` and `up` are taps; `turned_rows` and `turned_columns` (8, size, size) say which pixel
+    comes where in each turn; the target begins in row `top` and column `left`; `most` is a bound
+    for the side of the square of the picture that a sub-image depends on.
+    """
+    N, C, size, _ = x.shape
+    OH, OW = target.shape[2:]
+    row = (most + LANES - 1) // LANES * LANES
+    one, two = np.empty(most * row, np.float32), np.empty(most * row, np.float32)
+    for n in range(N):
+        i, j = places.row[n], places.column[n]
+        rows, small_i = reach(up, places.up_rows[n] + i, size)
+        columns, small_j = reach(up, places.up_columns[n] + j, size)
+        high, first = reach(down, places.down_rows[n] + small_i, rows)
+        wide, left_most = reach(down, places.down_columns[n] + small_j, columns)
+        rows_of, columns_of = turned_rows[places.turn[n]], turned_columns[places.turn[n]]
+        for c in range(C):
+            plane = places.at[n] + c * places.plane[n]
+            for u in range(high):
+                at = plane + (first + u) * places.width[n] + left_most
+                for v in range(wide):
+                    one[u * row + v] = pixels[at + v]
+            # (high, wide) -> (rows, wide) -> (wide, rows) -> (columns, rows) -> (size, rows)
+            combine(down, places.down_rows[n] + small_i, rows, first, one, wide, two, row)
+            transpose(two, rows, wide, one, row)
+            at = places.down_columns[n] + small_j
+            combine(down, at, columns, left_most, one, rows, two, row)
+            combine(up, places.up_columns[n] + j, size, small_j, two, rows, one, row)
+            # (size, rows) -> (rows, size) -> (size, size)
+            transpose(one, size, rows, two, row)
+            combine(up, places.up_rows[n] + i, size, small_i, two, size, one, row)
+            for p in range(size):
+                for q in range(size):
+                    x[n, c, p, q] = one[rows_of[p, q] * row + columns_of[p, q]] / np.float32(255)
+            corner = plane + i * places.width[n] + j
+            for p in range(OH):
+                for q in range(OW):
+                    u, v = rows_of[top + p, left + q], columns_of[top + p, left + q]
+                    target[n, c, p, q] = pixels[corner + u * places.width[n] + v] / 255
+
+
+@part
+def reach(taps, begin, count):
+    """How many numbers some rows of a matrix sum in all, from the first to the last; the first."""
+    first, last = taps.indices[begin, 0], taps.indices[begin, 0]
+    for n in range(begin, begin + count):
+        for k in range(taps.indices.shape[1]):
+            first, last = min(first, taps.indices[n, k]), max(last, taps.indices[n, k])
+    return last - first + 1, first
+
+
+@part
+def combine(taps, begin, count, first, x, length, y, row):
+    """y (count, length) = rows of a matrix times x, whose rows are numbered from `first` on.
+
+    Rows are `row` elements apart, whole vectors; what lies past `length` is of no meaning.
+    """
+    weights, T = taps.weights.reshape(-1), taps.weights.shape[1]
+    for n in range(count):
+        for v in range(0, length, LANES):
+            sums = stacked(zeros(1), 1)
+            for k in range(T):
+                at = (taps.indices[begin + n, k] - first) * row + v
+                sums = add_outer_product(sums, weights, (begin + n) * T + k, 0, x, at)
+            store_block(y, n * row + v, 0, sums)
+
+
+@part
+def transpose(x, rows, columns, y, row):
+    """y (columns, rows) = x (rows, columns) transposed."""
+    for n in range(rows):
+        for m in range(columns):
+            y[m * row + n] = x[n * row + m]

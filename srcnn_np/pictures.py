@@ -1,0 +1,165 @@
+"""Pictures of 8 bits in one array, for kernels, and for all processes of a machine."""
+
+import math
+import mmap
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from .errors import InputError
+from .team import ALONE, Team
+
+
+class Pictures(Sequence):
+    """Pictures of 8 bits in one array, each plane by plane.
+
+    Parameters
+    ----------
+    pixels : (M,) uint8 array
+    shapes : list of (H, W) or (H, W, C)
+    starts : list of int
+        The element of `pixels` where each begins.
+    names : list of str, optional
+        Of their files.
+
+    Notes
+    -----
+    A picture, and several by a slice, are views.
+    """
+
+    def __init__(
+        self,
+        pixels: np.ndarray,
+        shapes: Sequence[tuple[int, ...]],
+        starts: Sequence[int],
+        names: Sequence[str] = (),
+    ) -> None:
+        self.pixels, self.shapes, self.starts = pixels, list(shapes), list(starts)
+        self.names = list(names)
+
+    @classmethod
+    def of(cls, pictures: Iterable[np.ndarray]) -> "Pictures":
+        """Return them as they are if they lie so, else copies of (H, W) or (H, W, C) arrays.
+
+        Raises
+        ------
+        TypeError
+            If one is not uint8.
+        """
+        if isinstance(pictures, Pictures):
+            return pictures
+        pictures = list(pictures)
+        for picture in pictures:
+            if picture.dtype != np.uint8:
+                raise TypeError(f"the picture is {picture.dtype}; give uint8")
+        shapes = [picture.shape for picture in pictures]
+        starts, count = _one_after_the_other(shapes)
+        copies = cls(np.empty(count, np.uint8), shapes, starts)
+        for copy, picture in zip(copies, pictures, strict=True):
+            copy[...] = picture
+        return copies
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def __getitem__(self, which: int | slice) -> "np.ndarray | Pictures":
+        if isinstance(which, slice):
+            return self.some(range(len(self))[which])
+        shape, start = self.shapes[which], self.starts[which]
+        planes = self.pixels[start : start + math.prod(shape)]
+        if len(shape) == 2:
+            return planes.reshape(shape)
+        return np.moveaxis(planes.reshape(shape[2], *shape[:2]), 0, 2)
+
+    def some(self, which: Iterable[int]) -> "Pictures":
+        """Return the pictures of these numbers."""
+        which = list(which)
+        shapes, starts = [self.shapes[n] for n in which], [self.starts[n] for n in which]
+        return Pictures(self.pixels, shapes, starts, [self.names[n] for n in which if self.names])
+
+
+def room_for(shapes: Sequence[tuple[int, ...]], machine: Team = ALONE) -> Pictures:
+    """Return room for pictures of these shapes, which all processes of a machine share.
+
+    One process alone has it in memory, if there is enough. Else it is a file that has no name any
+    more, which the system may keep in memory or not, in the folder for temporary files (TMPDIR).
+
+    Raises
+    ------
+    InputError
+        If there is not enough room in that folder.
+    """
+    starts, count = _one_after_the_other(shapes)
+    if machine.size == 1 and count <= _free_memory() // 2:
+        return Pictures(np.empty(count, np.uint8), shapes, starts)
+    return Pictures(np.frombuffer(_mapped(count, machine), np.uint8, count), shapes, starts)
+
+
+def _one_after_the_other(shapes: Sequence[tuple[int, ...]]) -> tuple[list[int], int]:
+    """Where each begins, and where the last ends."""
+    ends = [0]
+    for shape in shapes:
+        ends.append(ends[-1] + math.prod(shape))
+    return ends[:-1], ends[-1]
+
+
+def _mapped(count: int, machine: Team) -> mmap.mmap:
+    """Memory of a file without a name, the same for all processes of the machine."""
+    path = None
+    if machine.rank == 0:
+        path = _file_of(max(1, count))
+    path = machine.told(path)
+    try:
+        with open(path, "r+b") as file:
+            memory = mmap.mmap(file.fileno(), max(1, count))
+        machine.wait()  # until all have it
+    finally:
+        if machine.rank == 0:
+            with suppress(OSError):  # Windows keeps a file that is in use
+                os.unlink(path)
+    return memory
+
+
+def _file_of(count: int) -> str:
+    """Make a temporary file of that size; its path."""
+    folder = Path(tempfile.gettempdir())
+    free = shutil.disk_usage(folder).free
+    if free > count:
+        number, path = tempfile.mkstemp(prefix="srcnn_np-pictures-")
+        with os.fdopen(number, "wb") as file:
+            try:
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(file.fileno(), 0, count)
+                else:
+                    file.truncate(count)
+                return path
+            except OSError:  # a quota, or another was quicker
+                os.unlink(path)
+                free = shutil.disk_usage(folder).free
+    raise InputError(
+        f"the pictures take {count / 1e9:.2f} GB, and {folder} lacks {(count - free) / 1e9:.2f} GB "
+        "for them; give fewer pictures, or set the variable TMPDIR to a folder with more room"
+    )
+
+
+def _free_memory() -> float:
+    """Bytes that this process may still take; infinite where the system does not say."""
+    free = math.inf
+    with suppress(OSError, StopIteration, ValueError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = 1024 * int(next(n.split()[1] for n in lines if n.startswith("MemAvailable")))
+    for limit, used in (
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        (
+            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        ),
+    ):
+        with suppress(OSError, ValueError):  # "max" is no limit
+            free = min(free, int(Path(limit).read_text()) - int(Path(used).read_text()))
+    return free

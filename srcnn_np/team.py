@@ -1,0 +1,162 @@
+"""The processes that work together: one alone, or the ranks that `mpiexec` started.
+
+Every rank runs the same program. What differs is its number, and so its share of the work.
+`docs/scaling.md` draws who holds what.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from .errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# How many processes were started, and which this is, in the words of MPICH, Open MPI, and srun.
+_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
+_RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
+
+PATIENCE = 1.0  # seconds in which rank 0 may say the same sentence
+
+
+class Team:
+    """One process alone.
+
+    Attributes
+    ----------
+    rank, size : int
+        Its number, from 0 on, and how many there are.
+    """
+
+    rank, size = 0, 1
+
+    def share(self, count: int) -> slice:
+        """Return which of `count` things are this process's: neighbours, as many as others'."""
+        return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
+
+    def deal(self, costs: Sequence[float]) -> list[int]:
+        """Return whose each thing is: the dearest one left goes to who has the least so far."""
+        loads, owners = [0.0] * self.size, [0] * len(costs)
+        for n in sorted(range(len(costs)), key=lambda n: -costs[n]):
+            owners[n] = loads.index(min(loads))
+            loads[owners[n]] += costs[n]
+        return owners
+
+    def add_up(self, numbers: "np.ndarray") -> None:
+        """Replace numbers (M,) by their sums over all processes, the same bits in each."""
+
+    def gather(self, thing: Any) -> list:
+        """Return what each process gives, by rank."""
+        return [thing]
+
+    def told(self, thing: Any) -> Any:
+        """Return what rank 0 gives."""
+        return thing
+
+    def each(
+        self,
+        work: Callable[[int], Any],
+        count: int,
+        progress: Callable[[Iterable], Iterable] = iter,
+    ) -> list:
+        """Return [work(0), work(1), ... work(count - 1)], of which each process did its share."""
+        own = [work(n) for n in progress(range(self.rank, count, self.size))]
+        parts = self.gather(own)
+        return [parts[n % self.size][n // self.size] for n in range(count)]
+
+    def wait(self) -> None:
+        """Wait until all are here."""
+
+    def on_this_machine(self) -> "Team":
+        """Return those that have the same memory."""
+        return self
+
+    def give_up(self, code: int) -> NoReturn:
+        """End all processes."""
+        sys.exit(code)
+
+
+ALONE = Team()
+
+
+class Ranks(Team):
+    """The processes of an MPI communicator."""
+
+    def __init__(self, communicator: Any) -> None:
+        self._all = communicator
+        self.rank, self.size = communicator.rank, communicator.size
+
+    def add_up(self, numbers: "np.ndarray") -> None:
+        """By one Allreduce, which gives all ranks the same bits."""
+        from mpi4py import MPI
+
+        self._all.Allreduce(MPI.IN_PLACE, numbers, MPI.SUM)
+
+    def gather(self, thing: Any) -> list:
+        """By an Allgather of anything that can be pickled."""
+        return self._all.allgather(thing)
+
+    def told(self, thing: Any) -> Any:
+        """By a broadcast."""
+        return self._all.bcast(thing)
+
+    def wait(self) -> None:
+        """By a barrier."""
+        self._all.Barrier()
+
+    def on_this_machine(self) -> Team:
+        """By what MPI knows of shared memory."""
+        from mpi4py import MPI
+
+        return Ranks(self._all.Split_type(MPI.COMM_TYPE_SHARED))
+
+    def give_up(self, code: int) -> NoReturn:
+        """By MPI's Abort, whose own words are not for those who used a command."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        time.sleep(0.2)  # in which mpiexec passes on what was said
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        self._all.Abort(code)
+
+
+@cache
+def this_team() -> Team:
+    """Return this process alone, or with all others that were started at once.
+
+    Raises
+    ------
+    InputError
+        If there are others, and mpi4py is not installed, or belongs to another MPI.
+    """
+    started = max(int(os.environ.get(name, 1)) for name in _SIZES)
+    if started == 1:
+        return ALONE
+    try:
+        from mpi4py import MPI
+    except ImportError as error:
+        raise InputError(
+            f'{started} processes were started, which need mpi4py: pip install "srcnn_np[mpi]"'
+        ) from error
+    if MPI.COMM_WORLD.size != started:
+        raise InputError(
+            f"{started} processes were started, but mpi4py finds {MPI.COMM_WORLD.size}: it belongs "
+            "to another MPI than the command that started them"
+        )
+    return Ranks(MPI.COMM_WORLD)
+
+
+def rank_started_as() -> int:
+    """Return this process's number, without MPI."""
+    return max(int(os.environ.get(name, 0)) for name in _RANKS)
+
+
+def threads_for(team: Team) -> int:
+    """Return how many threads are this process's, where others of the team use the same ones."""
+    if not hasattr(os, "sched_getaffinity"):
+        return max(1, (os.cpu_count() or 1) // team.on_this_machine().size)
+    own = os.sched_getaffinity(0)
+    return max(1, len(own) // team.on_this_machine().gather(own).count(own))
