@@ -14,10 +14,12 @@ from .imaging.files import (
     check_format,
     check_readable,
     is_picture_name,
+    picture_area,
     picture_format,
 )
 from .model import Model
 from .output import check_output
+from .team import ALONE, Team
 from .upscaling import beside, upscale
 
 
@@ -207,30 +209,34 @@ def enlarge_all(
     compare: str | Path | None = None,
     force: bool = False,
     max_pixels: int | None = None,
+    team: Team = ALONE,
 ) -> Iterator[Result]:
     """Enlarge one picture after the other; parameters as of `enlarge_file`.
+
+    Of a team, each process enlarges its share.
 
     Yields
     ------
     result : Result
-        Of each job, in order.
+        Of each job of this process, in order.
 
     Raises
     ------
     InputError
         If no folder for results can be made or written into.
     """
-    made, closed = [], {}
-    for folder in todo.folders:
+    jobs, made, closed = shared_out(todo.jobs, team), [], {}
+    for folder in todo.folders if team.rank == 0 else []:
         try:
             made += [folder] * _make_folder(folder)
         except InputError as error:
             closed[folder] = str(error)
+    closed = team.told(closed)
     if closed and all(job.target.parent in closed for job in todo.jobs):
         raise InputError(next(iter(closed.values())))
     how = {"compare": compare, "force": force, "max_pixels": max_pixels}
     try:
-        for job in todo.jobs:
+        for job in jobs:
             if job.target.parent in closed:
                 yield Result(job, why=f"{job.source}: {closed[job.target.parent]}")
                 continue
@@ -242,10 +248,26 @@ def enlarge_all(
                 yield Result(job, why=f"{job.source}: {error.strerror or error}")
             except MemoryError:
                 yield Result(job, why=f"{job.source}: there is not enough memory to enlarge it")
+        team.wait()  # before a folder goes in which another may still write
     finally:
         for folder in made:
             with suppress(OSError):  # results lie in it
                 folder.rmdir()
+
+
+def shared_out(jobs: Sequence[Job], team: Team) -> list[Job]:
+    """Return this process's share of the jobs, in their order: as many pixels as others'."""
+    if team.size == 1:
+        return list(jobs)
+
+    def pixels(n: int) -> int:
+        try:
+            return picture_area(jobs[n].source)
+        except InputError:  # it will be said in its turn
+            return 0
+
+    owners = team.deal(team.each(pixels, len(jobs)))
+    return [job for job, owner in zip(jobs, owners, strict=True) if owner == team.rank]
 
 
 def _make_folder(folder: Path) -> bool:

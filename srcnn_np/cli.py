@@ -7,18 +7,22 @@ A command is a module of `srcnn_np.commands`. It imports what it needs when it r
 import argparse
 import gc
 import logging
+import os
 import shlex
 import sys
+import time
+import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from . import __version__
 from .commands import evaluate, gradcheck, models, report, show, train, upscale
 from .commands.terminal import complain, lasting_streams, notice, printable
 from .errors import InputError
 from .stopping import stopped_at_once
+from .team import ALONE, PATIENCE, Team, rank_started_as, this_team, threads_for
 
 COMMANDS = (upscale, evaluate, train, show, report, models, gradcheck)
 
@@ -43,33 +47,57 @@ def _run(arguments: list[str]) -> int:
     # Loading makes over 100,000 objects that all stay: do not look through them every 700.
     gc.set_threshold(100_000)
     options.command = shlex.join(["srcnn-np", *arguments])
+    options.team = ALONE
     try:
         with _news(), stopped_at_once():
+            options.team = this_team()
+            if options.team.size > 1:
+                os.environ.setdefault("NUMBA_NUM_THREADS", str(threads_for(options.team)))
+            if options.team.rank > 0 and not options.shared:
+                return 0
             return options.run(options)
     except InputError as error:
-        return complain(str(error))
+        return _ended(options.team, str(error))
     except MemoryError:
-        return complain(f"there is not enough memory for that; {options.smaller}")
+        return _ended(options.team, f"there is not enough memory for that; {options.smaller}")
     except KeyboardInterrupt as interrupt:
-        complain(str(interrupt) or "interrupted")
-        return getattr(interrupt, "code", 130)
+        code = getattr(interrupt, "code", 130)
+        return _ended(options.team, str(interrupt) or "interrupted", code)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return complain(f"{where}{error.strerror or error}")
+        return _ended(options.team, f"{where}{error.strerror or error}")
+    except BaseException:
+        if options.team.size > 1:  # the others would wait for ever
+            traceback.print_exc()
+            options.team.give_up(1)
+        raise
+
+
+def _ended(team: Team, sentence: str, code: int = 1) -> int:
+    """Say what is wrong, once for all processes, and end them; the exit code."""
+    if team.size == 1:
+        if rank_started_as() == 0:
+            complain(sentence)
+        return code
+    if team.rank > 0:  # rank 0 may have found the same, and say it
+        time.sleep(PATIENCE)
+    complain(sentence)
+    team.give_up(code)
 
 
 @contextmanager
 def _news() -> Iterator[None]:
     """Where what the package logs, such as that it compiles, and warnings are a line each."""
     handler = logging.Handler()
-    handler.emit = lambda record: notice(record.getMessage())
+    if rank_started_as() == 0:
+        handler.emit = lambda record: notice(record.getMessage())
     log, others = logging.getLogger(__package__), logging.getLogger("matplotlib")
     before = log.level, others.level
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     others.setLevel(logging.ERROR)  # of its own folders
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_: notice(str(message).partition("\n")[0])
+        warnings.showwarning = lambda message, *_: log.info(str(message).partition("\n")[0])
         try:
             yield
         finally:
@@ -88,13 +116,17 @@ def _parser() -> argparse.ArgumentParser:
     for module in COMMANDS:
         name, description = module.__name__.rpartition(".")[2], module.DESCRIPTION
         sub = commands.add_parser(name, help=description, description=description)
-        sub.set_defaults(run=module.run, smaller="give a smaller picture")
+        sub.set_defaults(run=module.run, smaller="give a smaller picture", shared=False)
         module.add(sub)
     return parser
 
 
 class _Parser(argparse.ArgumentParser):
     """One sentence for a bad command line, without the usage before it."""
+
+    def _print_message(self, message: str, file: TextIO | None = None) -> None:
+        if rank_started_as() == 0:
+            super()._print_message(message, file)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {printable(message)} (see {self.prog} --help)\n")

@@ -18,6 +18,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from .errors import check_dtype
+from .team import ALONE, Team
 
 Arrays = Mapping[str, np.ndarray]
 Schedule = Callable[[float], float]
@@ -180,6 +181,8 @@ class Muon:
     momentum : float in [0, 1)
     layer_rates : dict of str to float
         Factor on the rate by layer name, 0 or more.
+    team : Team, optional
+        Processes that make the same steps together, and share out the matrices.
 
     Attributes
     ----------
@@ -201,12 +204,14 @@ class Muon:
         momentum: float = 0.9,
         *,
         layer_rates: dict[str, float] | None = None,
+        team: Team = ALONE,
     ) -> None:
         _check_rates(rate, layer_rates)
         _require(0 <= momentum < 1, f"momentum is {momentum}: give one in [0, 1)")
         self.rate = rate
         self.momentum = momentum
         self.layer_rates = layer_rates or {}
+        self.team = team
         self.memory: dict[str, np.ndarray] = {}
 
     def step(self, params: Arrays, grads: Arrays, factor: float = 1.0) -> None:
@@ -216,14 +221,31 @@ class Muon:
         # while afterwards and so take the processors from the network's own. The limit is one
         # for the whole process: of two steps at a time, the second would find 1, and leave it.
         with _limiting, _blas().limit(limits=1):
-            for name, rate in rates.items():
+            ahead = {}
+            for name in rates:
                 p = params[name]
                 momentum = p.dtype.type(self.momentum)
                 v = _remembered(self.memory, f"v.{name}", p)
                 v *= momentum
                 v += grads[name]
-                step = orthogonal(as_matrix(grads[name] + momentum * v))
-                p -= p.dtype.type(rate) * step.reshape(p.shape)
+                ahead[name] = as_matrix(grads[name] + momentum * v)
+            for name, step in self._orthogonal(ahead).items():
+                p = params[name]
+                p -= p.dtype.type(rates[name]) * step.reshape(p.shape)
+
+    def _orthogonal(self, matrices: Arrays) -> Arrays:
+        """Make each orthogonal; in a team each process some, and all get the same bits."""
+        if self.team.size == 1:
+            return {name: orthogonal(m) for name, m in matrices.items()}
+        owners = self.team.deal([m.size * min(m.shape) for m in matrices.values()])
+        ends = np.cumsum([0, *(m.size for m in matrices.values())])
+        flat = np.zeros(ends[-1], np.result_type(*matrices.values()))
+        parts = {name: flat[ends[n] : ends[n + 1]] for n, name in enumerate(matrices)}
+        for (name, m), owner in zip(matrices.items(), owners, strict=True):
+            if owner == self.team.rank:
+                parts[name][...] = orthogonal(m).ravel()
+        self.team.add_up(flat)  # of numbers that are 0 in all others
+        return {name: parts[name].reshape(m.shape) for name, m in matrices.items()}
 
 
 _limiting = Lock()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +23,10 @@ from .imaging import enlarge, psnr
 from .model import Model, check_name, save_model
 from .optim import SGD, Adam, Arrays, Muon, clip_gradients, constant, cosine
 from .output import check_output, claiming
+from .pictures import Pictures
 from .recipe import Recipe
 from .stopping import Stopped, stopped_when_asked
+from .team import ALONE, Team
 
 
 @dataclass
@@ -38,15 +40,15 @@ class History:
         "seconds", "rate", the mean "loss" since the row before; and at validations "psnr", the
         held-out pictures' mean in dB, and "watched", the watched pictures', None if none are.
     bicubic : dict of str to float
-        The same measures of plain bicubic interpolation.
+        "psnr" and "watched" of plain bicubic interpolation, from the first validation on.
     best : dict of str to array
         The parameters at the highest PSNR on the held-out pictures.
     advice : str
         What to do about a training whose best is worse than bicubic interpolation; else empty.
     """
 
-    bicubic: dict[str, float | None]
     rows: list[dict] = field(default_factory=list)
+    bicubic: dict[str, float | None] = field(default_factory=dict)
     best: Arrays = field(default_factory=dict)
     advice: str = ""
 
@@ -58,8 +60,8 @@ class History:
 
 def train(
     model: Model,
-    pictures: list[np.ndarray],
-    held_out: list[np.ndarray],
+    pictures: Sequence[np.ndarray],
+    held_out: Sequence[np.ndarray],
     recipe: Recipe,
     *,
     seed: int = 0,
@@ -69,18 +71,20 @@ def train(
     force: bool = False,
     resume: bool = False,
     show: bool = True,
+    team: Team = ALONE,
 ) -> History:
     """Train a model's network on pictures, in place.
 
-    Same seed and machine give the same parameters to the bit, for any number of threads, and
-    with or without a break.
+    Same seed, machine and number of processes give the same parameters to the bit, for any number
+    of threads, and with or without a break. Another number of processes changes their rounding.
 
     Parameters
     ----------
     model : Model
         What was done is noted in its `training`.
-    pictures, held_out : lists of (H, W) or (H, W, 3) uint8 arrays
-        To learn from, and to measure progress on; see `srcnn_np.data.to_channels`.
+    pictures, held_out : Pictures, or lists of (H, W) or (H, W, 3) uint8 arrays
+        To learn from, and to measure progress on; see `srcnn_np.data.to_channels`. Lists are
+        copied.
     recipe : Recipe
     seed : int
         Of the parameters at the start, the order of the sub-images, and how they are
@@ -99,6 +103,9 @@ def train(
         Go on from the last state beside `out`; all else must be as it was.
     show : bool
         Show a progress bar.
+    team : Team, optional
+        The processes that train together, which all call this with the same arguments. Each
+        takes its share of every mini-batch, see `srcnn_np.team`; rank 0 writes and shows.
 
     Returns
     -------
@@ -126,10 +133,11 @@ def train(
     if type(validations) is not int or not 1 <= validations <= 100_000:
         raise InputError(f"validations is {brief(validations)}; give 1 to 100,000")
     files = [] if out is None else [check_name(out), last_path(out), log_path(out)]
-    with claiming(files):
-        for file in files:
-            check_output(file, force=force or resume)
-        training = _Training(model, pictures, held_out, recipe, seed, validations, watched)
+    with claiming(files if team.rank == 0 else []):
+        if team.rank == 0:
+            for file in files:
+                check_output(file, force=force or resume)
+        training = _Training(model, pictures, held_out, recipe, seed, validations, watched, team)
         if resume:
             training.load(out)
             training.save(out)  # it may have been killed between one file and the next
@@ -137,7 +145,7 @@ def train(
             _enough_memory(f"a mini-batch of {recipe.batch}", "choose a smaller --batch"),
             stopped_when_asked() if files else nullcontext(lambda: None) as asked,
         ):
-            _run(training, out, asked, show)
+            _run(training, out, asked, show and team.rank == 0)
         training.finish()
     return training.history
 
@@ -146,7 +154,7 @@ def _run(
     training: "_Training", out: str | Path | None, asked: Callable[[], int | None], show: bool
 ) -> None:
     """Go on to the end of a training, or until it is asked to stop."""
-    saved = time.monotonic()
+    training.asked, saved = asked, time.monotonic()
     # None: a bar where standard error is a terminal; elsewhere a line for each validation.
     bar = tqdm(
         total=training.updates,
@@ -165,7 +173,7 @@ def _run(
                 training.update()
                 bar.update()
             if out is not None:
-                number = asked()
+                number = training.asked_to_end()
                 if validated or time.monotonic() > saved + 60 or number:
                     training.save(out)
                     saved = time.monotonic()
@@ -182,7 +190,13 @@ def _run(
                     print(f"{training.done}/{training.updates} updates, {shown}", file=sys.stderr)
 
 
-def epochs_in(minutes: float, model: Model, pictures: list[np.ndarray], recipe: Recipe) -> float:
+def epochs_in(
+    minutes: float,
+    model: Model,
+    pictures: Sequence[np.ndarray],
+    recipe: Recipe,
+    team: Team = ALONE,
+) -> float:
     """How many epochs a training of so many minutes has on this machine, by a trial of seconds.
 
     Parameters are as of `train`, which raises the same errors; `model` stays as it is.
@@ -190,13 +204,13 @@ def epochs_in(minutes: float, model: Model, pictures: list[np.ndarray], recipe: 
     if not 0 < minutes < 1e6:
         raise InputError(f"minutes is {brief(minutes)}; give a number above 0 and below 1e6")
     # The recipe's own epochs, which are to be found out, must not end the trial.
-    trial = _Training(deepcopy(model), pictures, [], replace(recipe, epochs=1e8), 0, 1, [])
+    trial = _Training(deepcopy(model), pictures, [], replace(recipe, epochs=1e8), 0, 1, [], team)
     trial.update()  # may compile
     before, start = trial.done, time.monotonic()
-    while time.monotonic() < start + _TRIAL:
+    while team.told(time.monotonic() < start + _TRIAL):
         trial.update()
     rate = (trial.done - before) / (time.monotonic() - start)
-    updates = max(1, round(60 * minutes * rate))
+    updates = max(1, team.told(round(60 * minutes * rate)))
     return updates * recipe.batch / len(trial.sub_images)
 
 
@@ -210,22 +224,25 @@ class _Training:
     def __init__(
         self,
         model: Model,
-        pictures: list[np.ndarray],
-        held_out: list[np.ndarray],
+        pictures: Sequence[np.ndarray],
+        held_out: Sequence[np.ndarray],
         recipe: Recipe,
         seed: int,
         validations: int,
         watched: Sequence[np.ndarray],
+        team: Team,
     ) -> None:
         network = model.network
         if recipe.init is not None:
             network.initialise(recipe.init, seed)
-        self.model, self.recipe, self.seed = model, recipe, seed
-        values = sum(picture.size for picture in (*pictures, *held_out, *watched))
+        self.model, self.recipe, self.seed, self.team = model, recipe, seed, team
+        values = sum(picture.size for some in (pictures, held_out, watched) for picture in some)
         with _enough_memory(
-            f"{values / 1e6:,.0f} million pixels of pictures, about {16 * values / 1e9:.1f} GB",
+            f"{values / 1e6:,.0f} million pixels of pictures, about {values / 1e9:.1f} GB",
             "give fewer or smaller ones",
         ):
+            self.everything = [Pictures.of(some) for some in (pictures, held_out, watched)]
+            pictures, held_out, watched = self.everything
             self.sub_images = cut_sub_images(
                 pictures,
                 model.scale,
@@ -234,7 +251,8 @@ class _Training:
                 margin=network.margin,
                 enlargement=model.enlargement,
             )
-            self.held_out, self.watched = _Measure(held_out, model), _Measure(watched, model)
+            self.held_out = _Measure(held_out, model, team)
+            self.watched = _Measure(watched, model, team)
         if len(self.sub_images) < recipe.batch:
             raise InputError(
                 f"the pictures give {len(self.sub_images)} sub-images, fewer than a mini-batch of "
@@ -249,18 +267,16 @@ class _Training:
         # After which updates the history gets a row, and whether with a PSNR.
         self.marks = {mark: mark in measured for mark in sorted(measured | noted) if mark > 0}
         self.done = 0
+        self.asked: Callable[[], int | None] = lambda: None  # see `stopped_when_asked`
+        self.agreed: int | None = None  # by which signal all processes are to end
         self.started = time.monotonic()
-        self.optimiser = _optimiser(recipe, network.params)
+        self.optimiser = _optimiser(recipe, network.params, team)
         self.schedule = {"constant": constant, "cosine": cosine}[recipe.schedule]
         self.average = {name: p.copy() for name, p in network.params.items()}
         self.losses: list[float] = []  # since the history's last row
         self.about = dict(model.training)
-        self.history = History({"psnr": self.held_out.bicubic(), "watched": self.watched.bicubic()})
+        self.history = History()
         self.validations = validations
-        digest = hashlib.sha256()
-        for picture in (*pictures, *held_out, *watched):
-            digest.update(f"{picture.shape}".encode() + picture.tobytes())
-        self.pictures = digest.hexdigest()
 
     @property
     def row_is_due(self) -> bool:
@@ -271,11 +287,27 @@ class _Training:
     def finished(self) -> bool:
         return self.done == self.updates and not self.row_is_due
 
+    @cached_property
+    def pictures(self) -> str:
+        """A digest of all pictures."""
+        digest = hashlib.sha256()
+        for pictures in self.everything:
+            for picture in pictures:
+                digest.update(f"{picture.shape}".encode() + picture.tobytes())
+        return digest.hexdigest()
+
+    def asked_to_end(self) -> int | None:
+        """By which signal this process, or all of them, are to end."""
+        return self.asked() if self.team.size == 1 else self.agreed
+
     def update(self) -> None:
         """Learn from one mini-batch."""
         recipe, network = self.recipe, self.model.network
-        x, target = self.batches[self.done]
-        loss, grads = network.loss_and_gradients(x, target, recipe.mean_over)
+        if self.team.size == 1:
+            x, target = self.batches[self.done]
+            loss, grads = network.loss_and_gradients(x, target, recipe.mean_over)
+        else:
+            loss, grads = self._by_all()
         if not math.isfinite(loss):
             raise self._diverged()
         if recipe.clip_norm is not None:
@@ -287,9 +319,34 @@ class _Training:
         self.done += 1
         self.losses.append(loss)
 
+    def _by_all(self) -> tuple[float, Arrays]:
+        """Loss and gradients of one mini-batch, of which each process takes its share.
+
+        A mean over N samples is the sum of n_r / N times the mean over each share of n_r.
+        """
+        network, share = self.model.network, self.team.share(self.recipe.batch)
+        grads = {name: np.zeros_like(p) for name, p in network.params.items()}
+        loss, part = 0.0, (share.stop - share.start) / self.recipe.batch
+        if part:
+            x, target = self.batches.some(self.done, share)
+            loss, grads = network.loss_and_gradients(x, target, self.recipe.mean_over)
+        stop = self.asked()
+        flat = np.concatenate([g.ravel() for g in grads.values()])
+        flat = np.append(flat * flat.dtype.type(part), [part * loss, stop is not None])
+        flat = flat.astype(next(iter(grads.values())).dtype)
+        self.team.add_up(flat)
+        if flat[-1]:
+            self.agreed = next(n for n in self.team.gather(stop) if n)
+        sums, at = {}, 0
+        for name, g in grads.items():
+            sums[name] = flat[at : at + g.size].reshape(g.shape)
+            at += g.size
+        return float(flat[-2]), sums
+
     def note(self) -> bool:
         """Add a row to the history; whether it has PSNRs."""
         history, measured = self.history, self.marks[self.done]
+        self._check_agreement()
         row = {
             "sub_images": self.done * self.recipe.batch,
             "seconds": round(time.monotonic() - self.started, 1),
@@ -299,6 +356,7 @@ class _Training:
             "watched": None,
         }
         if measured:
+            self._measure_bicubic()
             with self.showing(self.average):
                 row["psnr"], row["watched"] = self.held_out.psnr(), self.watched.psnr()
             if not math.isfinite(row["psnr"]):
@@ -309,8 +367,27 @@ class _Training:
         history.rows.append(row)
         return measured
 
+    def _measure_bicubic(self) -> None:
+        """Once, and not before it is wanted: of many large pictures it takes a while."""
+        if not self.history.bicubic:
+            values = self.held_out.bicubic(), self.watched.bicubic()
+            self.history.bicubic = dict(zip(("psnr", "watched"), values, strict=True))
+
+    def _check_agreement(self) -> None:
+        """All processes make the same steps from the same sums, and so have the same parameters."""
+        digest = hashlib.sha256()
+        for p in self.model.network.params.values():
+            digest.update(p.tobytes())
+        if len(set(self.team.gather(digest.digest()))) > 1:
+            raise InputError(
+                f"the processes' parameters are no longer the same after {self.done} updates; "
+                "run all on processors of the same kind"
+            )
+
     def save(self, out: str | Path) -> None:
         """Write the last state, then what follows from it: the best model and the log."""
+        if self.team.rank != 0:
+            return
         rows, validations = self.history.rows, self.history.validations
         state = State(
             self.done,
@@ -332,15 +409,21 @@ class _Training:
 
     def load(self, out: str | Path) -> None:
         """Go on from what `save` wrote."""
-        params, optimiser = deepcopy(dict(self.model.network.params)), deepcopy(self.optimiser)
-        optimiser.step(params, {name: np.zeros_like(p) for name, p in params.items()})
-        batch = self.recipe.batch
-        state = read_state(out, self._same(), self.marks, batch, params, optimiser.memory)
+        state = self.team.told(self._state_in(out) if self.team.rank == 0 else None)
         self.done, self.losses, self.about = state.done, state.losses, state.about
         self.started = time.monotonic() - state.seconds
         self.history.rows, self.history.best = state.rows, state.best
         self.model.network.params, self.average = state.params, state.average
         self.optimiser.memory.update(state.memory)
+        if self.history.validations:
+            self._measure_bicubic()
+
+    def _state_in(self, out: str | Path) -> State:
+        params = deepcopy(dict(self.model.network.params))
+        optimiser = _optimiser(self.recipe, params, ALONE)
+        optimiser.step(params, {name: np.zeros_like(p) for name, p in params.items()})
+        batch = self.recipe.batch
+        return read_state(out, self._same(), self.marks, batch, params, optimiser.memory)
 
     @contextmanager
     def showing(self, params: Arrays, row: dict | None = None) -> Iterator[None]:
@@ -413,6 +496,10 @@ class _Batches:
 
     def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """x and target of one."""
+        return self.some(number, slice(None))
+
+    def some(self, number: int, which: slice) -> tuple[np.ndarray, np.ndarray]:
+        """x and target of some samples of one."""
         count, batch = len(self.sub_images), self.recipe.batch
         epochs, places = np.divmod(np.arange(number * batch, (number + 1) * batch), count)
         indices, turns = np.empty(batch, int), np.empty(batch, int)
@@ -420,7 +507,7 @@ class _Batches:
             order, how = _shuffled(count, self.seed, int(epoch))
             here = epochs == epoch
             indices[here], turns[here] = order[places[here]], how[places[here]]
-        return self.sub_images.batch(indices, turns if self.recipe.turns else None)
+        return self.sub_images.batch(indices[which], turns[which] if self.recipe.turns else None)
 
 
 def _advice(losses: Sequence[float], grads: Mapping[str, np.ndarray]) -> str:
@@ -455,25 +542,29 @@ _PERFECT = 100.0  # dB; a picture without any error has infinitely many, which h
 
 
 class _Measure:
-    """Pictures whose mean PSNR is measured again and again."""
+    """Pictures whose mean PSNR is measured again and again, shared out among processes."""
 
-    def __init__(self, pictures: Sequence[np.ndarray], model: Model) -> None:
-        self.model = model
-        self.pairs = [shrink(picture, model.scale) for picture in pictures]
-        self.given = [enlarge(small, model.scale, model.enlargement) for _, small in self.pairs]
+    def __init__(self, pictures: Pictures, model: Model, team: Team) -> None:
+        self.pictures, self.model, self.team = pictures, model, team
 
     def bicubic(self) -> float | None:
-        return self._mean([enlarge(small, self.model.scale) for _, small in self.pairs])
+        return self._mean(lambda small: enlarge(small, self.model.scale))
 
     def psnr(self) -> float | None:
-        return self._mean([self.model.network.predict(x) for x in self.given])
+        model = self.model
+        return self._mean(
+            lambda small: model.network.predict(enlarge(small, model.scale, model.enlargement))
+        )
 
-    def _mean(self, results: Sequence[np.ndarray]) -> float | None:
+    def _mean(self, restored: Callable[[np.ndarray], np.ndarray]) -> float | None:
         scale = self.model.scale
-        values = [
-            psnr(as_measured(result, scale), as_measured(target, scale), peak=255)
-            for result, (target, _) in zip(results, self.pairs, strict=True)
-        ]
+
+        def measured(n: int) -> float:
+            target, small = shrink(self.pictures[n], scale)
+            result = as_measured(restored(small), scale)
+            return psnr(result, as_measured(target, scale), peak=255)
+
+        values = self.team.each(measured, len(self.pictures))
         return float(np.mean(np.minimum(values, _PERFECT))) if values else None
 
 
@@ -481,16 +572,17 @@ class _Measure:
 def _shuffled(count: int, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
     """An epoch's order of the sub-images, and how each is turned."""
     rng = np.random.default_rng([seed, epoch])
-    return rng.permutation(count), rng.integers(0, 8, count)
+    # As small as they can be: of a large set of pictures there are many millions.
+    return rng.permutation(count).astype(np.uint32), rng.integers(0, 8, count).astype(np.uint8)
 
 
-def _optimiser(recipe: Recipe, params: dict[str, np.ndarray]) -> SGD | Adam | Muon:
+def _optimiser(recipe: Recipe, params: dict[str, np.ndarray], team: Team) -> SGD | Adam | Muon:
     last = list(params)[-1].partition(".")[0]
     layer_rates = {last: recipe.last_layer}
     if recipe.optimiser == "adam":
         return Adam(recipe.rate, layer_rates=layer_rates)
     if recipe.optimiser == "muon":
-        return Muon(recipe.rate, recipe.momentum, layer_rates=layer_rates)
+        return Muon(recipe.rate, recipe.momentum, layer_rates=layer_rates, team=team)
     return SGD(recipe.rate, recipe.momentum, nesterov=recipe.nesterov, layer_rates=layer_rates)
 
 

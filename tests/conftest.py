@@ -62,9 +62,10 @@ def assert_close(actual, expected):
 
 
 def pytest_addoption(parser):
-    """How long, and with which cases, tests/test_fuzz.py damages files."""
+    """How long, and with which cases, test_fuzz.py damages files; how often test_team.py kills."""
     parser.addoption("--fuzz-seconds", type=float, default=60)
     parser.addoption("--fuzz-seed", type=int, default=0)
+    parser.addoption("--kills", type=int, default=5)
 
 
 def pytest_collection_modifyitems(items):

@@ -223,7 +223,8 @@ def test_after_an_error_the_network_has_its_own_parameters_not_the_mean(monkeypa
 def test_the_best_state_is_kept_when_a_later_one_is_worse(monkeypatch):
     psnrs = iter([20.0, 30.0, 10.0, 5.0])  # bicubic, then three validations
     monkeypatch.setattr(
-        "srcnn_np.training._Measure._mean", lambda self, results: next(psnrs) if results else None
+        "srcnn_np.training._Measure._mean",
+        lambda self, restored: next(psnrs) if self.pictures else None,
     )
     model, history = run()
     assert column(history, "psnr") == [30.0, 10.0, 5.0]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from .options import add_force, add_scale_and_model, check_not_an_input, name
-from .terminal import bar, complain, listed, notice, say
+from .terminal import bar, complain, listed, notice, say, silent
 
 DESCRIPTION = "measure a model by the paper's protocol"
 
@@ -23,13 +23,19 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--json", metavar="FILE", type=name, help="also write the figures to a file"
     )
     add_force(parser)
+    parser.set_defaults(shared=True)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the paper's measures for every picture of a folder, and write them as JSON."""
+    with silent(options.team.rank > 0):
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     from ..output import check_output
 
-    if options.json is not None:
+    if options.json is not None and options.team.rank == 0:
         check_output(options.json, force=options.force)
         folder = Path(options.folder)
         for path in (options.model, *folder.glob("*"), *folder.glob("*/*")):
@@ -46,7 +52,9 @@ def _folder(options: argparse.Namespace) -> int:
         raise InputError("give --scale 2, 3 or 4, or --paper")
     chosen = default_name(options.scale) if options.model is None else options.model
     model = load_model(chosen)
-    report = evaluate(options.folder, options.scale, model, progress=bar(" pictures"))
+    report = evaluate(
+        options.folder, options.scale, model, progress=bar(" pictures"), team=options.team
+    )
     report = {"scale": report["scale"], "model": chosen, **report}
     rows = [*report["images"], {"name": "mean", **report["mean"]}]
     width = max(len(row["name"]) for row in rows)
@@ -88,7 +96,7 @@ def _beside_the_paper(options: argparse.Namespace) -> int:
     for found in shipped_models():
         model = load_model(found)
         models.setdefault(found.removesuffix(f"-x{model.scale}"), {})[model.scale] = model
-    report = paper_report(options.folder, models, progress=bar(" scales"))
+    report = paper_report(options.folder, models, progress=bar(" scales"), team=options.team)
     columns = list(report)
     for measure, digits in (("psnr", 2), ("ssim", 4)):
         say(f"mean {measure.upper()}{' in dB' if measure == 'psnr' else ''}")
@@ -108,7 +116,7 @@ def _write(options: argparse.Namespace, report: dict) -> None:
 
     from ..output import writing
 
-    if options.json is not None:
+    if options.json is not None and options.team.rank == 0:
         with writing(options.json, force=options.force) as part:
             text = json.dumps(_without_infinity(report), indent=1, allow_nan=False)
             part.write_text(text + "\n")

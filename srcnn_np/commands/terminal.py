@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from typing import TextIO
 
 
@@ -21,6 +21,16 @@ def complain(sentence: str) -> int:
     """Print what is wrong on standard error; the exit code for that, 1."""
     notice(f"error: {sentence}")
     return 1
+
+
+@contextmanager
+def silent(wanted: bool) -> Iterator[None]:
+    """Where nothing is printed, if that is wanted."""
+    if not wanted:
+        yield
+        return
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        yield
 
 
 def listed(names: list[str], most: int = 20) -> str:

@@ -2,10 +2,15 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from ..team import Team
 from .options import SCALES, add_force, counts, name, not_negative, positive
-from .terminal import listed, say
+from .terminal import bar, listed, say, silent
+
+if TYPE_CHECKING:
+    from ..pictures import Pictures
 
 DESCRIPTION = "train a network on a folder of photographs"
 
@@ -65,11 +70,16 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--resume", action="store_true", help="go on from where the same command was interrupted"
     )
     add_force(parser)
-    parser.set_defaults(smaller="give fewer or smaller pictures, or a smaller --batch")
+    parser.set_defaults(smaller="give fewer or smaller pictures, or a smaller --batch", shared=True)
 
 
 def run(options: argparse.Namespace) -> int:
     """Train a network on a folder of photographs, or on drawn pictures."""
+    with silent(options.team.rank > 0):
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from ..checkpoint import last_path, log_path, resumed_epochs
@@ -83,8 +93,9 @@ def run(options: argparse.Namespace) -> int:
     if (options.folder is None) == (options.drawn is None):
         raise InputError("give either a folder of photographs or --drawn COUNT")
     # Before the pictures are read; `train` looks again.
-    for path in (check_name(options.out), last_path(options.out), log_path(options.out)):
-        check_output(path, force=options.force or options.resume)
+    if options.team.rank == 0:
+        for path in (check_name(options.out), last_path(options.out), log_path(options.out)):
+            check_output(path, force=options.force or options.resume)
     recipe = RECIPES[options.recipe]
     changes = {name: getattr(options, name) for name in ("epochs", "rate", "batch")}
     recipe = replace(recipe, **{name: value for name, value in changes.items() if value})
@@ -93,11 +104,13 @@ def run(options: argparse.Namespace) -> int:
         pictures = draw_pictures(options.drawn, seed=options.seed)
         source = f"{options.drawn} drawn pictures"
     else:
-        pictures = _photographs(options.folder)
+        pictures = _photographs(options.folder, options.team)
         source = f"{len(pictures)} pictures of {Path(options.folder).resolve().name}"
-    watched = [] if options.watch is None else _photographs(options.watch, grey_is_luma=True)
+    watched = []
+    if options.watch is not None:
+        watched = _photographs(options.watch, options.team, grey_is_luma=True)
     least = 2 * options.scale + 1  # something is left without the border
-    small = [p for p in watched if not is_large_enough(p, options.scale, least)]
+    small = [p for p in watched if not is_large_enough(p.shape, options.scale, least)]
     if small:
         raise InputError(
             f"{options.watch} holds {len(small)} pictures too small to be measured at scale "
@@ -107,9 +120,10 @@ def run(options: argparse.Namespace) -> int:
     model = Model(network, options.scale, training={"pictures": source, "command": options.command})
     if options.minutes is not None:
         if options.resume:
-            epochs = resumed_epochs(options.out)
+            told = resumed_epochs(options.out) if options.team.rank == 0 else None
+            epochs = options.team.told(told)
         else:
-            epochs = epochs_in(options.minutes, model, pictures, recipe)
+            epochs = epochs_in(options.minutes, model, pictures, recipe, options.team)
             say(f"{options.minutes:g} minutes are about {epochs:.4g} epochs here")
         recipe = replace(recipe, epochs=epochs)
     history = train(
@@ -123,6 +137,7 @@ def run(options: argparse.Namespace) -> int:
         out=options.out,
         force=options.force,
         resume=options.resume,
+        team=options.team,
     )
     best = max(row["psnr"] for row in history.validations)
     bicubic = history.bicubic["psnr"]
@@ -135,11 +150,12 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _photographs(folder: str, *, grey_is_luma: bool = False) -> list:
+def _photographs(folder: str, team: Team, *, grey_is_luma: bool = False) -> "Pictures":
     """The pictures of a folder; what is left out is named."""
     from ..data import read_folder
 
-    pictures, skipped = read_folder(folder, grey_is_luma=grey_is_luma)
+    how = {"team": team, "progress": bar(" pictures")}
+    pictures, skipped = read_folder(folder, grey_is_luma=grey_is_luma, **how)
     if skipped:
         say(f"skipped in {folder}: {listed(skipped)}")
-    return list(pictures.values())
+    return pictures
