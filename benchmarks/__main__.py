@@ -19,7 +19,7 @@ import numpy as np
 from srcnn_np.errors import InputError
 from srcnn_np.output import check_output, writing
 
-from . import enlarging, races
+from . import enlarging, races, ranks
 from .contestants import THREADS
 from .machine import rates
 from .race import DisagreementError, Entry, Result, race
@@ -67,11 +67,12 @@ def main() -> None:
     some = [race for part in parts if part in RACES for race in RACES[part]()]
     some = [race for race in some if any(word in race[0] for word in options.only)]
     enlarge = "enlarging" in parts and any(word in "enlarging" for word in options.only)
-    if not some and not enlarge:
+    several = "scaling" in parts and any(word in "ranks" for word in options.only)
+    if not some and not enlarge and not several:
         raise InputError(f"no race has {' or '.join(options.only)} in its title")
 
     report = {"threads": THREADS, "rates": rates(), "versions": _versions()}
-    report |= {"tables": [], "enlarging": {}}
+    report |= {"tables": [], "ranks": {}, "enlarging": {}}
     print(
         f"{THREADS} threads; this machine: {report['rates']['FMA']:.0f} GFLOP/s of fused "
         f"multiply-adds, {report['rates']['SGEMM']:.0f} of SGEMM",
@@ -85,6 +86,9 @@ def main() -> None:
             raise InputError(f"{title}: {error}") from None
         report["tables"].append({"title": title, "rows": _rows(entries, results, report["rates"])})
         _print_table(report["tables"][-1])
+        _write(report, options.json)
+    if several:
+        report["ranks"] = _ranks(options.rounds)
         _write(report, options.json)
     if enlarge:
         report["enlarging"] = _enlarging(options.rounds)
@@ -160,6 +164,16 @@ def _print_table(table: dict) -> None:
         if names:
             print(word, "; ".join(names))
     sys.stdout.flush()
+
+
+def _ranks(rounds: int) -> dict:
+    """Several processes, where there can be."""
+    if why := ranks.why_not():
+        print(f"\n{why}", flush=True)
+        return {}
+    found = ranks.figures(rounds)
+    print("\n" + "\n".join(ranks.lines(found)), flush=True)
+    return found
 
 
 def _enlarging(times: int) -> dict:

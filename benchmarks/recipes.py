@@ -38,6 +38,9 @@ _ORTHOGONAL = replace(_SGD, optimiser="muon", rate=0.005, clip_norm=None)
 _FAST_SGD = replace(_FAST, optimiser="sgd", rate=1.0, nesterov=True, clip_norm=0.05)
 _FAST_ADAM = replace(_FAST, optimiser="adam", rate=1e-3)
 
+# Batches of many processes, and rates for them.
+LARGE = {256: (0.005, 0.01), 1024: (0.005, 0.01, 0.02), 4096: (0.01, 0.02, 0.04)}
+
 TRAININGS: dict[str, tuple[Recipe, int]] = {
     "paper": (_PAPER, SHORT),
     "paper-he": (_HE, SHORT),
@@ -67,6 +70,11 @@ TRAININGS: dict[str, tuple[Recipe, int]] = {
     "fast-constant-averaged": (replace(_CONSTANT, average=0.99), SHORT),
     "fast-batch-16": (replace(_FAST, batch=16), SHORT),
     "fast-batch-256": (replace(_FAST, batch=256), SHORT),
+    **{
+        f"large-{batch}-rate-{rate}": (replace(_FAST, batch=batch, rate=rate), LONG)
+        for batch, rates in LARGE.items()
+        for rate in rates
+    },
     "fast-momentum-0": (replace(_FAST, momentum=0.0), SHORT),
     "fast-momentum-0.95": (replace(_FAST, momentum=0.95), SHORT),
     "fast-no-turns": (replace(_FAST, turns=False), SHORT),
@@ -74,7 +82,11 @@ TRAININGS: dict[str, tuple[Recipe, int]] = {
 
 SEEDS = {"fast-seed-1": 1, "fast-seed-2": 2}  # of all others 0
 # Logged on a busy machine, so that their seconds say nothing.
-BUSY = {name for name in TRAININGS if "-seed-" in name or ("-but-" in name and "-rate-" in name)}
+BUSY = {
+    name
+    for name in TRAININGS
+    if "-seed-" in name or "large-" in name or ("-but-" in name and "-rate-" in name)
+}
 
 # A panel of the figure: its title, and its curves by label.
 PANELS: dict[str, dict[str, str]] = {
@@ -125,6 +137,14 @@ PANELS: dict[str, dict[str, str]] = {
         "64 (fast)": "fast",
         "256": "fast-batch-256",
     },
+    "Large batches, 400,000 sub-images": {
+        "64, 0.005 (fast)": "fast-long",
+        **{
+            f"{batch}, {rate}": f"large-{batch}-rate-{rate}"
+            for batch, rates in LARGE.items()
+            for rate in rates
+        },
+    },
     "Momentum": {
         "none": "fast-momentum-0",
         "0.9 (fast)": "fast",
@@ -165,8 +185,8 @@ def main() -> None:
 def run(data: Path) -> None:
     """Train whatever has no log yet."""
     RESULTS.mkdir(exist_ok=True)
-    pictures = list(read_folder(data / "T91")[0].values())
-    watched = list(read_folder(data / "Set5")[0].values())
+    pictures = read_folder(data / "T91")[0]
+    watched = read_folder(data / "Set5")[0]
     recipes = {name: (recipe, (64, 32), n) for name, (recipe, n) in TRAININGS.items()}
     recipes |= {f"filters-{n[0]}-{n[1]}": (_FAST, n, None) for n in FILTERS}
     for name, (recipe, filters, sub_images) in recipes.items():
@@ -203,7 +223,7 @@ def first_gradients(data: Path) -> list[str]:
     of the first; of 9 x 9 patches the share of directions 1, 10 and 40 in their mean square; and
     how far gradient descent gets with a single filter.
     """
-    learnt, _ = hold_out(list(read_folder(data / "T91")[0].values()), SCALE)
+    learnt, _ = hold_out(read_folder(data / "T91")[0], SCALE)
     network = SRCNN(STRUCTURE)
     sub_images = cut_sub_images(learnt, SCALE, margin=network.margin)
     some = np.random.default_rng(0).permutation(len(sub_images))[:512]
@@ -286,7 +306,7 @@ def draw(logs: dict[str, list[dict[str, float]]]) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(3, 3, figsize=(17, 14), layout="constrained")
+    figure, axes = pyplot.subplots(5, 2, figsize=(12, 23), layout="constrained")
     for axis, (title, curves) in zip(axes.flat, PANELS.items(), strict=True):
         for label, name in curves.items():
             if name in logs:

@@ -17,7 +17,7 @@ from skimage.transform import resize
 from test_docs import table
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import enlarging, pieces, races, recipes
+from benchmarks import enlarging, pieces, races, ranks, recipes
 from benchmarks.staircase import __main__ as staircase
 from benchmarks.tasks import Inference
 from srcnn_np import RECIPES, SRCNN, InputError, Model, default_model, load_model, paper, train
@@ -317,6 +317,7 @@ def test_a_panel_changes_what_it_says():
             {"last_layer"},
             {"schedule", "average"},
             {"batch"},
+            {"batch", "rate"},
             {"momentum"},
             {"turns"},
         ),
@@ -407,7 +408,7 @@ def test_what_is_measured_before_the_first_update():
 
 @needs_shared
 def test_hes_start_at_the_papers_rate_diverges_at_once():
-    pictures, held_out = hold_out(list(read_folder(SHARED / "data/T91")[0].values()), 3)
+    pictures, held_out = hold_out(read_folder(SHARED / "data/T91")[0], 3)
     says("docs/training.md", "end after ten updates in a loss that is not a number")
     with pytest.raises(InputError, match="after 10 updates"):
         train(
@@ -478,7 +479,7 @@ def test_other_bicubic_filters_are_as_far_away_as_is_said():
 
     def mean(test_set, scale, shrunk_and_enlarged):
         values = []
-        for photo in read_folder(SHARED / "data" / test_set)[0].values():
+        for photo in read_folder(SHARED / "data" / test_set)[0]:
             target, small = shrink(photo, scale)
             result = shrunk_and_enlarged(shrunk_and_enlarged(target, small.shape), target.shape)
             values.append(psnr(as_measured(result, scale), as_measured(target, scale), peak=255))
@@ -502,3 +503,35 @@ def test_other_bicubic_filters_are_as_far_away_as_is_said():
         f"{off['Set5', 2, 'narrow']:.1f} dB more on Set5",
         "the same mean PSNR to 0.003 dB",
     )
+
+
+# --- several processes -------------------------------------------------------------------------
+
+
+def test_ranks_are_as_logged():
+    found = log("scaling")["ranks"]
+    page = (ROOT / "docs/scaling.md").read_text()
+    assert "```text\n" + "\n".join(ranks.lines(found)) + "\n```" in page
+    assert "\n".join(ranks.table(found)) in page
+    for structure in ranks.STRUCTURES:
+        a, c, alpha, beta = ranks.constants(found, structure)
+        says("docs/scaling.md", f"{1e3 * a:.2f} ms a sample and {1e3 * c:.1f} ms a step")
+        says("docs/scaling.md", f"{1e6 * alpha:.1f} µs a message, {1e9 * beta:.2f} ns a byte")
+    cells = [row.split(" | ") for row in ranks.table(found) if "32 samples" in row]
+    assert min(float(row[-1].rstrip(" |")) for row in cells) > 700
+    for title, row in found["ranks"].items():
+        one, two = (np.array(times) for times in row.values())
+        assert np.median(one / two) > 0.9, title
+    most = max(found["memory"].values())
+    assert most < 4e9
+    says("docs/scaling.md", f"{most / 1e9:.1f} GB in all ranks together")
+
+
+def test_what_the_page_says_of_large_batches():
+    rows = []
+    for name in recipes.PANELS["Large batches, 400,000 sub-images"].values():
+        recipe, last = recipes.TRAININGS[name][0], training(name)[-1]
+        updates = round(last["sub_images"] / recipe.batch)
+        psnrs = f"{last['psnr']:.2f} | {last['watched']:.2f}"
+        rows.append(f"| {recipe.batch} | {recipe.rate} | {updates:,} | {psnrs} |")
+    assert "\n".join(rows) in (ROOT / "docs/scaling.md").read_text()

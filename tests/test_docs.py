@@ -36,6 +36,9 @@ SOURCES = [path for d in ("srcnn_np", "benchmarks", "tests") for path in ROOT.gl
 # In backticks, but names of something else.
 OTHERS = {
     "NUMBA_CACHE_DIR",
+    "NUMBA_NUM_THREADS",
+    "mpiexec",
+    "nohup",
     "python",
     "rgb2ycbcr",
     "scaling",

@@ -162,14 +162,13 @@ def _watch(stack: TextIO, limit: float) -> Callable[[], None]:
 
     def watch() -> None:
         while True:
-            # One call into C, as sum(range(10**11)), may never let this thread run again, from any
-            # of these lines on: so this comes first, and takes the place of the one before.
-            faulthandler.dump_traceback_later(limit, file=stack)
+            faulthandler.cancel_dump_traceback_later()
             stack.truncate(0)
             if time.process_time() - begun > limit:
-                faulthandler.cancel_dump_traceback_later()
                 faulthandler.dump_traceback(stack)
                 os._exit(1)
+            # One call into C, as sum(range(10**11)), does not let this thread run again.
+            faulthandler.dump_traceback_later(limit, file=stack)
             time.sleep(_TICK)
 
     threading.Thread(target=watch, daemon=True).start()
