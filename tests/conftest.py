@@ -69,5 +69,6 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(items):
-    """Begin with the longest, the notebook, so that it is not the last that all wait for."""
-    items.sort(key=lambda item: "test_walkthrough" not in item.nodeid)
+    """Begin with the longest, so that they are not the last that all wait for."""
+    long = "test_walkthrough", "test_team", "test_fuzz"
+    items.sort(key=lambda item: not any(name in item.nodeid for name in long))
