@@ -325,22 +325,22 @@ class _Training:
         A mean over N samples is the sum of n_r / N times the mean over each share of n_r.
         """
         network, share = self.model.network, self.team.share(self.recipe.batch)
-        grads = {name: np.zeros_like(p) for name, p in network.params.items()}
-        loss, part = 0.0, (share.stop - share.start) / self.recipe.batch
+        loss, grads = 0.0, {name: np.zeros_like(p) for name, p in network.params.items()}
+        part = (share.stop - share.start) / self.recipe.batch
         if part:
             x, target = self.batches.some(self.done, share)
             loss, grads = network.loss_and_gradients(x, target, self.recipe.mean_over)
-        stop = self.asked()
-        flat = np.concatenate([g.ravel() for g in grads.values()])
-        flat = np.append(flat * flat.dtype.type(part), [part * loss, stop is not None])
-        flat = flat.astype(next(iter(grads.values())).dtype)
+        asked = self.asked()
+        flat = [*(part * g.ravel() for g in grads.values()), [part * loss, asked is not None]]
+        flat = np.concatenate(flat, dtype=next(iter(grads.values())).dtype)
         self.team.add_up(flat)
         if flat[-1]:
-            self.agreed = next(n for n in self.team.gather(stop) if n)
-        sums, at = {}, 0
-        for name, g in grads.items():
-            sums[name] = flat[at : at + g.size].reshape(g.shape)
-            at += g.size
+            self.agreed = next(n for n in self.team.gather(asked) if n)
+        ends = np.cumsum([0, *(g.size for g in grads.values())])
+        sums = {
+            name: flat[ends[n] : ends[n + 1]].reshape(g.shape)
+            for n, (name, g) in enumerate(grads.items())
+        }
         return float(flat[-2]), sums
 
     def note(self) -> bool:

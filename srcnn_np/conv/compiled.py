@@ -153,7 +153,9 @@ def added_up(parts: np.ndarray) -> np.ndarray:
     total = np.empty(flat.shape[1], parts.dtype)
 
     def work(n: int) -> None:
-        np.add.reduce(flat[:, n * some : (n + 1) * some], 0, out=total[n * some : (n + 1) * some])
+        here = slice(n * some, (n + 1) * some)
+        with np.errstate(over="ignore", invalid="ignore"):  # which is each thread's own
+            np.add.reduce(flat[:, here], 0, out=total[here])
 
     if parts.size < ALONE:
         return parts.sum(0)
