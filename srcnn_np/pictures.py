@@ -1,5 +1,6 @@
 """Pictures of 8 bits in one array, for kernels, and for all processes of a machine."""
 
+import errno
 import math
 import mmap
 import os
@@ -133,14 +134,15 @@ def _file_of(count: int) -> str:
         number, path = tempfile.mkstemp(prefix="srcnn_np-pictures-")
         with os.fdopen(number, "wb") as file:
             try:
-                if hasattr(os, "posix_fallocate"):
-                    os.posix_fallocate(file.fileno(), 0, count)
-                else:
-                    file.truncate(count)
-                return path
-            except OSError:  # a quota, or another was quicker
-                os.unlink(path)
+                os.posix_fallocate(file.fileno(), 0, count)
+            except (AttributeError, OSError) as error:
+                if getattr(error, "errno", None) not in (errno.ENOSPC, errno.EDQUOT):
+                    file.truncate(count)  # a system that cannot keep the room free
+                    return path
+                os.unlink(path)  # another was quicker, or there is a quota
                 free = shutil.disk_usage(folder).free
+            else:
+                return path
     raise InputError(
         f"the pictures take {count / 1e9:.2f} GB, and {folder} lacks {(count - free) / 1e9:.2f} GB "
         "for them; give fewer pictures, or set the variable TMPDIR to a folder with more room"

@@ -139,7 +139,7 @@ def this_team() -> Team:
         from mpi4py import MPI
     except ImportError as error:
         raise InputError(
-            f'{started} processes were started, which need mpi4py: pip install "srcnn_np[mpi]"'
+            f"{started} processes were started, which need mpi4py: pip install mpi4py"
         ) from error
     if MPI.COMM_WORLD.size != started:
         raise InputError(
