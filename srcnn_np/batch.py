@@ -225,7 +225,7 @@ def enlarge_all(
     InputError
         If no folder for results can be made or written into.
     """
-    jobs, made, closed = shared_out(todo.jobs, team), [], {}
+    jobs, made, closed = shared_out(todo.jobs, team, max_pixels), [], {}
     for folder in todo.folders if team.rank == 0 else []:
         try:
             made += [folder] * _make_folder(folder)
@@ -255,18 +255,27 @@ def enlarge_all(
                 folder.rmdir()
 
 
-def shared_out(jobs: Sequence[Job], team: Team) -> list[Job]:
-    """Return this process's share of the jobs, in their order: as many pixels as others'."""
+def shared_out(jobs: Sequence[Job], team: Team, max_pixels: int | None = None) -> list[Job]:
+    """Return this process's share of the jobs, in their order: as many pixels as others'.
+
+    Standard input is rank 0's, which alone has it.
+    """
     if team.size == 1:
         return list(jobs)
 
     def pixels(n: int) -> int:
+        if str(jobs[n].source) in STANDARD_INPUT:
+            return 1
         try:
-            return picture_area(jobs[n].source)
-        except InputError:  # it will be said in its turn
-            return 0
+            return picture_area(jobs[n].source, max_pixels=max_pixels)
+        except (InputError, MemoryError):  # it will be said in its turn
+            return 1
 
     owners = team.deal(team.each(pixels, len(jobs)))
+    owners = [
+        0 if str(job.source) in STANDARD_INPUT else owner
+        for job, owner in zip(jobs, owners, strict=True)
+    ]
     return [job for job, owner in zip(jobs, owners, strict=True) if owner == team.rank]
 
 

@@ -108,14 +108,16 @@ def read_folder(
     InputError
         If there is no such folder, or no picture in it that can be read, or not enough room.
     """
-    paths, skipped = list_pictures(folder)
     machine, planes = team.on_this_machine(), 3 if colour == "ycbcr" else 1
+    paths, skipped = machine.told(list_pictures(folder) if machine.rank == 0 else None)
 
     def area(n: int) -> int | str:
         try:
             return picture_area(paths[n])
         except InputError as error:
             return str(error)
+        except MemoryError:
+            return f"{paths[n]}: there is not enough memory for it"
 
     areas = machine.each(area, len(paths))
     room = room_for([(0 if isinstance(a, str) else planes * a,) for a in areas], machine)
@@ -315,8 +317,9 @@ class SubImages:
         x : (N, C, size, size) float32 array
         target : (N, C, size - top - bottom, size - left - right) float32 array
         """
-        from .conv.threads import share  # which loads Numba, as does the next
-        from .kernels.sub_images import Places, cut
+        from .compiling import COMPILES  # which loads Numba, as do the next
+        from .conv.threads import share
+        from .kernels.sub_images import Places, cut, cut_plainly
 
         count, size = len(indices), self.size
         turns = np.zeros(count, int) if turns is None else turns
@@ -342,7 +345,8 @@ class SubImages:
             some = slice(part * _TOGETHER, (part + 1) * _TOGETHER)
             here = Places(*(a[some] for a in places))
             arrays = self.pictures.pixels, here, self._down, self._up, *turned
-            cut(*arrays, top, left, x[some], target[some], self._most)
+            rest = top, left, x[some], target[some], self._most
+            (cut if COMPILES else cut_plainly)(*arrays, *rest)
 
         share(work, -(-count // _TOGETHER))
         return x, target
@@ -359,7 +363,7 @@ def _stacked(taps):
     filled = [(most - indices.shape[1], indices, weights) for indices, weights in taps]
     indices = [np.pad(a, ((0, 0), (0, more)), mode="edge") for more, a, _ in filled]
     weights = [np.pad(a, ((0, 0), (0, more))) for more, _, a in filled]
-    together = np.concatenate(indices), np.concatenate(weights).astype(np.float32)
+    together = np.concatenate(indices).astype(np.int32), np.concatenate(weights).astype(np.float32)
     return Taps(*map(np.ascontiguousarray, together))
 
 

@@ -56,7 +56,7 @@ def evaluate(
         another scale.
     """
     model.check_scale(scale)
-    paths, others = list_pictures(folder)
+    paths, others = team.told(list_pictures(folder) if team.rank == 0 else None)
 
     def measured(n: int) -> dict:
         path = paths[n]
@@ -118,7 +118,8 @@ def paper_report(
     """
     report = {}
     for test_set in paper.SETS:
-        paths, _ = list_pictures(Path(folder, test_set))
+        place = Path(folder, test_set)
+        paths, _ = team.told(list_pictures(place) if team.rank == 0 else None)
         pictures = [to_channels(read_picture(path), grey_is_luma=True) for path in paths]
         for scale in progress(sorted({scale for found in models.values() for scale in found})):
             rows = report[f"{test_set} x{scale}"] = paper.figures(test_set, scale)

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -87,8 +88,9 @@ class Pictures(Sequence):
 def room_for(shapes: Sequence[tuple[int, ...]], machine: Team = ALONE) -> Pictures:
     """Return room for pictures of these shapes, which all processes of a machine share.
 
-    One process alone has it in memory, if there is enough. Else it is a file that has no name any
-    more, which the system may keep in memory or not, in the folder for temporary files (TMPDIR).
+    One process alone has it in memory, if there is twice as much. Else it is a file that has no
+    name any more, which the system may keep in memory or not, in the folder for temporary files
+    (TMPDIR).
 
     Raises
     ------
@@ -96,7 +98,7 @@ def room_for(shapes: Sequence[tuple[int, ...]], machine: Team = ALONE) -> Pictur
         If there is not enough room in that folder.
     """
     starts, count = _one_after_the_other(shapes)
-    if machine.size == 1 and count <= _free_memory() // 2:
+    if machine.size == 1 and count <= _free_memory() / 2:
         return Pictures(np.empty(count, np.uint8), shapes, starts)
     return Pictures(np.frombuffer(_mapped(count, machine), np.uint8, count), shapes, starts)
 
@@ -111,11 +113,9 @@ def _one_after_the_other(shapes: Sequence[tuple[int, ...]]) -> tuple[list[int], 
 
 def _mapped(count: int, machine: Team) -> mmap.mmap:
     """Memory of a file without a name, the same for all processes of the machine."""
-    path = None
-    if machine.rank == 0:
-        path = _file_of(max(1, count))
-    path = machine.told(path)
+    path = _file_of(max(1, count)) if machine.rank == 0 else None
     try:
+        path = machine.told(path)
         with open(path, "r+b") as file:
             memory = mmap.mmap(file.fileno(), max(1, count))
         machine.wait()  # until all have it
@@ -132,21 +132,33 @@ def _file_of(count: int) -> str:
     free = shutil.disk_usage(folder).free
     if free > count:
         number, path = tempfile.mkstemp(prefix="srcnn_np-pictures-")
-        with os.fdopen(number, "wb") as file:
-            try:
-                os.posix_fallocate(file.fileno(), 0, count)
-            except (AttributeError, OSError) as error:
-                if getattr(error, "errno", None) not in (errno.ENOSPC, errno.EDQUOT):
-                    file.truncate(count)  # a system that cannot keep the room free
-                    return path
-                os.unlink(path)  # another was quicker, or there is a quota
-                free = shutil.disk_usage(folder).free
-            else:
-                return path
+        try:
+            with os.fdopen(number, "wb") as file:
+                _keep_free(file, count)
+            return path
+        except BaseException as error:
+            with suppress(OSError):
+                os.unlink(path)
+            if getattr(error, "errno", None) not in _FULL:
+                raise
+            free = shutil.disk_usage(folder).free  # another was quicker, or there is a quota
     raise InputError(
         f"the pictures take {count / 1e9:.2f} GB, and {folder} lacks {(count - free) / 1e9:.2f} GB "
         "for them; give fewer pictures, or set the variable TMPDIR to a folder with more room"
     )
+
+
+_FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
+
+
+def _keep_free(file: BinaryIO, count: int) -> None:
+    """Make a file that long, and keep the room for it where the system can do that."""
+    try:
+        os.posix_fallocate(file.fileno(), 0, count)
+    except (AttributeError, OSError) as error:
+        if getattr(error, "errno", None) in _FULL:
+            raise
+        file.truncate(count)
 
 
 def _free_memory() -> float:
@@ -155,13 +167,22 @@ def _free_memory() -> float:
     with suppress(OSError, StopIteration, ValueError):
         lines = Path("/proc/meminfo").read_text().splitlines()
         free = 1024 * int(next(n.split()[1] for n in lines if n.startswith("MemAvailable")))
-    for limit, used in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        (
-            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-        ),
+    with suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            group = line.split(":", 2)[2].lstrip("/")
+            for folder in (Path("/sys/fs/cgroup", group), Path("/sys/fs/cgroup/memory", group)):
+                free = min(free, _free_in_group(folder))
+    return free
+
+
+def _free_in_group(folder: Path) -> float:
+    """Bytes that a control group, as of a container or a batch job, still gives."""
+    for limit, used, cache in (
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
     ):
         with suppress(OSError, ValueError):  # "max" is no limit
-            free = min(free, int(Path(limit).read_text()) - int(Path(used).read_text()))
-    return free
+            most, now = (int((folder / name).read_text()) for name in (limit, used))
+            rows = dict(row.split() for row in (folder / "memory.stat").read_text().splitlines())
+            return most - now + int(rows.get(cache, 0))  # files that it need not keep
+    return math.inf

@@ -91,7 +91,7 @@ class Ranks(Team):
         self.rank, self.size = communicator.rank, communicator.size
 
     def add_up(self, numbers: "np.ndarray") -> None:
-        """By one Allreduce, which gives all ranks the same bits."""
+        """By one Allreduce, whose sums are the same bits in all ranks by MPICH."""
         from mpi4py import MPI
 
         self._all.Allreduce(MPI.IN_PLACE, numbers, MPI.SUM)
@@ -132,14 +132,14 @@ def this_team() -> Team:
     InputError
         If there are others, and mpi4py is not installed, or belongs to another MPI.
     """
-    started = max(int(os.environ.get(name, 1)) for name in _SIZES)
+    started = max(int(os.environ.get(name) or 1) for name in _SIZES)
     if started == 1:
         return ALONE
     try:
         from mpi4py import MPI
-    except ImportError as error:
+    except (ImportError, RuntimeError) as error:  # which it raises without an MPI library
         raise InputError(
-            f"{started} processes were started, which need mpi4py: pip install mpi4py"
+            f"{started} processes were started, which need mpi4py: pip install mpi4py mpich"
         ) from error
     if MPI.COMM_WORLD.size != started:
         raise InputError(
@@ -151,7 +151,7 @@ def this_team() -> Team:
 
 def rank_started_as() -> int:
     """Return this process's number, without MPI."""
-    return max(int(os.environ.get(name, 0)) for name in _RANKS)
+    return max(int(os.environ.get(name) or 0) for name in _RANKS)
 
 
 def threads_for(team: Team) -> int:

@@ -118,6 +118,8 @@ def train(
         there is none to measure on, the model has no scale, the loss is no longer a finite
         number, files are there already or another training writes them, or there is nothing
         to resume.
+        One process alone may raise it while the others of a team wait for it: end them by
+        `Team.give_up`, as the command does.
     Stopped
         After Ctrl-C, SIGTERM or SIGHUP; with `out`, the last state is saved. It is a
         KeyboardInterrupt.
@@ -178,6 +180,7 @@ def _run(
                     training.save(out)
                     saved = time.monotonic()
                 if number and not training.finished:
+                    training.team.wait()  # until rank 0 has saved: the first to end, ends all
                     raise Stopped(
                         number,
                         f"interrupted after {training.done} of {training.updates} updates; the "
@@ -243,6 +246,8 @@ class _Training:
         ):
             self.everything = [Pictures.of(some) for some in (pictures, held_out, watched)]
             pictures, held_out, watched = self.everything
+            if team.size > 1 and len(set(team.gather(self.pictures))) > 1:
+                raise InputError("the processes have different pictures; give all the same folder")
             self.sub_images = cut_sub_images(
                 pictures,
                 model.scale,

@@ -78,6 +78,11 @@ def test_sub_images_are_where_they_should_be(sizes, scale, size, stride, margin,
     assert len(sub_images) == sum(counts)
     x, target = sub_images.batch(np.arange(len(sub_images)), np.full(len(sub_images), how))
     top, bottom, left, right = margin
+    with pytest.MonkeyPatch.context() as patch:  # as without Numba's compiler
+        patch.setattr("srcnn_np.compiling.COMPILES", False)
+        plain = sub_images.batch(np.arange(len(x)), np.full(len(x), how))
+    np.testing.assert_allclose(x, plain[0], rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(target, plain[1])
     # The last of the last picture, by hand.
     whole, small = shrink(pictures[-1], scale)
     given_ = imresize(small, size=whole.shape)

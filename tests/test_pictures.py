@@ -35,6 +35,24 @@ def test_pictures_are_a_sequence_of_views():
     assert np.shares_memory(learnt.pixels, held_out.pixels)
 
 
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
+def test_where_the_system_does_not_say_how_much_memory_is_free(monkeypatch):
+    monkeypatch.setattr(pictures, "_free_memory", lambda: float("inf"))
+    assert pictures.room_for([(10,)]).pixels.base is None
+
+
+def test_what_a_control_group_still_gives(tmp_path):
+    (tmp_path / "memory.max").write_text("1000\n")
+    (tmp_path / "memory.current").write_text("900\n")
+    (tmp_path / "memory.stat").write_text("anon 100\ninactive_file 300\n")
+    assert pictures._free_in_group(tmp_path) == 400
+    (tmp_path / "memory.max").write_text("max\n")
+    assert pictures._free_in_group(tmp_path) == float("inf")
+
+
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="only POSIX forgets open files")
 def test_what_memory_does_not_hold_lies_in_a_file_without_a_name(tmp_path, monkeypatch):
     photos = tmp_path / "photos"
@@ -49,7 +67,8 @@ def test_what_memory_does_not_hold_lies_in_a_file_without_a_name(tmp_path, monke
     monkeypatch.setattr(pictures, "_free_memory", lambda: 0)
     mapped, _ = read_folder(photos, grey_is_luma=True)
     assert list(room.iterdir()) == []
-    assert mapped.pixels.base is not held.pixels.base
+    assert held.pixels.base is None
+    assert mapped.pixels.base is not None
     assert mapped.names == held.names == ["0.png", "1.png", "2.png"]
     for found, picture in zip(mapped, drawn, strict=True):
         np.testing.assert_array_equal(found, picture)
@@ -59,6 +78,11 @@ def test_what_memory_does_not_hold_lies_in_a_file_without_a_name(tmp_path, monke
         strict=True,
     ):
         np.testing.assert_array_equal(one, other)
+    with monkeypatch.context() as patch:  # asked to end while the room is made
+        patch.setattr(os, "posix_fallocate", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            read_folder(photos)
+    assert list(room.iterdir()) == []
     usage = namedtuple("usage", "free")(2288)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
     monkeypatch.setattr(pictures, "_one_after_the_other", lambda shapes: ([0], 3_000_002_288))

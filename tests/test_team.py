@@ -24,8 +24,14 @@ from srcnn_np.training import train
 
 MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), "/bin"]))
 needs_mpi = pytest.mark.skipif(
-    MPIEXEC is None or subprocess.run([sys.executable, "-c", "import mpi4py"]).returncode != 0,
-    reason="mpi4py or mpiexec is not installed",
+    MPIEXEC is None
+    or "MPICH"
+    not in subprocess.run(
+        [sys.executable, "-c", "from mpi4py import MPI; print(MPI.Get_library_version())"],
+        capture_output=True,
+        text=True,
+    ).stdout,
+    reason="mpi4py with MPICH, or mpiexec, is not installed",
 )
 # 64 sub-images a batch are 22, 21 and 21 for three.
 TRAIN = (
@@ -207,8 +213,8 @@ def wait_for(condition, process):
 
 
 def ranks_of(process):
-    """The processes of the ranks, in no order, once there are any."""
-    found = []
+    """The processes of the ranks that there are, by rank."""
+    found = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             environment = (entry / "environ").read_bytes()
@@ -218,8 +224,9 @@ def ranks_of(process):
             )
         except OSError:
             continue
-        if b"PMI_RANK=" in environment and grandparent == process.pid:
-            found.append(int(entry.name))
+        rank = re.search(rb"(?:^|\0)PMI_RANK=(\d+)", environment)
+        if rank and grandparent == process.pid:
+            found[int(rank[1])] = int(entry.name)
     return found
 
 
@@ -230,7 +237,7 @@ needs_proc = pytest.mark.skipif(
 
 @needs_mpi
 @needs_proc
-@pytest.mark.parametrize("whom", ["mpiexec", "one rank"])
+@pytest.mark.parametrize("whom", ["mpiexec", 0, 1])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_asked_to_end_they_end_together_and_go_on(tmp_path, psnr_of_one, whom, number):
     if whom == "mpiexec" and number == signal.SIGHUP:
@@ -238,7 +245,7 @@ def test_asked_to_end_they_end_together_and_go_on(tmp_path, psnr_of_one, whom, n
     out = tmp_path / "model.npz"
     process = begin(2, out, *LONG)
     wait_for(last_path(out).exists, process)
-    target = process.pid if whom == "mpiexec" else ranks_of(process)[-1]
+    target = process.pid if whom == "mpiexec" else ranks_of(process)[whom]
     os.kill(target, number)
     said, why = process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + number, why
@@ -267,7 +274,7 @@ def test_killed_at_any_moment_they_end_and_go_on_to_the_same(tmp_path, pytestcon
         process = begin(2, out, *long, *resumed)
         if done < kills:
             time.sleep(rng.uniform(0.5, 4))
-            if victims := ranks_of(process):
+            if victims := list(ranks_of(process).values()):
                 os.kill(victims[rng.integers(len(victims))], signal.SIGKILL)
                 done += 1
         _, why = process.communicate(timeout=PATIENCE)
@@ -281,6 +288,58 @@ def test_killed_at_any_moment_they_end_and_go_on_to_the_same(tmp_path, pytestcon
                 (tmp_path / name).unlink()
 
 
+@needs_mpi
+def test_a_state_is_whole_before_all_end(tmp_path):
+    """However long rank 0 takes to write it."""
+    before = """
+import os, signal, time, srcnn_np.training as training
+write, update = training.write_state, training._Training.update
+def slow(*rest):
+    time.sleep(3)
+    write(*rest)
+def asked(self):
+    if self.done == 5 and self.team.rank == 1:
+        os.kill(os.getpid(), signal.SIGTERM)
+    update(self)
+training.write_state, training._Training.update = slow, asked
+"""
+    out = tmp_path / "model.npz"
+    code, _, why = run(2, *TRAIN, "--epochs", "8", "--out", out, before=before)
+    assert code == 143, why
+    assert why.count("interrupted after") == 1
+    assert last_path(out).exists()
+    assert [path.name for path in tmp_path.iterdir() if path.suffix not in (".npz", ".csv")] == []
+
+
+@needs_mpi
+def test_ranks_with_other_pictures_are_found_out(tmp_path):
+    before = """
+import os, srcnn_np.data as data
+draw = data.draw_pictures
+data.draw_pictures = lambda count, seed: draw(count + int(os.environ["PMI_RANK"]), seed=seed)
+"""
+    code, _, why = run(2, *TRAIN, "--out", tmp_path / "model.npz", before=before)
+    assert (code, why.count("the processes have different pictures")) == (1, 1), why
+
+
+@needs_mpi
+def test_standard_input_is_read_once(tmp_path):
+    Image.fromarray(draw_pictures(1, size=40)[0]).save(tmp_path / "p.png")
+    for ranks in (1, 2):
+        out = tmp_path / f"{ranks}.png"
+        words = command(ranks, "upscale", "-", "--scale", "2", "-o", str(out))
+        with (tmp_path / "p.png").open("rb") as file:
+            done = subprocess.run(words, stdin=file, capture_output=True, timeout=PATIENCE)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "1.png").read_bytes() == (tmp_path / "2.png").read_bytes()
+
+
+def test_an_empty_variable_is_none():
+    environment = os.environ | {"PMI_SIZE": "", "PMI_RANK": ""}
+    done = subprocess.run(command(1, "models"), capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_without_mpi4py_it_says_what_to_install(tmp_path):
     (tmp_path / "mpi4py.py").write_text("raise ImportError")
     done = {}
@@ -292,6 +351,6 @@ def test_without_mpi4py_it_says_what_to_install(tmp_path):
         )
         assert (done[rank].returncode, done[rank].stdout) == (1, "")
     assert done["0"].stderr == (
-        "srcnn-np: error: 2 processes were started, which need mpi4py: pip install mpi4py\n"
+        "srcnn-np: error: 2 processes were started, which need mpi4py: pip install mpi4py mpich\n"
     )
     assert done["1"].stderr == ""

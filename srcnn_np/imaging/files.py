@@ -111,7 +111,7 @@ def read_picture(path: str | Path, *, max_pixels: int | None = None) -> Picture:
         return picture
 
 
-def picture_area(path: str | Path) -> int:
+def picture_area(path: str | Path, *, max_pixels: int | None = None) -> int:
     """Return how many pixels a picture's file says that it has.
 
     Raises
@@ -119,7 +119,7 @@ def picture_area(path: str | Path) -> int:
     InputError
         If there is no such ordinary file, or it is no picture, or too large.
     """
-    with _opened(path, None) as (image, _):
+    with _opened(path, max_pixels) as (image, _):
         return image.width * image.height
 
 

@@ -59,6 +59,32 @@ class Places(NamedTuple):
     up_columns: np.ndarray
 
 
+def cut_plainly(pixels, places, down, up, turned_rows, turned_columns, top, left, x, target, most):
+    """As `cut`, by NumPy: what it means, and what there is without Numba's compiler."""
+    N, C, size, _ = x.shape
+    OH, OW = target.shape[2:]
+    for n in range(N):
+        at, plane, width, i, j, turn, *begins = (column[n] for column in places)
+        down_rows, down_columns, up_rows, up_columns = begins
+        rows, columns = turned_rows[turn], turned_columns[turn]
+        wanted = rows[top : top + OH, left : left + OW], columns[top : top + OH, left : left + OW]
+        for c in range(C):
+            picture = pixels[at + c * plane : at + (c + 1) * plane].reshape(-1, width)
+            given = picture
+            # The columns of what is given, and then its rows, each by both steps.
+            for begin, begin_up, first in (
+                (down_columns, up_columns, j),
+                (down_rows, up_rows, i),
+            ):
+                used = up.indices[begin_up + first : begin_up + first + size]
+                small = down.indices[begin + used]  # (size, T, taps)
+                weights = up.weights[begin_up + first : begin_up + first + size, :, None]
+                weights = weights * down.weights[begin + used]
+                given = np.einsum("stk,stkm->sm", weights, given.T[small])
+            x[n, c] = given[rows, columns] / 255
+            target[n, c] = picture[i : i + size, j : j + size][wanted] / 255
+
+
 @kernel
 def cut(pixels, places, down, up, turned_rows, turned_columns, top, left, x, target, most):
     """Write sub-images to x (N, C, size, size), and what is wanted to target (N, C, OH, OW).
