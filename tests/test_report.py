@@ -324,7 +324,7 @@ def test_the_pictures_load_and_nothing_is_fetched(page):
         if message["method"] == "Network.requestWillBeSent"
     }
     # A browser that has just started may still be loading a page of its own.
-    own = ("data:", "chrome:")
+    own = ("data:", "chrome:", "chrome-untrusted:")
     assert {a for a in addresses if not a.startswith(own)} == {page.current_url}
 
 
