@@ -24,11 +24,11 @@ _STRIP_PIXELS = 1 << 18
 
 def predict(layers: Sequence[Layer], picture: np.ndarray, *, once: bool) -> np.ndarray:
     """The result (H, W, K) of a picture (H, W, C), by `srcnn_np.fused` where that can do it."""
-    from . import fused
-
     stages = stages_of(layers)
     if stages is None:
         return predict_by_layers(layers, picture, once=once)
+    from . import fused
+
     for n, conv in enumerate(_convolutions(layers)):
         pads = (0, 0, 0, 0) if once and conv.border == "valid" else same_pads(conv.kernel)
         stages[n] = stages[n]._replace(pads=pads, fill=conv.fill)
@@ -45,17 +45,17 @@ def stages_of(layers: Sequence[Layer]) -> "list[Stage] | None":
     None if they are anything else than convolutions at stride 1, each with no or one of this
     package's activations after it, in float32, by the "numba" backend.
     """
-    from .fused import AVAILABLE, Activation, Stage, activations
+    for layer in layers:
+        if type(layer) is Conv2D:
+            dtypes = {p.dtype for p in layer.params.values()}
+            if layer.stride != (1, 1) or layer.backend != "numba" or dtypes != {_FLOAT32}:
+                return None
+    from .fused import AVAILABLE, Activation, Stage, activations  # which loads Numba
 
     stages = []
     for layer in layers:
         if type(layer) is Conv2D:
-            if layer.stride != (1, 1) or layer.backend != "numba":
-                return None
-            w, b = layer.params["w"], layer.params["b"]
-            if w.dtype != np.float32 or b.dtype != np.float32:
-                return None
-            stages.append(Stage(w, b, layer.pads, layer.fill))
+            stages.append(Stage(layer.params["w"], layer.params["b"], layer.pads, layer.fill))
         elif type(layer) in _ACTIVATIONS and stages and stages[-1].activation == Activation():
             kind = getattr(activations, _ACTIVATIONS[type(layer)])
             activation = Activation(kind, getattr(layer, "slope", 0.0))
@@ -65,6 +65,7 @@ def stages_of(layers: Sequence[Layer]) -> "list[Stage] | None":
     return stages if stages and AVAILABLE else None
 
 
+_FLOAT32 = np.dtype(np.float32)
 _ACTIVATIONS = {ReLU: "RELU", LeakyReLU: "LEAKY", ClippedLeakyReLU: "CLIPPED"}
 
 

@@ -505,6 +505,22 @@ def test_other_bicubic_filters_are_as_far_away_as_is_said():
     )
 
 
+def test_what_memory_makes_of_1_x_1():
+    copy, row = (
+        log("network")["rates"]["copy"],
+        race("1 x 1, 64 -> 32, 512 x 768, forward", "kernels"),
+    )
+    seconds = row["srcnn_np, layers, numba"]["seconds"]
+    read, written = (4 * 512 * 768 * channels for channels in (64, 32))
+    rate = (read + written) / seconds / 1e9
+    says(
+        "benchmarks/README.md",
+        f"reads {read / 1e6:.0f} MB and writes {written / 1e6:.0f}: "
+        f"in {1e3 * seconds:.1f} ms that is {rate:.0f} GB/s, {100 * rate / copy:.0f}% of the "
+        f"{copy:.0f} GB/s that copying reaches",
+    )
+
+
 # --- several processes -------------------------------------------------------------------------
 
 

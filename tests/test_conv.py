@@ -346,12 +346,45 @@ def test_nan_and_infinity_in_the_core(method, N, C, K, kernel, size, name, bad, 
 
 
 @pytest.mark.parametrize("backend", FAST)
-def test_arrays_need_not_be_contiguous(backend):
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_arrays_need_not_be_contiguous(backend, dtype):
     rng = np.random.default_rng(0)
-    x = np.moveaxis(rng.random((9, 8, 2, 3)), (2, 3), (0, 1))[..., ::-1]
-    w, b = rng.random((4, 3, 3, 3))[:, :, ::-1], rng.random(8)[::2]
+    x = np.moveaxis(rng.random((9, 8, 2, 3), dtype), (2, 3), (0, 1))[..., ::-1]
+    w, b = rng.random((4, 3, 3, 3), dtype)[:, :, ::-1], rng.random(8, dtype)[::2]
+    dy = rng.random((2, 4, 6, 7), dtype)[..., ::-1].swapaxes(2, 3)
     y = conv2d_forward(x, w, b, backend="naive")
     assert_close(conv2d_forward(x, w, b, backend=backend), y)
+    expected = conv2d_backward(dy, x, w, backend="naive")
+    for found, right in zip(conv2d_backward(dy, x, w, backend=backend), expected, strict=True):
+        assert_close(found, right)
+
+
+@needs_core
+@pytest.mark.parametrize("method, N, C, K, kernel, size", CORE)
+def test_arrays_of_the_core_may_be_read_only(method, N, C, K, kernel, size):
+    arrays = core_arrays(np.random.default_rng(0), N, C, K, kernel, size)
+    x, w, b, dy = arrays
+    x, dy = (np.ascontiguousarray(a.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2) for a in (x, dy))
+    results = []
+    for writeable in (True, False):
+        for a in (x, w, b, dy):
+            a.flags.writeable = writeable
+        results.append([conv2d_forward(x, w, b), *conv2d_backward(dy, x, w)])
+    for found, right in zip(*results, strict=True):
+        np.testing.assert_array_equal(found, right)
+
+
+def test_db_keeps_its_digits_in_any_layout():
+    dy = np.full((1, 512, 768, 64), 0.1, np.float32).transpose(0, 3, 1, 2)
+    x, w = np.ones((1, 1, 512, 768), np.float32), np.ones((64, 1, 1, 1), np.float32)
+    _, _, db = conv2d_backward(dy, x, w, need_dx=False)
+    np.testing.assert_allclose(db, 0.1 * 512 * 768, rtol=2e-5)
+
+
+def test_parts_of_a_large_batch_are_not_many():
+    assert compiled.parts_of(32, 200_000) == 16
+    assert compiled.parts_of(4096, 200_000) == 64
+    assert compiled.parts_of(100, 2_000) == 100
 
 
 def test_calls_from_several_threads_do_not_disturb_each_other():
@@ -474,6 +507,11 @@ def test_a_layout_of_memory_that_was_not_seen_before_is_compiled_by_one_thread_a
     arrays = (np.zeros((2, 3)), np.zeros((2, 3)).T, np.zeros((4, 6))[::2, ::2], np.zeros(6))
     assert len({_kind(work_on(x)) for x in arrays}) == 4
     assert _kind(work_on(np.ones(6))) == _kind(work_on(np.zeros(9)))
+    networks = [
+        [Convolution(np.ones((k, c, f, f), "f4"), np.ones(k, "f4"), 16, 16) for f, c, k in layers]
+        for layers in ([(9, 1, 64), (1, 64, 32)], [(9, 1, 64), (5, 64, 32)])
+    ]
+    assert len({_kind(work_on(network)) for network in networks}) == 2
 
 
 @pytest.mark.parametrize("w, dy", [(0.01, 3e36), (1e17, 1e19)])

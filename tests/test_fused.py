@@ -26,7 +26,6 @@ from srcnn_np import (
     prediction,
 )
 from srcnn_np.conv import threads
-from srcnn_np.conv.threads import THREADS
 
 SRCNNS = [(9, 1, 5), (9, 3, 5), (9, 5, 5)]
 seeds = st.integers(0, 2**32 - 1)
@@ -334,7 +333,33 @@ def check_that_bad_gradients_are_bad(net, x, target):
     return not np.isfinite(expected_loss)
 
 
-@pytest.mark.skipif(THREADS < 2, reason="this machine has one processor")
+def test_a_low_picture_goes_by_the_plain_sums():
+    """Winograd's tiles would be mostly empty, and lose digits."""
+    net, methods = network((9, 5, 5)), []
+    convolution = fused.picture.Convolution
+
+    def noted(*rest):
+        methods.append(convolution(*rest).method)
+        return convolution(*rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("srcnn_np.fused.picture.Convolution", noted)
+        net.predict(np.zeros((4, 300), np.float32))
+        assert methods == ["direct", "direct", "few"]
+
+
+def test_networks_of_other_backends_do_not_load_numba():
+    code = """
+import sys
+import numpy as np
+from srcnn_np import SRCNN
+SRCNN("5-1-3", backend="im2col").predict(np.zeros((9, 9), np.float32))
+print("numba" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "False\n", done.stderr
+
+
 def test_the_number_of_threads_does_not_change_a_bit(monkeypatch):
     net, rng = network((9, 5, 5)), np.random.default_rng(0)
     picture = rng.random((300, 530), dtype=np.float32)
@@ -343,6 +368,7 @@ def test_the_number_of_threads_does_not_change_a_bit(monkeypatch):
     for count in (1, 3, 8):
         monkeypatch.setattr("srcnn_np.conv.threads.THREADS", count)
         monkeypatch.setattr("srcnn_np.fused.picture.THREADS", count)
+        monkeypatch.setattr("srcnn_np.conv.threads._helpers", ThreadPoolExecutor(count))
         np.testing.assert_array_equal(net.predict(picture), result)
         again, others = net.loss_and_gradients(x, target)
         assert again == loss

@@ -171,7 +171,8 @@ def conv2d_backward(
     else:
         dw = implementation.weight_gradient(dy, padded, w.shape, stride)
         dx = implementation.input_gradient(dy, w, padded.shape, stride) if need_dx else None
-    return pad_backward(dx, pads) if need_dx else None, dw, dy.sum(axis=(0, 2, 3))
+    db = dy.sum(axis=3).sum(axis=(0, 2))  # at once, in some layouts it would lose digits
+    return pad_backward(dx, pads) if need_dx else None, dw, db
 
 
 def _prepare(x, w, stride, padding, backend):

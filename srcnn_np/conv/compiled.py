@@ -26,6 +26,7 @@ PIXELS = 8192  # results in a piece: enough that to hand it out costs nothing
 BAND = 2 * STEP  # rows of a band are a multiple of: whole tiles, and no fewer than bands share
 STREAMED = 1 << 24  # bytes of results, far more than a thread's caches hold
 ALONE = 1 << 18  # numbers that one thread adds up sooner than another one wakes
+MOST_PARTS = 64
 PARTS_NUMBERS = 1 << 21  # in all parts of dw, if each is of less than two pieces
 
 
@@ -115,7 +116,7 @@ def _input_gradient(dy, w):
 
 
 def _backward(convolution, dy, x, dx, pieces):
-    """Add pieces' parts to dx, if any; whether dy is finite, and dw's sums, if there is x."""
+    """Add pieces' parts to dx, if any; whether dx is finite, and dw's sums, if there is x."""
     shape = convolution.sums_shape
     parts = len(pieces) if x is None else parts_of(len(pieces), math.prod(shape))
     sums = np.zeros((0 if x is None else parts, *shape), np.float32)
@@ -143,12 +144,18 @@ def pieces_of(N: int, OH: int, OW: int) -> list[Piece]:
 
 
 def parts_of(pieces: int, numbers: int) -> int:
-    """In how many parts pieces are summed: a part for each, or for two if a sum is many numbers."""
-    return min(pieces, max(-(-pieces // 2), PARTS_NUMBERS // numbers))
+    """In how many parts pieces are summed.
+
+    A part for each; for two if a sum is many numbers; and then no more than MOST_PARTS.
+    """
+    return min(pieces, max(min(-(-pieces // 2), MOST_PARTS), PARTS_NUMBERS // numbers))
 
 
 def added_up(parts: np.ndarray) -> np.ndarray:
     """The sum over the first axis, in its order."""
+    if parts.size < ALONE:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return parts.sum(0)
     flat, some = parts.reshape(len(parts), -1), 1 << 14
     total = np.empty(flat.shape[1], parts.dtype)
 
@@ -157,7 +164,5 @@ def added_up(parts: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore", invalid="ignore"):  # which is each thread's own
             np.add.reduce(flat[:, here], 0, out=total[here])
 
-    if parts.size < ALONE:
-        return parts.sum(0)
     share(work, -(-flat.shape[1] // some))
     return total.reshape(parts.shape[1:])

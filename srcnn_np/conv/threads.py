@@ -72,6 +72,8 @@ def _kind(work: Callable[[int], None]) -> tuple:
 
 
 def _cell_kind(cell: object) -> object:
+    if isinstance(cell, list):
+        return frozenset(map(_cell_kind, cell))
     if isinstance(cell, np.ndarray):
         flags = cell.flags
         return cell.dtype, cell.ndim, flags.c_contiguous, flags.f_contiguous, flags.writeable

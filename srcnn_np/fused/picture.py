@@ -7,8 +7,8 @@ or two megabytes for each map, which the processor's caches hold. Only what neig
 share is computed twice.
 
 All maps are computed from rows and columns on that are multiples of STEP, as in one piece:
-Winograd's tiles then lie the same however the picture is cut, and not a bit of the result depends
-on how many threads there are.
+Winograd's tiles then lie the same however the picture is cut, and of a picture of finite numbers
+not a bit of the result depends on how many threads there are.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,8 @@ def predict(stages: Sequence[Stage], picture: np.ndarray) -> np.ndarray:
     H, W = sizes[-1]
     result = np.empty((1, H, W, len(stages[-1].w)), np.float32)
     rows = max(STEP, BLOCK_PIXELS // min(W, TILE_WIDTH) // STEP * STEP)
-    convolutions = [Convolution(stage.w, stage.b, rows, min(W, TILE_WIDTH)) for stage in stages]
+    size = min(rows, H), min(W, TILE_WIDTH)
+    convolutions = [Convolution(stage.w, stage.b, *size) for stage in stages]
     x = channels_first(picture[None])
     bordered = channels_last(pad_forward(x, stages[0].pads, stages[0].fill))
     tiles = tiles_of(H, W, THREADS)

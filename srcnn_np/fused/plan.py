@@ -5,9 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..conv.geometry import Fill, Pads
 from ..kernels.convolution import LINEAR, Activation
-
-Pads = tuple[int, int, int, int]
 
 
 class Stage(NamedTuple):
@@ -26,7 +25,7 @@ class Stage(NamedTuple):
     w: np.ndarray
     b: np.ndarray
     pads: Pads = (0, 0, 0, 0)
-    fill: str = "zero"
+    fill: Fill = "zero"
     activation: Activation = LINEAR
 
 

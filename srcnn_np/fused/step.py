@@ -50,7 +50,10 @@ def train_step(
 def _train_step(stages, x, target, count, *, exact):
     x, target = channels_last(x), channels_last(target)
     sizes = sizes_of(stages, *x.shape[1:3])
-    layers = [_Layer(s, size, exact) for s, size in zip(stages, sizes[1:], strict=True)]
+    layers = [
+        _Layer(stage, size, exact, need_dx=n > 0)
+        for n, (stage, size) in enumerate(zip(stages, sizes[1:], strict=True))
+    ]
     shapes = [layer.convolution.sums_shape for layer in layers]
     parts = parts_of(-(-len(x) // GROUP), sum(map(math.prod, shapes)))
     dws = [buffer(f"layer {n} dw", (parts, *shape)) for n, shape in enumerate(shapes)]
@@ -86,25 +89,31 @@ def _forwards_and_backwards(passes, x, target, count):
     error = y - target
     dy = error * np.float32(2 / count)
     for layer in reversed(passes):
-        dy = layer.backward(dy, need_dx=layer is not passes[0])
+        dy = layer.backward(dy)
     return float(np.vdot(error, error))
 
 
 class _Layer:
     """A stage's kernels, for maps of some size: those of all threads."""
 
-    def __init__(self, stage, size, exact):
-        self.stage = stage
+    def __init__(self, stage, size, exact, need_dx):
+        self.stage, self.need_dx = stage, need_dx
         self.convolution = Convolution(stage.w, stage.b, *size, exact=exact)
         C, kh, kw = stage.w.shape[1:]
         self.reverse = None
-        if self.convolution.method != "winograd":
+        if need_dx and self.convolution.method != "winograd":
             # dx is a convolution of dy, with a border of zeros, with turned filters.
             none, wide = np.zeros(C, np.float32), (size[0] + kh - 1, size[1] + kw - 1)
-            self.reverse = Convolution(turned(stage.w), none, *wide, exact=True)
+            self.reverse = Convolution(turned(stage.w), none, *wide, exact=exact)
         kind, slope = stage.activation
         # Else what comes out has the sign of what went in, which is all that its derivative needs.
         self.keeps_z = kind == CLIPPED or (kind == LEAKY and slope <= 0)
+
+    @property
+    def compiled_for(self):
+        """What decides which kernels are called, and how they are compiled."""
+        reverse = None if self.reverse is None else self.reverse.compiled_for
+        return self.convolution.compiled_for, reverse, self.keeps_z
 
 
 class _Pass:
@@ -119,10 +128,11 @@ class _Pass:
         self.wide = buffer(f"{name} wide", (GROUP, H, W, C)) if any(layer.stage.pads) else None
         self.y = buffer(f"{name} y", (GROUP, OH, OW, K))
         self.z = buffer(f"{name} z", (GROUP, OH, OW, K)) if layer.keeps_z else self.y
-        self.dx = buffer(f"{name} dx", (GROUP, H, W, C))
-        self.dx_inside = (
-            buffer(f"{name} dx inside", (GROUP, *size, C)) if self.wide is not None else None
-        )
+        self.dx = self.dx_inside = None
+        if layer.need_dx:
+            self.dx = buffer(f"{name} dx", (GROUP, H, W, C))
+            if self.wide is not None:
+                self.dx_inside = buffer(f"{name} dx inside", (GROUP, *size, C))
         self.inside = slice(None), slice(kh - 1, H), slice(kw - 1, W)
         self.bordered = None
         if layer.reverse is not None and kh * kw > 1:
@@ -150,11 +160,12 @@ class _Pass:
             self.layer.convolution.forward(x, y, whole, self.stage.activation)
         return y
 
-    def backward(self, dy, need_dx):
-        """dx from dy, which is changed; adds to the sums of dw and db."""
+    def backward(self, dy):
+        """dx, if it is needed, from dy, which is changed; adds to the sums of dw and db."""
         N, (kind, slope) = len(dy), self.stage.activation
         back_through(dy, self.z[:N], self.db, kind, np.float32(slope))
-        x, dx, convolution = self.x, self.dx[:N], self.layer.convolution
+        x, convolution, need_dx = self.x, self.layer.convolution, self.layer.need_dx
+        dx = self.dx[:N] if need_dx else None
         whole = Piece(0, N, 0, 0, 0, 0, *dy.shape[1:3])
         at_once = need_dx and self.layer.reverse is None
         if at_once:

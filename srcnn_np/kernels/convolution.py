@@ -42,7 +42,7 @@ LINEAR = Activation()
 
 
 def method_for(shape: tuple[int, int, int, int], rows: int, columns: int) -> str:
-    """The method of least arithmetic for rows x columns results of filters (K, C, kh, kw).
+    """The method for rows x columns results of filters (K, C, kh, kw): the plain sums, or fewer.
 
     Counted in vectors of multiply-adds for a tile of 4 x 4 results: by Winograd at each of the
     places one for each channel and vector of filters; and for the way there and back some 9 for

@@ -29,7 +29,7 @@ from .vectors import (
 SEGMENT = 128  # pixels of a row, activated while they are in the first-level cache
 FEW = 4  # filters, for which lanes are channels
 PIXELS = 8  # whose sums are in registers at once there
-MOST_TERMS = 128  # of a weight gradient's sum in one register: a longer one loses digits
+MOST_TERMS = 128  # of a weight gradient's sum in one register, or a row: longer ones lose digits
 
 
 def few(K: int, C: int) -> bool:

@@ -19,8 +19,12 @@ from .vectors import LANES, load, store
 
 
 def channels_last(x: np.ndarray) -> np.ndarray:
-    """x (N, C, H, W) as a C-contiguous array (N, H, W, C): a view if it lies so, else a copy."""
-    return np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+    """x (N, C, H, W) as a C-contiguous array (N, H, W, C): a view if it lies so, else a copy.
+
+    What may not be written is copied too: kernels take it for one type with their own memory.
+    """
+    last = np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+    return last if last.flags.writeable else last.copy()
 
 
 def channels_first(x: np.ndarray) -> np.ndarray:
