@@ -171,6 +171,7 @@ def _ranks(rounds: int) -> dict:
     if why := ranks.why_not():
         print(f"\n{why}", flush=True)
         return {}
+    print("\nranks, which takes minutes", flush=True)
     found = ranks.figures(rounds)
     print("\n" + "\n".join(ranks.lines(found)), flush=True)
     return found

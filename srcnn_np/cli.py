@@ -10,8 +10,6 @@ import logging
 import os
 import shlex
 import sys
-import time
-import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +20,7 @@ from .commands import evaluate, gradcheck, models, report, show, train, upscale
 from .commands.terminal import complain, lasting_streams, notice, printable
 from .errors import InputError
 from .stopping import stopped_at_once
-from .team import ALONE, PATIENCE, Team, rank_started_as, this_team, threads_for
+from .team import ALONE, Team, rank_started_as, this_team, threads_for
 
 COMMANDS = (upscale, evaluate, train, show, report, models, gradcheck)
 
@@ -66,10 +64,9 @@ def _run(arguments: list[str]) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _ended(options.team, f"{where}{error.strerror or error}")
-    except BaseException:
-        if options.team.size > 1:  # the others would wait for ever
-            traceback.print_exc()
-            options.team.give_up(1)
+    except Exception as error:
+        if options.team.size > 1 and type(error).__module__.startswith("mpi4py"):
+            return _ended(options.team, "another process has ended, or cannot be reached")
         raise
 
 
@@ -79,10 +76,12 @@ def _ended(team: Team, sentence: str, code: int = 1) -> int:
         if rank_started_as() == 0:
             complain(sentence)
         return code
-    if team.rank > 0:  # rank 0 may have found the same, and say it
-        time.sleep(PATIENCE)
-    complain(sentence)
-    team.give_up(code)
+    together = team.all_end()
+    if team.rank == 0 or not together:
+        complain(sentence)
+    if not together:
+        team.give_up(code)
+    return code
 
 
 @contextmanager

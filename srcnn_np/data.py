@@ -109,7 +109,7 @@ def read_folder(
         If there is no such folder, or no picture in it that can be read, or not enough room.
     """
     machine, planes = team.on_this_machine(), 3 if colour == "ycbcr" else 1
-    paths, skipped = machine.told(list_pictures(folder) if machine.rank == 0 else None)
+    paths, skipped = machine.by_first(lambda: list_pictures(folder))
 
     def area(n: int) -> int | str:
         try:

@@ -8,6 +8,7 @@
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ def evaluate(
         another scale.
     """
     model.check_scale(scale)
-    paths, others = team.told(list_pictures(folder) if team.rank == 0 else None)
+    paths, others = team.by_first(lambda: list_pictures(folder))
 
     def measured(n: int) -> dict:
         path = paths[n]
@@ -118,8 +119,7 @@ def paper_report(
     """
     report = {}
     for test_set in paper.SETS:
-        place = Path(folder, test_set)
-        paths, _ = team.told(list_pictures(place) if team.rank == 0 else None)
+        paths, _ = team.by_first(partial(list_pictures, Path(folder, test_set)))
         pictures = [to_channels(read_picture(path), grey_is_luma=True) for path in paths]
         for scale in progress(sorted({scale for found in models.values() for scale in found})):
             rows = report[f"{test_set} x{scale}"] = paper.figures(test_set, scale)

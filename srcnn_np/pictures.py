@@ -143,8 +143,8 @@ def _file_of(count: int) -> str:
                 raise
             free = shutil.disk_usage(folder).free  # another was quicker, or there is a quota
     raise InputError(
-        f"the pictures take {count / 1e9:.2f} GB, and {folder} lacks {(count - free) / 1e9:.2f} GB "
-        "for them; give fewer pictures, or set the variable TMPDIR to a folder with more room"
+        f"the pictures take {count / 1e6:,.1f} MB, and {folder} lacks {(count - free) / 1e6:,.1f} "
+        "of them; give fewer pictures, or set the variable TMPDIR to a folder with more room"
     )
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
 _RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
 
-PATIENCE = 1.0  # seconds in which rank 0 may say the same sentence
+PATIENCE = 1.0  # seconds in which all may come to the same end
 
 
 class Team:
@@ -57,6 +57,19 @@ class Team:
         """Return what rank 0 gives."""
         return thing
 
+    def by_first(self, work: Callable[[], Any]) -> Any:
+        """Return what rank 0 alone works out; if that is an InputError, all raise it."""
+        found = error = None
+        if self.rank == 0:
+            try:
+                found = work()
+            except InputError as why:
+                error = why
+        found, error = self.told((found, error))
+        if error is not None:
+            raise error
+        return found
+
     def each(
         self,
         work: Callable[[int], Any],
@@ -75,6 +88,10 @@ class Team:
         """Return those that have the same memory."""
         return self
 
+    def all_end(self) -> bool:
+        """Whether all processes are about to end, or are within PATIENCE seconds."""
+        return True
+
     def give_up(self, code: int) -> NoReturn:
         """End all processes."""
         sys.exit(code)
@@ -87,7 +104,7 @@ class Ranks(Team):
     """The processes of an MPI communicator."""
 
     def __init__(self, communicator: Any) -> None:
-        self._all = communicator
+        self._all, self._ending = communicator, communicator.Dup()
         self.rank, self.size = communicator.rank, communicator.size
 
     def add_up(self, numbers: "np.ndarray") -> None:
@@ -114,6 +131,15 @@ class Ranks(Team):
 
         return Ranks(self._all.Split_type(MPI.COMM_TYPE_SHARED))
 
+    def all_end(self) -> bool:
+        """By a barrier that nobody else comes to."""
+        barrier, until = self._ending.Ibarrier(), time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            if barrier.Test():
+                return True
+            time.sleep(0.01)
+        return False
+
     def give_up(self, code: int) -> NoReturn:
         """By MPI's Abort, whose own words are not for those who used a command."""
         sys.stdout.flush()
@@ -126,6 +152,8 @@ class Ranks(Team):
 @cache
 def this_team() -> Team:
     """Return this process alone, or with all others that were started at once.
+
+    From then on an error that nobody handles ends all of them.
 
     Raises
     ------
@@ -146,7 +174,14 @@ def this_team() -> Team:
             f"{started} processes were started, but mpi4py finds {MPI.COMM_WORLD.size}: it belongs "
             "to another MPI than the command that started them"
         )
-    return Ranks(MPI.COMM_WORLD)
+    ranks, show = Ranks(MPI.COMM_WORLD), sys.excepthook
+
+    def end_all(*error: Any) -> None:
+        show(*error)
+        ranks.give_up(1)
+
+    sys.excepthook = end_all
+    return ranks
 
 
 def rank_started_as() -> int:

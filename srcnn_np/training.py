@@ -136,9 +136,7 @@ def train(
         raise InputError(f"validations is {brief(validations)}; give 1 to 100,000")
     files = [] if out is None else [check_name(out), last_path(out), log_path(out)]
     with claiming(files if team.rank == 0 else []):
-        if team.rank == 0:
-            for file in files:
-                check_output(file, force=force or resume)
+        team.by_first(lambda: [check_output(file, force=force or resume) for file in files])
         training = _Training(model, pictures, held_out, recipe, seed, validations, watched, team)
         if resume:
             training.load(out)
@@ -246,8 +244,6 @@ class _Training:
         ):
             self.everything = [Pictures.of(some) for some in (pictures, held_out, watched)]
             pictures, held_out, watched = self.everything
-            if team.size > 1 and len(set(team.gather(self.pictures))) > 1:
-                raise InputError("the processes have different pictures; give all the same folder")
             self.sub_images = cut_sub_images(
                 pictures,
                 model.scale,
@@ -282,6 +278,10 @@ class _Training:
         self.about = dict(model.training)
         self.history = History()
         self.validations = validations
+        if team.size > 1 and len(set(team.gather(json.dumps(self._same())))) > 1:
+            raise InputError(
+                "the processes have different pictures, recipes or seeds; give all the same"
+            )
 
     @property
     def row_is_due(self) -> bool:
@@ -414,7 +414,7 @@ class _Training:
 
     def load(self, out: str | Path) -> None:
         """Go on from what `save` wrote."""
-        state = self.team.told(self._state_in(out) if self.team.rank == 0 else None)
+        state = self.team.by_first(lambda: self._state_in(out))
         self.done, self.losses, self.about = state.done, state.losses, state.about
         self.started = time.monotonic() - state.seconds
         self.history.rows, self.history.best = state.rows, state.best

@@ -86,6 +86,6 @@ def test_what_memory_does_not_hold_lies_in_a_file_without_a_name(tmp_path, monke
     usage = namedtuple("usage", "free")(2288)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
     monkeypatch.setattr(pictures, "_one_after_the_other", lambda shapes: ([0], 3_000_002_288))
-    with pytest.raises(InputError, match=r"take 3\.00 GB, and .*room lacks 3\.00 GB .* TMPDIR to"):
+    with pytest.raises(InputError, match=r"take 3,000\.0 MB, .*room lacks 3,000\.0 .* TMPDIR"):
         read_folder(photos)
     assert list(room.iterdir()) == []

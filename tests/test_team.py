@@ -319,7 +319,34 @@ draw = data.draw_pictures
 data.draw_pictures = lambda count, seed: draw(count + int(os.environ["PMI_RANK"]), seed=seed)
 """
     code, _, why = run(2, *TRAIN, "--out", tmp_path / "model.npz", before=before)
-    assert (code, why.count("the processes have different pictures")) == (1, 1), why
+    assert (code, why.count("the processes have different pictures, recipes")) == (1, 1), why
+
+
+@needs_mpi
+def test_a_program_that_fails_on_one_rank_ends_on_all():
+    code = """
+from srcnn_np.team import this_team
+team = this_team()
+if team.rank == 1:
+    raise ValueError("mine")
+team.wait()
+"""
+    done = subprocess.run(
+        [MPIEXEC, "-n", "2", sys.executable, "-c", code],
+        **{"capture_output": True, "text": True, "timeout": PATIENCE},
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("ValueError: mine") == 1
+
+
+@needs_mpi
+@pytest.mark.skipif(not Path("/dev/shm").exists(), reason="only Linux shows shared memory")
+def test_an_error_of_all_leaves_no_shared_memory(tmp_path):
+    before = set(Path("/dev/shm").iterdir())
+    code, _, why = run(2, "evaluate", tmp_path / "nothing", "--scale", "2")
+    assert (code, why.count("does not exist")) == (1, 1)
+    left = {path for path in set(Path("/dev/shm").iterdir()) - before if "mpich" in path.name}
+    assert left == set()
 
 
 @needs_mpi

@@ -33,15 +33,19 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.json is not None:
+        options.team.by_first(lambda: _check_json(options))
+    return _beside_the_paper(options) if options.paper else _folder(options)
+
+
+def _check_json(options: argparse.Namespace) -> None:
     from ..output import check_output
 
-    if options.json is not None and options.team.rank == 0:
-        check_output(options.json, force=options.force)
-        folder = Path(options.folder)
-        for path in (options.model, *folder.glob("*"), *folder.glob("*/*")):
-            if path is not None:
-                check_not_an_input(options.json, path, "what is measured")
-    return _beside_the_paper(options) if options.paper else _folder(options)
+    check_output(options.json, force=options.force)
+    folder = Path(options.folder)
+    for path in (options.model, *folder.glob("*"), *folder.glob("*/*")):
+        if path is not None:
+            check_not_an_input(options.json, path, "what is measured")
 
 
 def _folder(options: argparse.Namespace) -> int:

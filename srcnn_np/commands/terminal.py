@@ -9,12 +9,12 @@ from typing import TextIO
 
 def say(line: str = "") -> None:
     """Print a line on standard output."""
-    print(printable(line))
+    sys.stdout.write(printable(line) + "\n")  # at once: another process may write there too
 
 
 def notice(sentence: str) -> None:
     """Print a sentence on standard error."""
-    print(f"srcnn-np: {printable(sentence)}", file=sys.stderr)
+    sys.stderr.write(f"srcnn-np: {printable(sentence)}\n")
 
 
 def complain(sentence: str) -> int:

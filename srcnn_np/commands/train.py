@@ -93,9 +93,9 @@ def _run(options: argparse.Namespace) -> int:
     if (options.folder is None) == (options.drawn is None):
         raise InputError("give either a folder of photographs or --drawn COUNT")
     # Before the pictures are read; `train` looks again.
-    if options.team.rank == 0:
-        for path in (check_name(options.out), last_path(options.out), log_path(options.out)):
-            check_output(path, force=options.force or options.resume)
+    files = check_name(options.out), last_path(options.out), log_path(options.out)
+    force = options.force or options.resume
+    options.team.by_first(lambda: [check_output(path, force=force) for path in files])
     recipe = RECIPES[options.recipe]
     changes = {name: getattr(options, name) for name in ("epochs", "rate", "batch")}
     recipe = replace(recipe, **{name: value for name, value in changes.items() if value})
@@ -120,8 +120,7 @@ def _run(options: argparse.Namespace) -> int:
     model = Model(network, options.scale, training={"pictures": source, "command": options.command})
     if options.minutes is not None:
         if options.resume:
-            told = resumed_epochs(options.out) if options.team.rank == 0 else None
-            epochs = options.team.told(told)
+            epochs = options.team.by_first(lambda: resumed_epochs(options.out))
         else:
             epochs = epochs_in(options.minutes, model, pictures, recipe, options.team)
             say(f"{options.minutes:g} minutes are about {epochs:.4g} epochs here")

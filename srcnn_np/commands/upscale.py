@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     model = default_model(options.scale) if options.model is None else load_model(options.model)
     model.check_scale(options.scale)
     team = options.team
-    todo = team.told(_planned(options) if team.rank == 0 else None)
+    todo = team.by_first(lambda: _planned(options))
     count = len(todo.jobs) + len(todo.problems)
     done, failures = 0, 0
     how = {"force": options.force, "max_pixels": options.max_pixels, "team": team}
