@@ -263,6 +263,8 @@ class SubImages:
     margin : (top, bottom, left, right)
         Pixels of a sub-image the network gives no answer to, see `Sequential.margin`.
     enlargement : "bicubic" or "nearest"
+    channels : int, optional
+        How many of the pictures' channels are cut out; by default all.
 
     Notes
     -----
@@ -278,6 +280,7 @@ class SubImages:
         stride: int,
         margin: Pads,
         enlargement: Enlargement,
+        channels: int | None = None,
     ) -> None:
         self.pictures, self.size, self.stride, self.margin = pictures, size, stride, margin
         self._most = (size // scale + 11) * scale + 2  # shrinking and enlarging reach 2 pixels on
@@ -285,15 +288,16 @@ class SubImages:
         self._turned_rows = np.array([turn(rows, how) for how in range(8)])  # (8, size, size)
         self._turned_columns = np.array([turn(columns, how) for how in range(8)])
         sides = np.array([shape[:2] for shape in pictures.shapes])  # (P, 2)
-        self.channels = 1 if len(pictures.shapes[0]) == 2 else pictures.shapes[0][2]
+        self.channels = channels or (*pictures.shapes[0], 1)[2]
         steps = (sides // scale * scale - size) // stride + 1  # of the grid in each picture
         self._across, self._firsts = steps[:, 1], np.append(0, np.cumsum(steps.prod(1)))
         self._at, self._planes, self._widths = np.array(pictures.starts), sides.prod(1), sides[:, 1]
         lengths, which = np.unique(sides // scale, return_inverse=True)  # of the small pictures
         which = which.reshape(sides.shape)
         down = [shrinking(n, scale) for n in lengths.tolist()]
+        kept = [(np.arange(n)[:, None], np.ones((n, 1))) for n in lengths.tolist()]
         up = [enlarging(n, scale, enlargement) for n in lengths.tolist()]
-        self._down, self._up = _stacked(down), _stacked(up)
+        self._down, self._kept, self._up = _stacked(down), _stacked(kept), _stacked(up)
         self._down_at = np.append(0, np.cumsum(lengths))[which]  # (P, 2)
         self._up_at = scale * self._down_at
 
@@ -301,7 +305,10 @@ class SubImages:
         return int(self._firsts[-1])
 
     def batch(
-        self, indices: np.ndarray, turns: np.ndarray | None = None
+        self,
+        indices: np.ndarray,
+        turns: np.ndarray | None = None,
+        small: Pictures | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Cut out some sub-images.
 
@@ -311,6 +318,8 @@ class SubImages:
             Which ones.
         turns : (N,) int array, optional
             How each is flipped and rotated, see `turn`.
+        small : Pictures, optional
+            What is enlarged and given to the network, in place of the pictures made small.
 
         Returns
         -------
@@ -325,10 +334,15 @@ class SubImages:
         turns = np.zeros(count, int) if turns is None else turns
         which = np.searchsorted(self._firsts, indices, "right") - 1
         rows, columns = np.divmod(indices - self._firsts[which], self._across[which])
+        planes = self._at[which], self._planes[which], self._widths[which]
+        source, down, given = self.pictures, self._down, planes
+        if small is not None:
+            source, down = small, self._kept
+            sides = np.array([shape[:2] for shape in small.shapes])[which]
+            given = np.array(small.starts)[which], sides.prod(1), sides[:, 1]
         places = Places(
-            self._at[which],
-            self._planes[which],
-            self._widths[which],
+            *planes,
+            *given,
             rows * self.stride,
             columns * self.stride,
             turns.astype(int),
@@ -344,7 +358,7 @@ class SubImages:
         def work(part: int) -> None:
             some = slice(part * _TOGETHER, (part + 1) * _TOGETHER)
             here = Places(*(a[some] for a in places))
-            arrays = self.pictures.pixels, here, self._down, self._up, *turned
+            arrays = self.pictures.pixels, source.pixels, here, down, self._up, *turned
             rest = top, left, x[some], target[some], self._most
             (cut if COMPILES else cut_plainly)(*arrays, *rest)
 
@@ -375,6 +389,7 @@ def cut_sub_images(
     stride: int = 14,
     margin: Pads = (0, 0, 0, 0),
     enlargement: Enlargement = "bicubic",
+    channels: int | None = None,
 ) -> SubImages:
     """Lay a grid of sub-images over each picture.
 
@@ -389,6 +404,8 @@ def cut_sub_images(
     margin : (top, bottom, left, right)
         Of the network, see `Sequential.margin`.
     enlargement : "bicubic" or "nearest"
+    channels : int, optional
+        How many of the pictures' channels are cut out; by default all.
 
     Returns
     -------
@@ -421,7 +438,7 @@ def cut_sub_images(
             f"none of {len(pictures)} pictures is as large as one sub-image of {size} x {size}; "
             "give larger pictures or smaller sub-images"
         )
-    return SubImages(pictures.some(large), scale, size, stride, margin, enlargement)
+    return SubImages(pictures.some(large), scale, size, stride, margin, enlargement, channels)
 
 
 def turn(x: np.ndarray, how: int) -> np.ndarray:

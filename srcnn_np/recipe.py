@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from .degradation import Degradation
 from .errors import InputError, brief
 from .initialisation import INITS
 from .loss import MeanOver
@@ -43,6 +44,9 @@ class Recipe:
         Whether sub-images are flipped and rotated at random.
     size, stride : int
         Side of the sub-images, and the step from one to the next.
+    jpeg, noise : (low, high), optional
+        From which qualities, 1 to 100, and which standard deviations, 0 to 255, what harms the
+        small pictures is drawn, anew in each epoch; see `srcnn_np.degradation`.
 
     Raises
     ------
@@ -65,6 +69,8 @@ class Recipe:
     turns: bool = True
     size: int = 33
     stride: int = 14
+    jpeg: tuple[int, int] | None = None
+    noise: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -91,6 +97,23 @@ class Recipe:
             value = getattr(self, name)
             if not _is_number(value) or not 0 <= value < 1:
                 raise InputError(f"{name} is {brief(value)}; give 0 or more, below 1")
+        for name, (least, most) in {"jpeg": (1, 100), "noise": (0, 255)}.items():
+            value = getattr(self, name)
+            if value is None:
+                continue
+            numbers = list(value) if isinstance(value, (tuple, list)) else []
+            right = all(type(n) is int or (name == "noise" and _is_number(n)) for n in numbers)
+            if not (len(numbers) == 2 and right and least <= numbers[0] <= numbers[1] <= most):
+                raise InputError(
+                    f"{name} is {brief(value)}; give the lowest and the highest, from {least} to "
+                    f"{most}"
+                )
+            object.__setattr__(self, name, tuple(numbers))
+
+    @property
+    def degradation(self) -> Degradation | None:
+        """What happens to the small pictures, if anything."""
+        return Degradation(self.jpeg, self.noise) if self.jpeg or self.noise else None
 
 
 def _is_number(value: object) -> bool:

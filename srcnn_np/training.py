@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from .checkpoint import State, last_path, log_path, read_state, write_log, write_state
 from .data import SubImages, cut_sub_images, shrink
+from .degradation import Degradation, SmallPictures, in_channels, in_rgb
 from .errors import InputError, brief
 from .evaluation import as_measured
 from .imaging import enlarge, psnr
@@ -84,7 +85,8 @@ def train(
         What was done is noted in its `training`.
     pictures, held_out : Pictures, or lists of (H, W) or (H, W, 3) uint8 arrays
         To learn from, and to measure progress on; see `srcnn_np.data.to_channels`. Lists are
-        copied.
+        copied. Of three channels a model of luma learns the first; but what harms a picture,
+        see `Recipe`, harms all.
     recipe : Recipe
     seed : int
         Of the parameters at the start, the order of the sub-images, and how they are
@@ -251,15 +253,24 @@ class _Training:
                 stride=recipe.stride,
                 margin=network.margin,
                 enlargement=model.enlargement,
+                channels=network.channels[0],
             )
-            self.held_out = _Measure(held_out, model, team)
-            self.watched = _Measure(watched, model, team)
+            small = recipe.degradation and SmallPictures(
+                self.sub_images.pictures,
+                model.scale,
+                model.colour,
+                recipe.degradation,
+                seed,
+                team,
+            )
+            self.held_out = _Measure(held_out, model, recipe.degradation, team)
+            self.watched = _Measure(watched, model, recipe.degradation, team)
         if len(self.sub_images) < recipe.batch:
             raise InputError(
                 f"the pictures give {len(self.sub_images)} sub-images, fewer than a mini-batch of "
                 f"{recipe.batch}; give more or larger pictures, or a smaller --batch"
             )
-        self.batches = _Batches(self.sub_images, recipe, seed)
+        self.batches = _Batches(self.sub_images, small, recipe, seed)
         self.updates = max(1, round(recipe.epochs * len(self.sub_images) / recipe.batch))
         measured, noted = (
             {round(self.updates * (k + 1) / count) for k in range(count)}
@@ -331,6 +342,7 @@ class _Training:
         """
         network, share = self.model.network, self.team.share(self.recipe.batch)
         loss, grads = 0.0, {name: np.zeros_like(p) for name, p in network.params.items()}
+        self.batches.prepare(self.done)
         part = (share.stop - share.start) / self.recipe.batch
         if part:
             x, target = self.batches.some(self.done, share)
@@ -496,8 +508,10 @@ class _Training:
 class _Batches:
     """Mini-batches by their numbers; every sub-image comes once before any a second time."""
 
-    def __init__(self, sub_images: SubImages, recipe: Recipe, seed: int) -> None:
-        self.sub_images, self.recipe, self.seed = sub_images, recipe, seed
+    def __init__(
+        self, sub_images: SubImages, small: SmallPictures | None, recipe: Recipe, seed: int
+    ) -> None:
+        self.sub_images, self.small, self.recipe, self.seed = sub_images, small, recipe, seed
 
     def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """x and target of one."""
@@ -505,14 +519,26 @@ class _Batches:
 
     def some(self, number: int, which: slice) -> tuple[np.ndarray, np.ndarray]:
         """x and target of some samples of one."""
-        count, batch = len(self.sub_images), self.recipe.batch
-        epochs, places = np.divmod(np.arange(number * batch, (number + 1) * batch), count)
-        indices, turns = np.empty(batch, int), np.empty(batch, int)
-        for epoch in np.unique(epochs):
-            order, how = _shuffled(count, self.seed, int(epoch))
-            here = epochs == epoch
-            indices[here], turns[here] = order[places[here]], how[places[here]]
-        return self.sub_images.batch(indices[which], turns[which] if self.recipe.turns else None)
+        epochs, places = (part[which] for part in self._places(number))
+        parts = []
+        for epoch in np.unique(epochs).tolist():
+            order, turns = _shuffled(len(self.sub_images), self.seed, epoch)
+            here = places[epochs == epoch]
+            small = self.small and self.small.of_epoch(epoch)
+            turned = turns[here] if self.recipe.turns else None
+            parts.append(self.sub_images.batch(order[here], turned, small))
+        return parts[0] if len(parts) == 1 else tuple(map(np.concatenate, zip(*parts, strict=True)))
+
+    def prepare(self, number: int) -> None:
+        """Make the small pictures of one ready, which processes do together."""
+        if self.small:
+            for epoch in np.unique(self._places(number)[0]).tolist():
+                self.small.of_epoch(epoch)
+
+    def _places(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """The epoch of each of its samples, and the place in that."""
+        batch = self.recipe.batch
+        return np.divmod(np.arange(number * batch, (number + 1) * batch), len(self.sub_images))
 
 
 def _advice(losses: Sequence[float], grads: Mapping[str, np.ndarray]) -> str:
@@ -549,8 +575,11 @@ _PERFECT = 100.0  # dB; a picture without any error has infinitely many, which h
 class _Measure:
     """Pictures whose mean PSNR is measured again and again, shared out among processes."""
 
-    def __init__(self, pictures: Pictures, model: Model, team: Team) -> None:
+    def __init__(
+        self, pictures: Pictures, model: Model, degradation: Degradation | None, team: Team
+    ) -> None:
         self.pictures, self.model, self.team = pictures, model, team
+        self.degradation = degradation
 
     def bicubic(self) -> float | None:
         return self._mean(lambda small: enlarge(small, self.model.scale))
@@ -566,6 +595,12 @@ class _Measure:
 
         def measured(n: int) -> float:
             target, small = shrink(self.pictures[n], scale)
+            if self.degradation is not None:
+                rng = np.random.default_rng(n)  # the same in every training
+                small = in_channels(self.degradation.harm(in_rgb(small), rng), self.model.colour)
+                small = small / 255
+            elif self.model.colour == "luma" and small.ndim == 3:
+                small = small[..., 0]
             result = as_measured(restored(small), scale)
             return psnr(result, as_measured(target, scale), peak=255)
 

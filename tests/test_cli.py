@@ -488,6 +488,35 @@ def test_train_says_how_to_go_on_after_an_interrupt(capsys, monkeypatch):
     assert "--resume" not in load_model("m.npz").training["command"]
 
 
+def test_train_on_what_harms_pictures(capsys):
+    code, _, why = run(
+        *(capsys, "train", "--drawn", 2, *QUICK, "--out", "m.npz"),
+        *("--jpeg", "60-90", "--noise", "0-2.5", "--colour", "ycbcr"),
+    )
+    assert code == 0, why
+    model = load_model("m.npz")
+    assert model.colour == "ycbcr"
+    assert model.training["recipe"]["jpeg"] == [60, 90]
+    assert model.training["recipe"]["noise"] == [0, 2.5]
+    save("p.png")
+    assert run(capsys, "upscale", "p.png", "--scale", 2, "--model", "m.npz")[0] == 0
+
+
+def test_train_from_a_model(capsys):
+    start = ["train", "--drawn", 2, "--scale", 2, "--epochs", 0.01, "--batch", 8, "--rate", 1e-7]
+    assert run(capsys, *start, "--from", "9-1-5-x3", "--out", "m.npz")[0] == 0
+    was, now = load_model("9-1-5-x3"), load_model("m.npz")
+    assert (now.scale, now.training["from"]) == (2, "9-1-5-x3")
+    for name, p in was.network.params.items():
+        np.testing.assert_allclose(now.network.params[name], p, rtol=0, atol=1e-5)
+    assert "--arch is the model's of --from" in refused(
+        capsys, *start, "--from", "m.npz", "--arch", "9-1-5", "--out", "n.npz"
+    )
+    assert "there is no model 'absent'" in refused(
+        capsys, *start, "--from", "absent", "--out", "n.npz"
+    )
+
+
 def test_train_for_some_minutes_and_watch_a_folder(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr("srcnn_np.training._TRIAL", 0.05)
     (tmp_path / "set").mkdir()
@@ -525,6 +554,10 @@ def test_train_refuses(capsys, tmp_path):
     assert "epochs is 1e+308" in why("--drawn", 2, "--epochs", 1e308, folder=None)
     assert "whole number above 0, not '0'" in why("--batch", 0, code=2)
     assert "at least 0, not '-1'" in why("--seed", -1, code=2)
+    assert "such as 60-90, not 'good'" in why("--jpeg", "good", code=2)
+    assert "jpeg is (0, 90); give the lowest and the highest, from 1" in why("--jpeg", "0-90")
+    assert "noise is (9.0, 2.0)" in why("--noise", "9-2")
+    assert "give 0 or more, below 1, not '1'" in why("--average", 1, code=2)
     assert sorted(p.name for p in tmp_path.iterdir()) == before
     save("set/a.png", np.zeros((40, 40), np.uint8))
     assert "sub-image of 33 x 33: 1 of 1 pictures" in why()

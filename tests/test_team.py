@@ -85,6 +85,17 @@ def test_ranks_learn_what_one_process_learns(tmp_path):
     assert any((params(results["one"])[n] != p).any() for n, p in params(results["two"]).items())
 
 
+@needs_mpi
+def test_ranks_learn_from_the_same_harmed_pictures(tmp_path):
+    """Some of these mini-batches take from two epochs."""
+    harm = ("--jpeg", "20-60", "--noise", "0-9", "--epochs", "2.3")
+    for ranks in (1, 2, 3):
+        code, _, why = run(ranks, *TRAIN, *harm, "--out", tmp_path / f"{ranks}.npz")
+        assert code == 0, why
+    assert_same(tmp_path / "1.npz", tmp_path / "2.npz", 1e-4)
+    assert_same(tmp_path / "1.npz", tmp_path / "3.npz", 1e-4)
+
+
 def sub_images(folder):
     """How many the drawn pictures of TRAIN give."""
     code, _, why = run(1, *TRAIN, "--epochs", "1e-9", "--out", folder / "count.npz")

@@ -239,11 +239,12 @@ def test_every_sub_image_is_seen_once_an_epoch():
         def __len__(self):
             return count
 
-        def batch(self, some, how):
+        def batch(self, some, how, small):
             seen.extend(some)
             turns.extend(how)
+            return np.array(some), np.array(how)
 
-    batches = training._Batches(Counted(), recipe, 0)
+    batches = training._Batches(Counted(), None, recipe, 0)
     for number in range(3 * count // 5):
         batches[number]
     for epoch in range(2):
@@ -337,7 +338,10 @@ def test_a_recipe_that_makes_no_sense_is_refused(name):
     odd += [-1, -0.5, float("nan"), float("inf"), 1e308, 10**400, Recipe]
     odd += [] if name in ("nesterov", "turns") else [True, False]
     odd += [] if name in ("momentum", "average", "nesterov", "turns") else [0, 0.0]
-    odd += [] if name in ("init", "clip_norm") else [None]
+    odd += [] if name in ("init", "clip_norm", "jpeg", "noise") else [None]
+    odd += [(0, 5), (50.5, 60), (50, 101)] if name == "jpeg" else []
+    odd += [(-1, 5), (0, float("nan")), "55"] if name == "noise" else []
+    odd += [(5, 4), (1, 2, 3), (1, True)] if name in ("jpeg", "noise") else []
     odd += {"momentum": [1, 1.0], "average": [1.0], "nesterov": [1, 0], "turns": [1]}.get(name, [])
     odd += [1.0, 2.5] if name in ("batch", "size", "stride") else []
     for value in odd:
@@ -346,6 +350,7 @@ def test_a_recipe_that_makes_no_sense_is_refused(name):
         assert len(str(raised.value)) < 150
     right = {"clip_norm": [None, 0.05, 1], "epochs": [1, 0.01], "init": [None, "he"]}
     right |= {"average": [0, 0.99], "momentum": [0, 0.9], "turns": [True, False], "batch": [1]}
+    right |= {"jpeg": [None, (1, 100)], "noise": [None, (0, 2.5)]}
     for value in right.get(name, []):
         assert getattr(Recipe(**{name: value}), name) == value
 

@@ -124,3 +124,28 @@ def not_negative(text: str) -> int:
 def counts(text: str) -> tuple[int, ...]:
     """Parse filter counts such as 64-32."""
     return tuple(positive(int)(part) for part in text.split("-"))
+
+
+def share(text: str) -> float:
+    """Parse a number from 0 to below 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"give 0 or more, below 1, not {brief(text)}")
+    return value
+
+
+def a_range(kind: type) -> Any:
+    """Return a parser of ranges such as 60-90, or of one number for both ends."""
+
+    def parse(text: str) -> tuple:
+        low, _, high = text.partition("-")
+        try:
+            return kind(low), kind(high or low)
+        except ValueError:
+            what = f"give a lowest and a highest number, such as 60-90, not {brief(text)}"
+            raise argparse.ArgumentTypeError(what) from None
+
+    return parse

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..team import Team
-from .options import SCALES, add_force, counts, name, not_negative, positive
+from .options import SCALES, a_range, add_force, counts, name, not_negative, positive, share
 from .terminal import bar, listed, say, silent
 
 if TYPE_CHECKING:
+    from ..model import Model
     from ..pictures import Pictures
 
 DESCRIPTION = "train a network on a folder of photographs"
@@ -24,9 +25,31 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--drawn", metavar="COUNT", type=positive(int), help="draw so many pictures instead"
     )
     parser.add_argument("--scale", type=int, choices=SCALES, required=True, help="enlargement")
-    parser.add_argument("--arch", metavar="F1-F2-F3", default="9-1-5", help="filter sizes (9-1-5)")
+    parser.add_argument("--arch", metavar="F1-F2-F3", help="filter sizes (9-1-5)")
+    parser.add_argument("--filters", metavar="N1-N2", type=counts, help="filter counts (64-32)")
     parser.add_argument(
-        "--filters", metavar="N1-N2", type=counts, default=(64, 32), help="filter counts (64-32)"
+        "--colour",
+        choices=("luma", "ycbcr"),
+        help="what the network sees: brightness alone, or Y, Cb and Cr (luma)",
+    )
+    parser.add_argument(
+        "--from",
+        dest="start",
+        metavar="MODEL",
+        type=name,
+        help="begin with a model's weights: a name that `srcnn-np models` lists, or a file",
+    )
+    parser.add_argument(
+        "--jpeg",
+        metavar="LOW-HIGH",
+        type=a_range(int),
+        help="save the small pictures as JPEG first, at qualities from LOW to HIGH",
+    )
+    parser.add_argument(
+        "--noise",
+        metavar="LOW-HIGH",
+        type=a_range(float),
+        help="give the small pictures noise first, of standard deviations from LOW to HIGH of 255",
     )
     parser.add_argument(
         "--out", metavar="MODEL.npz", type=name, required=True, help="model file to write"
@@ -52,6 +75,17 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--batch", metavar="N", type=positive(int), help="mini-batch (the recipe's)"
+    )
+    parser.add_argument(
+        "--schedule",
+        choices=("constant", "cosine"),
+        help="whether the rate stays, or falls to 0 (the recipe's)",
+    )
+    parser.add_argument(
+        "--average",
+        metavar="A",
+        type=share,
+        help="take as the result the running mean a <- A a + (1 - A) p (the recipe's)",
     )
     parser.add_argument(
         "--seed", metavar="N", type=not_negative, default=0, help="of all that is random (0)"
@@ -84,8 +118,7 @@ def _run(options: argparse.Namespace) -> int:
 
     from ..checkpoint import last_path, log_path, resumed_epochs
     from ..data import draw_pictures, hold_out, is_large_enough
-    from ..model import Model, check_name
-    from ..network import SRCNN
+    from ..model import check_name
     from ..output import check_output
     from ..recipe import RECIPES
     from ..training import epochs_in, train
@@ -97,18 +130,23 @@ def _run(options: argparse.Namespace) -> int:
     force = options.force or options.resume
     options.team.by_first(lambda: [check_output(path, force=force) for path in files])
     recipe = RECIPES[options.recipe]
-    changes = {name: getattr(options, name) for name in ("epochs", "rate", "batch")}
+    names = ("epochs", "rate", "batch", "schedule", "average", "jpeg", "noise")
+    changes = {name: getattr(options, name) for name in names}
     recipe = replace(recipe, **{name: value for name, value in changes.items() if value})
-    network = SRCNN(options.arch, filters=options.filters)
+    model = _model_at_the_start(options)
+    if options.start is not None:
+        recipe = replace(recipe, init=None)
+    # JPEG keeps colour in its own way, which leaves traces in luma.
+    colour = "ycbcr" if recipe.degradation else model.colour
     if options.folder is None:
         pictures = draw_pictures(options.drawn, seed=options.seed)
         source = f"{options.drawn} drawn pictures"
     else:
-        pictures = _photographs(options.folder, options.team)
+        pictures = _photographs(options.folder, options.team, colour=colour)
         source = f"{len(pictures)} pictures of {Path(options.folder).resolve().name}"
     watched = []
     if options.watch is not None:
-        watched = _photographs(options.watch, options.team, grey_is_luma=True)
+        watched = _photographs(options.watch, options.team, colour=colour, grey_is_luma=True)
     least = 2 * options.scale + 1  # something is left without the border
     small = [p for p in watched if not is_large_enough(p.shape, options.scale, least)]
     if small:
@@ -117,7 +155,7 @@ def _run(options: argparse.Namespace) -> int:
             f"{options.scale}; give a folder without them"
         )
     pictures, held_out = hold_out(pictures, options.scale, recipe.size)
-    model = Model(network, options.scale, training={"pictures": source, "command": options.command})
+    model.training |= {"pictures": source, "command": options.command}
     if options.minutes is not None:
         if options.resume:
             epochs = options.team.by_first(lambda: resumed_epochs(options.out))
@@ -149,12 +187,33 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _photographs(folder: str, team: Team, *, grey_is_luma: bool = False) -> "Pictures":
+def _model_at_the_start(options: argparse.Namespace) -> "Model":
+    from ..model import Model, load_model
+    from ..network import SRCNN
+
+    if options.start is None:
+        colour = options.colour or "luma"
+        channels = {"luma": 1, "ycbcr": 3}[colour]
+        filters = options.filters or (64, 32)
+        return Model(
+            SRCNN(options.arch or "9-1-5", filters=filters, channels=channels),
+            options.scale,
+            colour,
+        )
+    for option in ("arch", "filters", "colour"):
+        if getattr(options, option) is not None:
+            raise InputError(f"--{option} is the model's of --from; leave it out")
+    start = load_model(options.start)
+    about = {"from": options.start}
+    return Model(start.network, options.scale, start.colour, start.enlargement, about)
+
+
+def _photographs(folder: str, team: Team, *, colour: str, grey_is_luma: bool = False) -> "Pictures":
     """The pictures of a folder; what is left out is named."""
     from ..data import read_folder
 
     how = {"team": team, "progress": bar(" pictures")}
-    pictures, skipped = read_folder(folder, grey_is_luma=grey_is_luma, **how)
+    pictures, skipped = read_folder(folder, colour, grey_is_luma=grey_is_luma, **how)
     if skipped:
         say(f"skipped in {folder}: {listed(skipped)}")
     return pictures

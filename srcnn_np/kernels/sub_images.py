@@ -6,7 +6,8 @@ somewhat larger square of the picture, by two small matrices for each of the two
     small = S_rows · picture · S_columnsᵀ,   given = E_rows · small · E_columnsᵀ
 
 whose rows have a few numbers each that are not 0 (`Taps`). So nothing but the picture itself need
-be kept, a byte for each pixel.
+be kept, a byte for each pixel. Where the small picture is not that one, but went through JPEG, say,
+it is kept too, and S is 1.
 """
 
 from typing import NamedTuple
@@ -39,6 +40,8 @@ class Places(NamedTuple):
         The element where the picture's first plane begins.
     plane, width : int array
         From one plane to the next, and from one row to the next, in elements.
+    source, source_plane, source_width : int array
+        The same of what is given to the network: of the small picture, or of the picture again.
     row, column : int array
         Of the sub-image's first pixel.
     turn : int array
@@ -50,6 +53,9 @@ class Places(NamedTuple):
     at: np.ndarray
     plane: np.ndarray
     width: np.ndarray
+    source: np.ndarray
+    source_plane: np.ndarray
+    source_width: np.ndarray
     row: np.ndarray
     column: np.ndarray
     turn: np.ndarray
@@ -59,18 +65,22 @@ class Places(NamedTuple):
     up_columns: np.ndarray
 
 
-def cut_plainly(pixels, places, down, up, turned_rows, turned_columns, top, left, x, target, most):
+def cut_plainly(
+    pixels, given, places, down, up, turned_rows, turned_columns, top, left, x, target, most
+):
     """As `cut`, by NumPy: what it means, and what there is without Numba's compiler."""
     N, C, size, _ = x.shape
     OH, OW = target.shape[2:]
     for n in range(N):
-        at, plane, width, i, j, turn, *begins = (column[n] for column in places)
+        at, plane, width, *source, i, j, turn = (column[n] for column in places[:9])
+        begins = [column[n] for column in places[9:]]
         down_rows, down_columns, up_rows, up_columns = begins
         rows, columns = turned_rows[turn], turned_columns[turn]
         wanted = rows[top : top + OH, left : left + OW], columns[top : top + OH, left : left + OW]
         for c in range(C):
             picture = pixels[at + c * plane : at + (c + 1) * plane].reshape(-1, width)
-            given = picture
+            start = source[0] + c * source[1]
+            y = given[start : start + source[1]].reshape(-1, source[2])
             # The columns of what is given, and then its rows, each by both steps.
             for begin, begin_up, first in (
                 (down_columns, up_columns, j),
@@ -80,18 +90,19 @@ def cut_plainly(pixels, places, down, up, turned_rows, turned_columns, top, left
                 small = down.indices[begin + used]  # (size, T, taps)
                 weights = up.weights[begin_up + first : begin_up + first + size, :, None]
                 weights = weights * down.weights[begin + used]
-                given = np.einsum("stk,stkm->sm", weights, given.T[small])
-            x[n, c] = given[rows, columns] / 255
+                y = np.einsum("stk,stkm->sm", weights, y.T[small])
+            x[n, c] = y[rows, columns] / 255
             target[n, c] = picture[i : i + size, j : j + size][wanted] / 255
 
 
 @kernel
-def cut(pixels, places, down, up, turned_rows, turned_columns, top, left, x, target, most):
+def cut(pixels, given, places, down, up, turned_rows, turned_columns, top, left, x, target, most):
     """Write sub-images to x (N, C, size, size), and what is wanted to target (N, C, OH, OW).
 
-    `down` and `up` are taps; `turned_rows` and `turned_columns` (8, size, size) say which pixel
-    comes where in each turn; the target begins in row `top` and column `left`; `most` is a bound
-    for the side of the square of the picture that a sub-image depends on.
+    x is made of `given`, the target of `pixels`; `down` and `up` are taps; `turned_rows` and
+    `turned_columns` (8, size, size) say which pixel comes where in each turn; the target begins in
+    row `top` and column `left`; `most` is a bound for the side of the square of `given` that a
+    sub-image depends on.
     """
     N, C, size, _ = x.shape
     OH, OW = target.shape[2:]
@@ -105,11 +116,11 @@ def cut(pixels, places, down, up, turned_rows, turned_columns, top, left, x, tar
         wide, left_most = reach(down, places.down_columns[n] + small_j, columns)
         rows_of, columns_of = turned_rows[places.turn[n]], turned_columns[places.turn[n]]
         for c in range(C):
-            plane = places.at[n] + c * places.plane[n]
+            plane = places.source[n] + c * places.source_plane[n]
             for u in range(high):
-                at = plane + (first + u) * places.width[n] + left_most
+                at = plane + (first + u) * places.source_width[n] + left_most
                 for v in range(wide):
-                    one[u * row + v] = pixels[at + v]
+                    one[u * row + v] = given[at + v]
             # (high, wide) -> (rows, wide) -> (wide, rows) -> (columns, rows) -> (size, rows)
             combine(down, places.down_rows[n] + small_i, rows, first, one, wide, two, row)
             transpose(two, rows, wide, one, row)
@@ -122,7 +133,7 @@ def cut(pixels, places, down, up, turned_rows, turned_columns, top, left, x, tar
             for p in range(size):
                 for q in range(size):
                     x[n, c, p, q] = one[rows_of[p, q] * row + columns_of[p, q]] / np.float32(255)
-            corner = plane + i * places.width[n] + j
+            corner = places.at[n] + c * places.plane[n] + i * places.width[n] + j
             for p in range(OH):
                 for q in range(OW):
                     u, v = rows_of[top + p, left + q], columns_of[top + p, left + q]

@@ -1,0 +1,162 @@
+"""What happens to small pictures before anybody enlarges them: rounding, noise, JPEG."""
+
+import io
+from typing import Literal, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from .imaging import imresize, rgb_to_luma, rgb_to_ycbcr, ycbcr_to_rgb
+from .imaging.colour import LUMA_BLACK, LUMA_RANGE
+from .pictures import Pictures, room_for
+from .team import ALONE, Team
+
+SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
+
+
+class Degradation(NamedTuple):
+    """From which ranges a picture's harm is drawn.
+
+    Attributes
+    ----------
+    jpeg : (int, int) or None
+        The lowest and the highest quality of JPEG, 1 to 100, as libjpeg counts it.
+    noise : (float, float) or None
+        The least and the largest standard deviation of Gaussian noise, of 255. It comes before
+        JPEG, as in a camera.
+    """
+
+    jpeg: tuple[int, int] | None = None
+    noise: tuple[float, float] | None = None
+
+    def harm(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return what becomes of a grey (H, W) or RGB (H, W, 3) uint8 picture, of the same shape.
+
+        Quality and noise are drawn evenly from their ranges, and how JPEG keeps colours evenly
+        of SUBSAMPLINGS.
+        """
+        if self.noise is not None:
+            picture = with_noise(picture, rng.uniform(*self.noise), rng)
+        if self.jpeg is not None:
+            low, high = self.jpeg
+            quality, subsampling = rng.integers(low, high + 1), rng.choice(SUBSAMPLINGS)
+            picture = through_jpeg(picture, int(quality), str(subsampling))
+        return picture
+
+
+def with_noise(picture: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray:
+    """Add Gaussian noise to every value of a uint8 picture, and round.
+
+    Parameters
+    ----------
+    picture : uint8 array
+    sigma : float
+        Standard deviation, of 255.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    noisy : uint8 array of the same shape
+    """
+    noisy = picture + np.float32(sigma) * rng.standard_normal(picture.shape, np.float32)
+    return np.rint(noisy.clip(0, 255)).astype(np.uint8)
+
+
+def through_jpeg(picture: np.ndarray, quality: int, subsampling: str = "4:2:0") -> np.ndarray:
+    """Save a picture as JPEG, and read it again.
+
+    Parameters
+    ----------
+    picture : (H, W) or (H, W, 3) uint8 array
+        Grey or RGB.
+    quality : int
+        1 to 100, as libjpeg counts it.
+    subsampling : str
+        One of SUBSAMPLINGS. JPEG keeps colour differences as they are, at half the width, or at
+        half of both sides.
+
+    Returns
+    -------
+    picture : uint8 array of the same shape
+    """
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(picture)).save(
+        file, "JPEG", quality=quality, subsampling=subsampling
+    )
+    return np.asarray(Image.open(file))
+
+
+def in_rgb(channels: np.ndarray) -> np.ndarray:
+    """Return luma (H, W), or Y, Cb, Cr (H, W, 3), in [0, 1] as a uint8 picture, grey or RGB."""
+    if channels.ndim == 2:
+        rgb = (channels * 255 - LUMA_BLACK) / LUMA_RANGE
+    else:
+        rgb = ycbcr_to_rgb(channels)
+    return np.rint(rgb.clip(0, 1) * 255).astype(np.uint8)
+
+
+def in_channels(picture: np.ndarray, colour: Literal["luma", "ycbcr"]) -> np.ndarray:
+    """Return luma (H, W), or Y, Cb, Cr (H, W, 3), of a grey or RGB uint8 picture, as uint8."""
+    if picture.ndim == 2:
+        picture = np.dstack([picture] * 3)
+    return rgb_to_luma(picture) if colour == "luma" else rgb_to_ycbcr(picture)
+
+
+class SmallPictures:
+    """Pictures made small, in 8 bits, and what becomes of them in each epoch of a training.
+
+    Parameters
+    ----------
+    pictures : Pictures
+        Luma, or Y, Cb, Cr.
+    scale : int
+    colour : "luma" or "ycbcr"
+        What of them the network sees.
+    degradation : Degradation
+    seed : int
+        Of all that is drawn.
+    team : Team, optional
+        Those that have the same memory share the pictures and the work.
+    """
+
+    def __init__(
+        self,
+        pictures: Pictures,
+        scale: int,
+        colour: Literal["luma", "ycbcr"],
+        degradation: Degradation,
+        seed: int,
+        team: Team = ALONE,
+    ) -> None:
+        self.colour, self.degradation, self.seed = colour, degradation, seed
+        self._machine = team.on_this_machine()
+        sizes = [(H // scale, W // scale) for H, W, *_ in pictures.shapes]
+        shapes = [(*size, *shape[2:]) for size, shape in zip(sizes, pictures.shapes, strict=True)]
+        self._whole = room_for(shapes, self._machine)
+
+        def shrink(n: int) -> None:
+            h, w = sizes[n]
+            target = pictures[n][: scale * h, : scale * w] / np.float32(255)
+            self._whole[n][...] = in_rgb(imresize(target, size=(h, w)))
+
+        self._machine.each(shrink, len(sizes))
+        shapes = [size if colour == "luma" else (*size, 3) for size in sizes]
+        self._harmed = [room_for(shapes, self._machine) for _ in range(2)]
+        self._epochs = [None, None]
+
+    def of_epoch(self, epoch: int) -> Pictures:
+        """Return them as the network is given them, until those of the next but one are asked for.
+
+        All processes call this at the same time.
+        """
+        harmed = self._harmed[epoch % 2]
+        if self._epochs[epoch % 2] != epoch:
+
+            def harm(n: int) -> None:
+                rng = np.random.default_rng([self.seed, epoch, n])
+                picture = self.degradation.harm(self._whole[n], rng)
+                harmed[n][...] = in_channels(picture, self.colour)
+
+            self._machine.each(harm, len(harmed))
+            self._epochs[epoch % 2] = epoch
+        return harmed
