@@ -48,8 +48,8 @@ def main() -> None:
     small = imresize(photo, size=(H // scale, W // scale))
     panels = {
         "small": np.kron(small, np.ones((scale, scale, 1), np.uint8)),
-        "bicubic": upscale(Picture(small), scale).pixels,
-        "SRCNN": upscale(Picture(small), scale, model).pixels,
+        "bicubic": upscale(small, scale, "bicubic"),
+        "SRCNN": upscale(small, scale, model),
         "photograph": photo,
     }
     measures = evaluate_picture(rgb_to_ycbcr(photo)[..., 0], scale, model)

@@ -1,8 +1,9 @@
 """Many pictures: which file each becomes, one after the other, and a problem costs one picture."""
 
 import os
+import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,21 +12,23 @@ from .errors import InputError
 from .imaging import list_pictures, read_picture, write_picture
 from .imaging.files import (
     STANDARD_INPUT,
+    STANDARD_OUTPUT,
     check_format,
     check_readable,
+    encoded,
     is_picture_name,
+    is_written,
     picture_area,
     picture_format,
 )
-from .model import Model
 from .output import check_output
 from .team import ALONE, Team
-from .upscaling import beside, upscale
+from .upscaling import BICUBIC, Goal, beside
 
 
 @dataclass(frozen=True)
 class Job:
-    """A picture, and the file it becomes."""
+    """A picture, and the file it becomes; "-" is standard output."""
 
     source: Path
     target: Path
@@ -43,16 +46,16 @@ class Plan:
     others : list of str
         What lies in the folders beside the pictures.
     folders : list of Path
-        What is to be made if it is not there.
-    existing : int
-        How many results are there already, and left.
+        What is to be made if it is not there, in this order.
+    existing : list of Job
+        Whose results are there already, and left.
     """
 
     jobs: list[Job] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)
-    existing: int = 0
+    existing: list[Job] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,15 @@ class Result:
 
     Attributes
     ----------
+    said : str
+        What was seen in the picture, and which model was taken for that.
     lost : list of str
         What the result does not have of the picture's file.
     """
 
     job: Job
     size: tuple[int, int] = (0, 0)
+    said: str = ""
     lost: Sequence[str] = ()
     why: str = ""
 
@@ -74,8 +80,10 @@ class Result:
 def plan(
     inputs: Sequence[str | Path],
     output: str | Path | None,
-    scale: int,
+    label: str,
     *,
+    ending: str = ".png",
+    recursive: bool = False,
     skip_existing: bool = False,
 ) -> Plan:
     """Say which file each picture becomes.
@@ -87,7 +95,14 @@ def plan(
     output : str, Path or None
         The file that one picture becomes, or the folder for all results. By default a picture's
         result lies beside it, as ``NAME_x3.png``, and a folder's in ``FOLDER_x3``.
-    scale : int
+    label : str
+        What names get, such as "x3".
+    ending : str
+        Of the results' names where `output` says none; "same" is that of the picture, if it can
+        be written.
+    recursive : bool
+        Take the pictures of the folders' folders as well. Results lie in folders of the same
+        names.
     skip_existing : bool
         Leave out what has a result already, and results that are among the inputs.
 
@@ -108,32 +123,45 @@ def plan(
     places: dict[tuple[str, str], tuple[Path, Path]] = {}  # each picture once in each folder
     for path in map(Path, inputs):
         try:
-            pictures, place = [path], output or _home(path)
+            pictures = [(path, output or _home(path))]
             if path.is_dir():
-                place = output or _with_scale(path, scale)
-                pictures, others = list_pictures(path)
-                found.others += [os.path.join(path, name) for name in others]
-                found.folders.append(place)
+                place = output or _labelled(path, label)
+                pictures = []
+                for folder, inside in _folders(path, place, recursive):
+                    here, others = list_pictures(folder, none_is_fine=recursive)
+                    found.others += [
+                        os.path.join(folder, name)
+                        for name in others
+                        if not (recursive and name.endswith("/"))
+                    ]
+                    if here:
+                        found.folders += _made_before(place, inside)
+                    pictures += [(picture, place / inside) for picture in here]
+                if not pictures:
+                    raise InputError(f"{path} and its folders hold no pictures")
         except InputError as error:
             found.problems.append(str(error))
             continue
         except OSError as error:
             found.problems.append(f"{path}: {error.strerror}")
             continue
-        for picture in pictures:
+        for picture, place in pictures:
             places.setdefault((os.path.abspath(picture), os.path.abspath(place)), (picture, place))
     if output is not None and not output.is_dir():
         if len(inputs) == len(places) == 1 and not found.folders and not a_folder:
             found.jobs = [Job(Path(inputs[0]), output)]
             return _without_existing(found) if skip_existing else found
-        if output.exists() or is_picture_name(output):
+        if output.exists() or is_picture_name(output) or str(output) == STANDARD_OUTPUT:
             raise InputError(f"{output} names a file; for several pictures give a folder's name")
-        found.folders = [output]
+        found.folders = [output, *found.folders]
+    found.folders = list(dict.fromkeys(found.folders))
     for folder in {folder for _, folder in places}:
         here = [pair for (_, other), pair in places.items() if other == folder]
         names = _distinct_names([picture for picture, _ in here])
         for (picture, place), name in zip(here, names, strict=True):
-            found.jobs.append(Job(picture, place / f"{name}_x{scale}.png"))
+            suffix = ending if ending != "same" else picture.suffix
+            suffix = suffix if is_written(suffix) else ".png"
+            found.jobs.append(Job(picture, place / f"{name}_{label}{suffix}"))
     order = {pair: n for n, pair in enumerate(places.values())}
     found.jobs.sort(key=lambda job: order[job.source, job.target.parent])
     if skip_existing:
@@ -148,12 +176,34 @@ def plan(
     return found
 
 
+def _folders(top: Path, place: Path, recursive: bool) -> Iterator[tuple[Path, Path]]:
+    """A folder, and those in it, each with its path from there; not the one for results."""
+    for folder, inner, _ in os.walk(top, onerror=_raise):
+        yield Path(folder), Path(folder).relative_to(top)
+        inner[:] = sorted(
+            name
+            for name in inner
+            if recursive
+            and not name.startswith(".")
+            and os.path.realpath(Path(folder, name)) != os.path.realpath(place)
+        )
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _made_before(place: Path, inside: Path) -> list[Path]:
+    """A folder for results, and those it lies in, the outermost first."""
+    return [place / Path(*inside.parts[:n]) for n in range(len(inside.parts) + 1)]
+
+
 def _without_existing(found: Plan) -> Plan:
     """What is still to be done of a plan."""
     results = {os.path.realpath(job.target) for job in found.jobs}
     jobs = [job for job in found.jobs if os.path.realpath(job.source) not in results]
+    found.existing = [job for job in jobs if os.path.isfile(job.target)]
     found.jobs = [job for job in jobs if not os.path.isfile(job.target)]
-    found.existing = len(jobs) - len(found.jobs)
     return found
 
 
@@ -162,12 +212,12 @@ def _home(path: Path) -> Path:
     return Path() if str(path) in STANDARD_INPUT else path.parent
 
 
-def _with_scale(folder: Path, scale: int) -> Path:
-    """A folder's name with the scale; of a link, the link's name."""
+def _labelled(folder: Path, label: str) -> Path:
+    """A folder's name with a label; of a link, the link's name."""
     named = folder if folder.name not in ("", "..") else Path(os.path.abspath(folder))
     if not named.name:
         raise InputError(f"{folder} has no name to make another of; say where results go by -o")
-    return named.with_name(f"{named.name}_x{scale}")
+    return named.with_name(f"{named.name}_{label}")
 
 
 def _distinct_names(sources: Sequence[Path]) -> list[str]:
@@ -203,13 +253,15 @@ def _distinct_names(sources: Sequence[Path]) -> list[str]:
 
 def enlarge_all(
     todo: Plan,
-    scale: int,
-    model: Model | None,
+    goal: Goal,
     *,
     compare: str | Path | None = None,
     force: bool = False,
+    quality: int | None = None,
+    ending: str = ".png",
     max_pixels: int | None = None,
     team: Team = ALONE,
+    progress: Callable[[Iterable], Iterable] = iter,
 ) -> Iterator[Result]:
     """Enlarge one picture after the other; parameters as of `enlarge_file`.
 
@@ -235,13 +287,14 @@ def enlarge_all(
     if closed and all(job.target.parent in closed for job in todo.jobs):
         raise InputError(next(iter(closed.values())))
     how = {"compare": compare, "force": force, "max_pixels": max_pixels}
+    how |= {"quality": quality, "ending": ending, "progress": progress}
     try:
         for job in jobs:
             if job.target.parent in closed:
                 yield Result(job, why=f"{job.source}: {closed[job.target.parent]}")
                 continue
             try:
-                yield Result(job, *enlarge_file(job, scale, model, **how))
+                yield Result(job, *enlarge_file(job, goal, **how))
             except InputError as error:
                 yield Result(job, why=str(error))
             except OSError as error:
@@ -250,7 +303,7 @@ def enlarge_all(
                 yield Result(job, why=f"{job.source}: there is not enough memory to enlarge it")
         team.wait()  # before a folder goes in which another may still write
     finally:
-        for folder in made:
+        for folder in reversed(made):
             with suppress(OSError):  # results lie in it
                 folder.rmdir()
 
@@ -295,32 +348,41 @@ def _make_folder(folder: Path) -> bool:
 
 def enlarge_file(
     job: Job,
-    scale: int,
-    model: Model | None,
+    goal: Goal,
     *,
     compare: str | Path | None = None,
     force: bool = False,
+    quality: int | None = None,
+    ending: str = ".png",
     max_pixels: int | None = None,
-) -> tuple[tuple[int, int], list[str]]:
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> tuple[tuple[int, int], str, list[str]]:
     """Enlarge one picture's file; what cannot be written is known before the work.
 
     Parameters
     ----------
     job : Job
-    scale : int
-    model : Model or None
-        See `upscale`.
+    goal : Goal
+        What is wanted of it.
     compare : str or Path, optional
         Gets the bicubic enlargement and the result, side by side.
     force : bool
         Replace files that are there already.
+    quality : int, optional
+        See `write_picture`.
+    ending : str
+        Of the format for standard output.
     max_pixels : int, optional
         See `read_picture`.
+    progress : function, optional
+        Wraps what is to be done, as `tqdm.tqdm` does, to show how far it is.
 
     Returns
     -------
     size : (H, W)
         Of the result.
+    said : str
+        What was seen in the picture, and which model was taken for that.
     lost : list of str
         What the result does not have of the picture's file.
 
@@ -331,7 +393,9 @@ def enlarge_file(
         picture.
     """
     check_readable(job.source, "picture")
-    outputs = [job.target] if compare is None else [job.target, Path(compare)]
+    piped = str(job.target) == STANDARD_OUTPUT
+    outputs = [] if piped else [job.target]
+    outputs += [] if compare is None else [Path(compare)]
     if len({os.path.realpath(path) for path in outputs}) < len(outputs):
         raise InputError(f"{job.target} cannot be both the result and the comparison")
     for path in outputs:
@@ -340,12 +404,19 @@ def enlarge_file(
         picture_format(path)
         check_output(path, force=force)
     picture = read_picture(job.source, max_pixels=max_pixels)
-    H, W = (n * scale for n in picture.pixels.shape[:2])
-    for path, width in zip(outputs, (W, 2 * W), strict=False):
-        check_format(path, picture, (H, width))
-    result = upscale(picture, scale, model)
-    lost = picture.lost + write_picture(job.target, result, force=force)
+    way = goal.way(picture)
+    H, W = way.size
+    name = f"picture{ending}" if piped else job.target
+    check_format(name, picture, (H, W), quality)
     if compare is not None:
-        plain = upscale(picture, scale)
+        check_format(compare, picture, (H, 2 * W))
+    result = way.enlarge(picture, progress)
+    lost = list(picture.lost)
+    if piped:
+        sys.stdout.buffer.write(encoded(result, ending, quality))
+    else:
+        lost += write_picture(job.target, result, force=force, quality=quality)
+    if compare is not None:
+        plain = Goal(size=way.size, model=BICUBIC).way(picture).enlarge(picture)
         write_picture(compare, beside(plain, result), force=force)
-    return (H, W), lost
+    return way.size, way.said, lost

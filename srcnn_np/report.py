@@ -19,7 +19,7 @@ from .evaluation import evaluate_picture
 from .imaging import Picture, imresize
 from .imaging.files import to_8_bits
 from .model import Model
-from .upscaling import upscale
+from .upscaling import BICUBIC, upscale
 
 # Of larger results the page holds the middle: with three photographs of this size, up to 8 MB.
 SHOWN_H, SHOWN_W = 1080, 1440
@@ -134,7 +134,7 @@ def enlargements(
         pixels = imresize(known["original"], size=(h, w))
     small = Picture(pixels)
     return {
-        "bicubic": upscale(small, scale).pixels,
+        "bicubic": upscale(small, scale, BICUBIC).pixels,
         "model": upscale(small, scale, model).pixels,
         **known,
     }

@@ -3,46 +3,295 @@
 The eye sees detail in brightness, hardly in colour, so the paper sharpens luma alone.
 """
 
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
 import numpy as np
+from PIL import Image
 
-from .errors import InputError
-from .imaging import Picture, enlarge, rgb_to_ycbcr, ycbcr_to_rgb
+from .choice import choose
+from .errors import InputError, brief
+from .imaging import Picture, enlarge, imresize, read_picture, rgb_to_ycbcr, ycbcr_to_rgb
 from .imaging.colour import LUMA_BLACK, LUMA_RANGE
-from .model import Model
+from .imaging.files import picture_of, to_pillow, white
+from .model import Model, default_name, load_model
+
+BICUBIC = "bicubic"  # the name that stands for no model
+SCALES = (2, 3, 4)  # that there are models for
+LARGEST_SCALE = max(SCALES) ** 2  # by two models in turn
 
 
-def upscale(picture: Picture, scale: int, model: Model | None = None) -> Picture:
+def upscale(
+    picture: Any,
+    scale: float | None = None,
+    model: Model | str | Path | None = None,
+    *,
+    size: tuple[int, int] | None = None,
+    repair: str = "auto",
+) -> Any:
     """Enlarge a picture.
 
     Parameters
     ----------
-    picture : Picture
-        Grey or colour, 8 or 16 bits, with or without alpha.
-    scale : int
-    model : Model, optional
-        None enlarges by bicubic interpolation alone.
+    picture : array, PIL image, path or Picture
+        An array is (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGB and alpha, of uint8, uint16, or
+        floating point in [0, 1].
+    scale : number, optional
+        Factor on both sides, up to 16; by default the model's.
+    model : Model, str or Path, optional
+        A model, its name or its file, or "bicubic" for interpolation alone. By default the shipped
+        one that suits the scale and the picture.
+    size : (H, W), optional
+        The size of the result, instead of a scale.
+    repair : str
+        What is done about traces of JPEG and noise where no model is given: "auto" looks for
+        them, see `srcnn_np.choice`.
 
     Returns
     -------
-    enlarged : Picture
-        Of the same kind. Alpha is enlarged by bicubic interpolation; metadata are kept.
+    enlarged
+        An array of the same dtype and channels, a Picture, or of a path or PIL image a PIL image.
 
     Raises
     ------
     InputError
-        If the model was trained for another scale, or its result is not finite.
+        If the picture cannot be read or is none of these, there is no such model, it was trained
+        for another scale, or its result is not finite.
 
     Notes
     -----
+    A size that no model has is reached by the next larger scale, if need be by two models one
+    after the other, and then by `imresize`.
+
     Beyond its border the picture goes on as its mirror image, which is more like what a camera
     would have seen there than the copies of the outermost pixels that each layer would take
     (`srcnn_np.evaluation` measures with those, as the paper does).
 
+    Examples
+    --------
+    >>> upscale(np.zeros((20, 30), np.uint8), 2).shape
+    (40, 60)
+    """
+    given, back = _as_picture(picture)
+    goal = Goal(scale, size=size, model=model, repair=repair)
+    way = goal.way(given)
+    return back(way.enlarge(given))
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is wanted of pictures, one of scale, width, height, fit and size, or none of them.
+
+    Attributes
+    ----------
+    scale : number, optional
+        By default the model's.
+    width, height : int, optional
+        One side of the result; the other one follows.
+    fit : (W, H), optional
+        The largest size that fits into this.
+    size : (H, W), optional
+    model : Model, str, Path or None
+    repair : str
+        As of `upscale`.
+
+    Raises
+    ------
+    InputError
+        If there are several, or a number is none of these.
+    """
+
+    scale: float | None = None
+    width: int | None = None
+    height: int | None = None
+    fit: tuple[int, int] | None = None
+    size: tuple[int, int] | None = None
+    model: Model | str | Path | None = None
+    repair: str = "auto"
+
+    def __post_init__(self) -> None:
+        sizes = ("scale", "width", "height", "fit", "size")
+        given = [name for name in sizes if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise InputError(f"{' and '.join(given)} do not go together; give one of them")
+        scale = self.scale
+        if scale is not None and not (_is_number(scale) and 0 < scale <= LARGEST_SCALE):
+            raise InputError(
+                f"scale is {brief(scale)}; give a number above 0, up to {LARGEST_SCALE}"
+            )
+        for name in given:
+            sides = np.ravel([getattr(self, name)])
+            if name != "scale" and not all(
+                np.issubdtype(type(n), np.integer) and n >= 1 for n in sides
+            ):
+                raise InputError(
+                    f"{name} is {brief(getattr(self, name))}; give whole numbers of at least 1"
+                )
+        if not given and self._own_scale() is None:
+            raise InputError("there is no scale; give one, or a model that has one")
+
+    def _own_scale(self) -> int | None:
+        if self.model is None or self.model == BICUBIC:
+            return None
+        return _loaded(self.model).scale
+
+    @property
+    def label(self) -> str:
+        """What the names of results get, such as "x3", "w800" or "800x600"."""
+        if self.width is not None or self.height is not None:
+            return f"w{self.width}" if self.height is None else f"h{self.height}"
+        if self.fit is not None or self.size is not None:
+            return "x".join(map(str, self.fit or self.size[::-1]))
+        return f"x{self._own_scale() if self.scale is None else self.scale:g}"
+
+    def size_of(self, H: int, W: int) -> tuple[int, int]:
+        """Return the size (H, W) of the result of a picture of H x W pixels."""
+        if self.size is not None:
+            return self.size
+        factor = self._own_scale() if self.scale is None else self.scale
+        if self.width is not None:
+            factor = self.width / W
+        elif self.height is not None:
+            factor = self.height / H
+        elif self.fit is not None:
+            factor = min(self.fit[0] / W, self.fit[1] / H)
+        if factor == int(factor):
+            return int(factor) * H, int(factor) * W
+        return max(1, round(factor * H)), max(1, round(factor * W))
+
+    def way(self, picture: Picture) -> "Way":
+        """Return how a picture comes to its size."""
+        H, W = picture.pixels.shape[:2]
+        size = self.size_of(H, W)
+        factor = max(size[0] / H, size[1] / W)
+        if factor > LARGEST_SCALE:
+            raise InputError(
+                f"{W} x {H} pixels would become {size[1]} x {size[0]}, more than "
+                f"{LARGEST_SCALE} times as wide or high; give a smaller size"
+            )
+        if factor <= 1 or self.model == BICUBIC:
+            return Way(size, (), "" if factor > 1 else "made smaller" * (factor < 1))
+        if self.model is None:
+            scales = _scales(factor)
+            name, seen = choose(picture, scales[0], self.repair)
+            names = [name, *map(default_name, scales[1:])]
+            said = f"{seen}: model {', '.join(names)}" if seen else ""
+            return Way(size, tuple(zip(scales, map(_loaded, names), strict=True)), said)
+        model = _loaded(self.model)
+        if self.scale is not None and self.scale == int(self.scale):
+            model.check_scale(int(self.scale))
+        scale = model.scale or math.ceil(factor)
+        times = 1 if factor <= scale else 2
+        if factor > scale**times:
+            raise InputError(
+                f"the model was trained for scale {scale}, and {factor:g} is more than two in "
+                "turn reach; choose another model"
+            )
+        return Way(size, ((scale, model),) * times)
+
+
+class Way(NamedTuple):
+    """How a picture comes to its size.
+
+    Attributes
+    ----------
+    size : (H, W)
+        Of the result.
+    passes : tuple of (scale, Model)
+        Models one after the other; then `imresize` where the size is not reached by them.
+    said : str
+        What was seen in the picture, and which model was taken for that; else empty.
+    """
+
+    size: tuple[int, int]
+    passes: tuple[tuple[int, Model], ...]
+    said: str = ""
+
+    def enlarge(self, picture: Picture, progress: Callable[[Iterable], Iterable] = iter) -> Picture:
+        """Return the enlarged picture, of the same kind; metadata are kept.
+
+        Between two steps a picture of 8 bits has 16. `progress` wraps the strips of a step, as
+        `tqdm.tqdm` does.
+        """
+        H, W = picture.pixels.shape[:2]
+        if not self.passes and self._is_whole(H, W):
+            return _enlarged(picture, self.size[0] // H, None, progress)
+        dtype, result = picture.pixels.dtype, picture
+        factor = math.prod(scale for scale, _ in self.passes)
+        if dtype == np.uint8 and (len(self.passes) > 1 or self.size != (factor * H, factor * W)):
+            result = _of_dtype(picture, np.uint16)
+        for scale, model in self.passes:
+            result = _enlarged(result, scale, model, progress)
+        return _of_dtype(_resized(result, self.size), dtype)
+
+    def _is_whole(self, H: int, W: int) -> bool:
+        factor = self.size[0] // H
+        return factor >= 1 and self.size == (factor * H, factor * W)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+
+
+def _scales(factor: float) -> tuple[int, ...]:
+    """The scales of one model, or of two in turn, that reach a factor and little more."""
+    ways = [(scale,) for scale in SCALES] + [(a, b) for a in SCALES for b in SCALES if a <= b]
+    enough = [way for way in ways if math.prod(way) >= factor]
+    return min(enough, key=lambda way: (len(way), math.prod(way)))
+
+
+def _loaded(model: Model | str | Path) -> Model:
+    return model if isinstance(model, Model) else _kept(str(model))
+
+
+@lru_cache(maxsize=8)
+def _kept(name_or_path: str) -> Model:
+    return load_model(name_or_path)
+
+
+def _as_picture(thing: Any) -> tuple[Picture, Callable[[Picture], Any]]:
+    """A Picture of whatever it is, and what makes the same of a result."""
+    if isinstance(thing, Picture):
+        return thing, lambda result: result
+    if isinstance(thing, Image.Image):
+        return picture_of(thing), to_pillow
+    if isinstance(thing, (str, Path)):
+        return read_picture(thing), to_pillow
+    if not isinstance(thing, np.ndarray):
+        raise InputError(f"{brief(thing)} is no picture; give an array, a PIL image or a path")
+    x = thing
+    if not (x.ndim == 2 or (x.ndim == 3 and x.shape[2] in (3, 4))) or x.size == 0:
+        raise InputError(
+            f"a picture is an array (H, W), (H, W, 3) or (H, W, 4), not one of {x.shape}"
+        )
+    if np.issubdtype(x.dtype, np.floating):
+        if not (x.min() >= 0 and x.max() <= 1):  # which a NaN fails too
+            raise InputError(
+                f"the picture has values from {x.min():g} to {x.max():g}; in floating point white "
+                "is 1 and black 0"
+            )
+    elif x.dtype not in (np.uint8, np.uint16):
+        raise InputError(f"the picture is of {x.dtype}; give uint8, uint16 or floating point")
+    if x.ndim == 3 and x.shape[2] == 4:
+        return Picture(x[..., :3], x[..., 3]), lambda y: np.dstack([y.pixels, y.alpha])
+    return Picture(x), lambda result: result.pixels
+
+
+def _enlarged(
+    picture: Picture,
+    scale: int,
+    model: Model | None,
+    progress: Callable[[Iterable], Iterable],
+) -> Picture:
+    """A picture enlarged by a whole factor, by a model or else by bicubic interpolation.
+
     In floating point a large picture is many times its file, so it is enlarged in strips
     of rows, each with as many rows around it as its result depends on.
     """
-    if isinstance(scale, bool) or not isinstance(scale, int) or scale < 1:
-        raise InputError(f"scale is {scale!r}; give a whole number of at least 1")
     if model is not None:
         model.check_scale(scale)
     H, W = picture.pixels.shape[:2]
@@ -52,7 +301,7 @@ def upscale(picture: Picture, scale: int, model: Model | None = None) -> Picture
     pixels = np.empty(shape + picture.pixels.shape[2:], picture.pixels.dtype)
     alpha = None if picture.alpha is None else np.empty(shape, picture.alpha.dtype)
     columns = _mirrored(-halo, W + halo, W)
-    for start in range(0, H, rows):
+    for start in progress(range(0, H, rows)):
         end = min(start + rows, H)
         around = np.ix_(_mirrored(start - halo, end + halo, H), columns)
         inside = np.s_[halo * scale : (halo + end - start) * scale, halo * scale : -halo * scale]
@@ -60,7 +309,7 @@ def upscale(picture: Picture, scale: int, model: Model | None = None) -> Picture
         strip = picture.pixels[around].astype(np.float32) / picture.peak
         pixels[there] = _whole(_upscale_strip(strip, scale, model)[inside], pixels.dtype)
         if alpha is not None:
-            strip = picture.alpha[around].astype(np.float32) / np.iinfo(alpha.dtype).max
+            strip = picture.alpha[around].astype(np.float32) / white(alpha.dtype)
             alpha[there] = _whole(enlarge(strip, scale)[inside], alpha.dtype)
     result = Picture(pixels, None, picture.metadata, picture.lost)
     result.alpha = alpha  # nothing that is hidden in it was visible before: nothing to fill
@@ -119,6 +368,42 @@ def _sharpen(luma: np.ndarray, scale: int, model: Model | None) -> np.ndarray:
     return model.predict(np.dstack([luma, neutral, neutral]))[..., 0]
 
 
+def _resized(picture: Picture, size: tuple[int, int]) -> Picture:
+    """A picture of exactly this size, by bicubic interpolation."""
+    if picture.pixels.shape[:2] == size:
+        return picture
+
+    def plane(x: np.ndarray) -> np.ndarray:
+        return _whole(imresize(x.astype(np.float32) / white(x.dtype), size=size), x.dtype)
+
+    pixels = picture.pixels
+    if pixels.ndim == 2:
+        pixels = plane(pixels)
+    else:
+        pixels = np.dstack([plane(pixels[..., c]) for c in range(3)])
+    result = Picture(pixels, None, picture.metadata, picture.lost)
+    result.alpha = None if picture.alpha is None else plane(picture.alpha)
+    return result
+
+
+def _of_dtype(picture: Picture, dtype: np.dtype) -> Picture:
+    """A picture of 8 or 16 bits in 16 or 8."""
+    if picture.pixels.dtype == dtype:
+        return picture
+
+    def converted(x: np.ndarray) -> np.ndarray:
+        if np.dtype(dtype) == np.uint16:
+            return x.astype(np.uint16) * np.uint16(257)
+        return ((x.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+    result = Picture(converted(picture.pixels), None, picture.metadata, picture.lost)
+    result.alpha = None if picture.alpha is None else converted(picture.alpha)
+    return result
+
+
 def _whole(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """[0, 1] in floating point as whole numbers from 0 to the dtype's largest."""
-    return np.rint(x.clip(0, 1) * np.iinfo(dtype).max).astype(dtype)
+    """[0, 1] in floating point as a dtype's values, whole numbers up to its white."""
+    x = x.clip(0, 1)
+    if np.issubdtype(dtype, np.integer):
+        x = np.rint(x * np.iinfo(dtype).max)
+    return x.astype(dtype)

@@ -1,6 +1,7 @@
 """Many pictures: which file each becomes, and what one that fails costs."""
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from srcnn_np import InputError, batch
 from srcnn_np.batch import enlarge_all, plan
 from srcnn_np.cli import main
 from srcnn_np.imaging import read_picture
+from srcnn_np.upscaling import Goal, Way
 
 COMPILING = "srcnn-np: compiling for this processor, which is done once and kept ...\n"
 COLOUR = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
@@ -31,8 +33,8 @@ def pictures(*names):
         Image.fromarray(COLOUR).save(name)
 
 
-def targets(inputs, output=None):
-    return [str(job.target) for job in plan(inputs, output, 2).jobs]
+def targets(inputs, output=None, **how):
+    return [str(job.target) for job in plan(inputs, output, "x2", **how).jobs]
 
 
 def upscale(capsys, *words):
@@ -67,9 +69,9 @@ def test_where_results_go():
     assert targets(["."]) == [f"{os.getcwd()}_x2/{n}_x2.png" for n in "ab"]
     for output in ("big.png", "a.jpg"):
         with pytest.raises(InputError, match=f"{output} names a file; for several pictures"):
-            plan(["a.jpg", "b.jpg"], output, 2)
+            plan(["a.jpg", "b.jpg"], output, "x2")
     with pytest.raises(InputError, match="names a file"):
-        plan(["in"], "big.png", 2)
+        plan(["in"], "big.png", "x2")
 
 
 def test_a_folder_that_is_a_link_has_its_results_beside_the_link():
@@ -128,7 +130,7 @@ def test_one_problem_costs_one_picture(capsys):
         "File name too long",
         "absent.png does not exist",
         r"empty\n does not exist",
-        "6 of 9 pictures could not be enlarged",
+        "3 enlarged, 0 skipped, 6 failed: in/b.png, in/c.png, in/d.jfif",
     ):
         assert sum(words in sentence for sentence in sentences) == 1, words
     assert len(sentences) == 8
@@ -138,13 +140,13 @@ def test_one_problem_costs_one_picture(capsys):
 
 def test_too_little_memory_for_one_costs_one(capsys, monkeypatch):
     pictures("a.png", "b.png")
-    upscaled = batch.upscale
+    enlarge = Way.enlarge
 
-    def greedy(picture, *how):
-        monkeypatch.setattr(batch, "upscale", upscaled)
+    def greedy(*how):
+        monkeypatch.setattr(Way, "enlarge", enlarge)
         raise MemoryError
 
-    monkeypatch.setattr(batch, "upscale", greedy)
+    monkeypatch.setattr(Way, "enlarge", greedy)
     code, _, err = upscale(capsys, "a.png", "b.png")
     assert code == 1
     assert "a.png: there is not enough memory to enlarge it" in err
@@ -175,7 +177,7 @@ def test_a_run_that_was_broken_off_goes_on(capsys, monkeypatch):
     assert len(os.listdir("in_x2")) == 1
     code, out, err = upscale(capsys, "in", "--skip-existing")
     assert (code, err) == (0, "")
-    assert "1 of 3 left as before" in out
+    assert "2 enlarged, 1 skipped, 0 failed\n" in out
     assert Path("in_x2/a_x2.png").read_text() == "as it was"
     assert len(os.listdir("in_x2")) == 3
     assert upscale(capsys, "in", "--skip-existing", "--force")[0] == 2
@@ -186,7 +188,7 @@ def test_a_run_that_was_broken_off_goes_on(capsys, monkeypatch):
 def test_nothing_is_left_of_a_folder_that_nothing_came_into():
     Path("in").mkdir()
     Path("in/a.png").write_bytes(b"")
-    results = list(enlarge_all(plan(["in"], None, 2), 2, None))
+    results = list(enlarge_all(plan(["in"], None, "x2"), Goal(2)))
     assert [bool(result.why) for result in results] == [True]
     assert not Path("in_x2").exists()
 
@@ -246,6 +248,124 @@ def test_what_is_lost_is_said(capsys):
     assert "; not kept: all but the first of 2 frames\n" in upscale(capsys, "a.gif")[1]
     assert "; not kept: comment\n" in upscale(capsys, "a.jpg", "-o", "b.webp")[1]
     assert "not kept" not in upscale(capsys, "a.jpg")[1]
+
+
+def test_folders_in_folders_keep_their_places(capsys):
+    for name in ("in/a.png", "in/one/b.png", "in/one/two/c.jpg", "in/.hidden/d.png"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        pictures(name)
+    Path("in/one/notes.txt").write_text("")
+    Path("in/empty").mkdir()
+    code, out, err = upscale(capsys, "in", "-r")
+    assert code == 0
+    assert err == "srcnn-np: left out, as no pictures: in/one/notes.txt\n"
+    found = sorted(str(p) for p in Path("in_x2").rglob("*") if p.is_file())
+    assert found == ["in_x2/a_x2.png", "in_x2/one/b_x2.png", "in_x2/one/two/c_x2.png"]
+    assert not Path("in_x2/empty").exists()
+    assert out.endswith("3 enlarged, 0 skipped, 0 failed\n")
+    # Results that lie in the folder itself are no pictures to enlarge.
+    for _ in range(2):
+        assert upscale(capsys, "in", "-r", "-o", "in/big", "--skip-existing")[0] == 0
+    assert len([p for p in Path("in/big").rglob("*") if p.is_file()]) == 3
+    assert "and its folders hold no pictures" in upscale(capsys, "in/empty", "-r")[2]
+
+
+def test_formats_and_qualities(capsys):
+    pictures("in/a.jpg", "in/b.webp", "in/c.ppm", "in/d.tif")
+    assert upscale(capsys, "in", "--format", "same")[0] == 0
+    assert sorted(os.listdir("in_x2")) == ["a_x2.jpg", "b_x2.webp", "c_x2.png", "d_x2.tif"]
+    pictures("e.png")
+    for quality in ("5", "95"):
+        words = ("e.png", "--format", "webp", "--quality", quality, "--force")
+        assert upscale(capsys, *words)[0] == 0
+        assert upscale(capsys, "e.png", "-o", f"{quality}.jpg", "--quality", quality)[0] == 0
+    assert Path("5.jpg").stat().st_size < Path("95.jpg").stat().st_size
+    assert read_picture("5.jpg").quality == 5
+    err = upscale(capsys, "e.png", "-o", "f.png", "--quality", "80")[2]
+    assert "f.png: PNG has no quality; give a name ending in .jpg or .webp" in err
+    assert not Path("f.png").exists()
+    assert upscale(capsys, "e.png", "--quality", "0")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "size", "name"),
+    [
+        (["--scale", "1.5"], (12, 9), "a_x1.5.png"),
+        (["--scale", "8"], (64, 48), "a_x8.png"),
+        (["-s", "2", "-n", "bicubic"], (16, 12), "a_x2.png"),
+        (["--width", "20"], (20, 15), "a_w20.png"),
+        (["--height", "15"], (20, 15), "a_h15.png"),
+        (["--fit", "100x15"], (20, 15), "a_100x15.png"),
+        (["--fit", "4X400"], (4, 3), "a_4x400.png"),
+        (["--model", "9-1-5-x3"], (24, 18), "a_x3.png"),
+        (["--model", "9-1-5-x3", "--width", "40"], (40, 30), "a_w40.png"),
+    ],
+)
+def test_any_size(capsys, words, size, name):
+    pictures("a.png")
+    assert main(["upscale", "a.png", *words]) == 0
+    assert f"{name} ({size[0]} x {size[1]}" in capsys.readouterr().out
+    assert Image.open(name).size == size
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ([], "give --scale, --width, --height or --fit, or a model that has a scale"),
+        (["--scale", "17"], "scale is 17.0; give a number above 0, up to 16"),
+        (["--width", "900"], "8 x 6 pixels would become 900 x 675, more than 16 times"),
+        (["--model", "9-1-5-x2", "--width", "40"], "more than two in turn reach"),
+        (["--model", "9-1-5-x2", "--scale", "3"], "trained for scale 2, not 3"),
+        (["--model", "bicubic"], "give --scale"),
+        (["--scale", "2", "--repair", "much"], "--repair takes one of auto, off, jpeg95"),
+        (["--scale", "2", "--repair", "off", "--model", "9-1-5-x2"], "leave out one of them"),
+    ],
+)
+def test_sizes_that_cannot_be_are_a_sentence(capsys, words, why):
+    pictures("a.png")
+    assert main(["upscale", "a.png", *words]) == 1
+    assert why in capsys.readouterr().err
+    assert os.listdir() == ["a.png"]
+
+
+def test_what_became_of_each_picture_as_json(capsys):
+    pictures("in/a.png", "in/b.png", "in/c.png")
+    Path("in/b.png").write_bytes(b"")
+    assert upscale(capsys, "in/c.png", "-o", "in_x2/c_x2.png")[2] != ""  # there is no such folder
+    code, out, err = upscale(capsys, "in", "--json")
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert code == 1
+    assert [row["source"] for row in rows] == ["in/a.png", "in/b.png", "in/c.png"]
+    assert (rows[0]["target"], rows[0]["width"], rows[0]["height"]) == ("in_x2/a_x2.png", 16, 12)
+    assert "is not a picture" in rows[1]["error"]
+    assert err.splitlines()[-1].endswith("2 enlarged, 0 skipped, 1 failed: in/b.png")
+    rows = [
+        json.loads(line)
+        for line in upscale(capsys, "in", "--json", "--skip-existing")[1].splitlines()
+    ]
+    assert [row.get("skipped", False) for row in rows] == [True, True, False]
+
+
+def test_quiet_is_quiet(capsys):
+    pictures("a.png", "b.png")
+    assert upscale(capsys, "a.png", "b.png", "--quiet") == (0, "", "")
+    code, out, err = upscale(capsys, "a.png", "b.png", "-q")
+    assert (code, out) == (1, "")
+    assert "exist already" in err
+
+
+def test_standard_output_gets_the_picture_and_nothing_else():
+    pictures("a.png")
+    words = [sys.executable, "-m", "srcnn_np", "upscale", "a.png", "-s", "2", "-o", "-"]
+    done = subprocess.run(words, capture_output=True, check=True)
+    assert done.stderr.replace(COMPILING.encode(), b"") == b""
+    assert Image.open(io.BytesIO(done.stdout)).size == (16, 12)
+    piped = subprocess.run(
+        [*words[:4], "-", "-s", "2", "-o", "-", "--format", "jpg", "--quality", "40"],
+        **{"capture_output": True, "check": True, "input": done.stdout},
+    )
+    assert Image.open(io.BytesIO(piped.stdout)).format == "JPEG"
+    assert os.listdir() == ["a.png"]
 
 
 def test_standard_input_is_read_by_its_name(capsys, monkeypatch):

@@ -61,7 +61,7 @@ def rich(path, **options):
 def test_exif_goes_along_from_any_format_to_any_with_the_new_size(tmp_path, source, target):
     picture = read_picture(rich(tmp_path / f"in.{source}"))
     assert picture.lost == []
-    write_picture(tmp_path / f"out.{target}", upscale(picture, 2))
+    write_picture(tmp_path / f"out.{target}", upscale(picture, 2, "bicubic"))
     with Image.open(tmp_path / f"out.{target}") as out:
         exif = out.getexif()
         assert exif[0x010F] == "a camera"

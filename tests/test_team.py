@@ -182,7 +182,7 @@ def test_one_damaged_picture_costs_one_picture(tmp_path):
     ]
     assert said.count(" -> ") == 5
     assert why.count("3.png is damaged") == 1
-    assert why.count("1 of 6 pictures could not be enlarged") == 1
+    assert why.count("5 enlarged, 0 skipped, 1 failed: ") == 1
     alone, shared = (run(n, "evaluate", photos, "--scale", "2") for n in (1, 2))
     assert alone == shared
     code, said, why = run(2, *TRAIN[:1], photos, *TRAIN[3:], "--out", tmp_path / "model.npz")

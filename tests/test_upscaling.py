@@ -5,8 +5,19 @@ import pytest
 from conftest import SHARED, needs_shared
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from srcnn_np import SRCNN, Conv2D, Model, ReLU, Sequential, default_model, upscale
+from srcnn_np import (
+    SRCNN,
+    Conv2D,
+    InputError,
+    Model,
+    ReLU,
+    Sequential,
+    default_model,
+    draw_pictures,
+    upscale,
+)
 from srcnn_np.imaging import Picture, imresize, list_pictures, read_picture
 
 RNG = np.random.default_rng(0)
@@ -15,7 +26,7 @@ COLOUR = RNG.integers(0, 256, (12, 10, 3), np.uint8)
 
 def model(kind, scale):
     if kind == "bicubic":
-        return None
+        return kind
     if kind == "theanonsr":
         net = Sequential(
             [Conv2D(1, 3, 3), ReLU(), Conv2D(3, 1, 5)], predict_border="replicate-once", seed=1
@@ -82,7 +93,7 @@ def disc(radius, size, hidden):
 
 @pytest.mark.parametrize("kind", [None, "9-5-5"])
 def test_what_is_invisible_takes_no_part(kind):
-    network = None if kind is None else default_model(3)
+    network = "bicubic" if kind is None else default_model(3)
     results = [upscale(disc(9, 30, hidden), 3, network) for hidden in (0, 255, (0, 0, 255))]
     for result in results:
         np.testing.assert_array_equal(result.pixels, results[0].pixels)
@@ -117,8 +128,91 @@ def test_the_outermost_pixels_are_better_than_bicubic_interpolations(scale):
         small = Picture(imresize(target, size=(H, W)))
         border = np.ones(target.shape[:2], bool)
         border[1:-1, 1:-1] = False
-        for name, network in (("model", default_model(scale)), ("bicubic", None)):
+        for name, network in (("model", default_model(scale)), ("bicubic", "bicubic")):
             wrong = upscale(small, scale, network).pixels[border] - target[border].astype(float)
             errors[name].append((wrong**2).mean())
     # When each layer repeated its border: 1.26, 0.95, 0.95.
     assert np.sqrt(np.mean(errors["model"]) / np.mean(errors["bicubic"])) < 0.93
+
+
+# --- any size, and whatever Python has as a picture --------------------------------------------
+
+LEAVES = np.dstack(draw_pictures(3, size=48, seed=1))[:40]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("channels", [None, 3, 4])
+@pytest.mark.parametrize("how", [{"scale": 2}, {"scale": 2.5}, {"scale": 6}, {"size": (7, 100)}])
+def test_arrays_come_back_as_what_they_were(dtype, channels, how):
+    x = LEAVES[..., 0] if channels is None else np.dstack([LEAVES, LEAVES[..., 0]])[..., :channels]
+    given = (x / 255).astype(dtype)
+    if np.issubdtype(dtype, np.integer):
+        given = x.astype(dtype) * dtype(np.iinfo(dtype).max // 255)
+    before = given.copy()
+    result = upscale(given, model=None, repair="off", **how)
+    np.testing.assert_array_equal(given, before)
+    size = how.get("size") or tuple(round(how["scale"] * n) for n in x.shape[:2])
+    assert (result.shape, result.dtype) == (size + x.shape[2:], dtype)
+    # The same as of 8 bits, but for rounding.
+    plain = upscale(x, repair="off", **how)
+    white = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 1
+    assert np.abs(result.astype(float) / white - plain / 255).max() < 1.2 / 255
+
+
+def test_pillow_images_and_paths_become_pillow_images(tmp_path):
+    for mode in ("L", "LA", "RGB", "RGBA", "P", "1", "CMYK", "I;16"):
+        image = Image.fromarray(LEAVES).convert("L" if mode == "I;16" else mode)
+        if mode == "I;16":
+            image = Image.fromarray(np.asarray(image).astype(np.uint16) * 257)
+        result = upscale(image, 2, repair="off")
+        assert isinstance(result, Image.Image)
+        assert result.size == (96, 80)
+        assert ("A" in result.mode) == ("A" in mode)
+    Image.fromarray(LEAVES).save(tmp_path / "a.png")
+    result = upscale(tmp_path / "a.png", 2, repair="off")
+    np.testing.assert_array_equal(np.asarray(result), upscale(LEAVES, 2, repair="off"))
+    np.testing.assert_array_equal(np.asarray(upscale(str(tmp_path / "a.png"), 2)), result)
+
+
+def test_a_size_that_no_model_has_is_the_next_larger_one_made_smaller():
+    larger = upscale(LEAVES.astype(np.float64) / 255, 3, "9-5-5-x3")
+    expected = np.rint(imresize(larger, size=(100, 120)).clip(0, 1) * 255)
+    result = upscale(LEAVES, 2.5, repair="off")
+    assert np.abs(result - expected).max() <= 1
+    twice = upscale(upscale(LEAVES / 255, 2, "9-5-5-x2"), 4, "9-5-5-x4")
+    assert np.abs(upscale(LEAVES, 8, repair="off") - np.rint(twice * 255)).max() <= 1
+    plain = imresize(LEAVES / 255, size=(50, 60))
+    result = upscale(LEAVES, size=(50, 60), model="bicubic")
+    assert np.abs(result - np.rint(plain.clip(0, 1) * 255)).max() <= 1
+
+
+def test_no_model_is_the_default_and_bicubic_has_a_name():
+    np.testing.assert_array_equal(upscale(LEAVES, 3), upscale(LEAVES, 3, default_model(3)))
+    assert (upscale(LEAVES, 3) != upscale(LEAVES, 3, "bicubic")).mean() > 0.3
+    np.testing.assert_array_equal(upscale(LEAVES, model="9-1-5-x4").shape, (160, 192, 3))
+
+
+@pytest.mark.parametrize(
+    ("picture", "how", "words"),
+    [
+        (LEAVES, {}, "there is no scale"),
+        (LEAVES, {"scale": 0}, "scale is 0; give a number above 0, up to 16"),
+        (LEAVES, {"scale": True}, "scale is True"),
+        (LEAVES, {"scale": 2, "size": (80, 96)}, "scale and size do not go together"),
+        (LEAVES, {"size": (0, 5)}, "size is .*whole numbers of at least 1"),
+        (LEAVES, {"size": (2.5, 5)}, "size is"),
+        (LEAVES, {"scale": 2, "model": "absent"}, "there is no model 'absent'"),
+        (LEAVES, {"scale": 2, "model": "9-5-5-x3"}, "trained for scale 3, not 2"),
+        (LEAVES, {"scale": 2, "repair": "much"}, "unknown repair 'much'"),
+        (LEAVES * 2.0, {"scale": 2}, "values from .* in floating point white is 1"),
+        (LEAVES * np.nan, {"scale": 2}, "values from nan"),
+        (LEAVES.astype(int), {"scale": 2}, "is of int64; give uint8, uint16 or floating"),
+        (LEAVES[..., :2], {"scale": 2}, r"not one of \(40, 48, 2\)"),
+        (np.zeros((0, 5)), {"scale": 2}, r"not one of \(0, 5\)"),
+        ([[1]], {"scale": 2}, "is no picture; give an array, a PIL image or a path"),
+        ("absent.png", {"scale": 2}, "absent.png does not exist"),
+    ],
+)
+def test_upscale_refuses(picture, how, words):
+    with pytest.raises(InputError, match=words):
+        upscale(picture, **how)

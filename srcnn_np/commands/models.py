@@ -27,17 +27,27 @@ def run(options: argparse.Namespace) -> int:
             say(line)
         return 0
     defaults = {default_name(scale) for scale in SCALES}
-    say(f"{'':14}scale  structure  parameters   Set5  Set14  trained on")
+    say(f"{'':18}scale  structure  parameters   Set5  Set14  for pictures")
     for found in shipped_models():
         model = load_model(found)
         count = sum(p.size for p in model.network.params.values())
-        psnrs = "".join(f"{model.figures[test_set]['psnr']:7.2f}" for test_set in SETS)
+        psnrs = [f"{model.figures[s]['psnr']:.2f}" if model.figures else "-" for s in SETS]
         say(
-            f"{found + (' *' if found in defaults else ''):14}x{model.scale:<5} "
-            f"{model.network.structure:10} {count:10,}{psnrs}  {model.training['pictures']}"
+            f"{found + (' *' if found in defaults else ''):18}x{model.scale:<5} "
+            f"{model.network.structure:10} {count:10,}{''.join(f'{p:>7}' for p in psnrs)}  "
+            f"{_harm(model.training['recipe'])}"
         )
     say(
-        "Set5, Set14: mean PSNR in dB. * is used where no --model is given. `srcnn-np models NAME` "
-        "says how it was trained."
+        "Set5, Set14: mean PSNR in dB. Where no --model is given, * or what suits the picture is "
+        "used. `srcnn-np models NAME` says how it was trained."
     )
     return 0
+
+
+def _harm(recipe: dict) -> str:
+    """What the pictures went through that it learnt from."""
+    if recipe.get("jpeg"):
+        return "saved as JPEG of quality {} to {}".format(*recipe["jpeg"])
+    if recipe.get("noise"):
+        return "with noise of {:g} to {:g} of 255".format(*recipe["noise"])
+    return "that are clean"

@@ -149,3 +149,21 @@ def a_range(kind: type) -> Any:
             raise argparse.ArgumentTypeError(what) from None
 
     return parse
+
+
+def percent(text: str) -> int:
+    """Parse a whole number from 1 to 100."""
+    value = not_negative(text)
+    if not 1 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"give 1 to 100, not {brief(text)}")
+    return value
+
+
+def two_sides(text: str) -> tuple[int, int]:
+    """Parse a size such as 1920x1080."""
+    W, _, H = text.lower().partition("x")
+    try:
+        return positive(int)(W), positive(int)(H)
+    except argparse.ArgumentTypeError:
+        what = f"give a width and a height, such as 1920x1080, not {brief(text)}"
+        raise argparse.ArgumentTypeError(what) from None

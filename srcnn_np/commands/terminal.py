@@ -3,7 +3,13 @@
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import (
+    AbstractContextManager,
+    contextmanager,
+    redirect_stderr,
+    redirect_stdout,
+    suppress,
+)
 from typing import TextIO
 
 
@@ -54,6 +60,22 @@ def bar(unit: str) -> Callable[[Iterable], Iterable]:
     from tqdm import tqdm
 
     return lambda things: tqdm(things, unit=unit, leave=False, disable=None)
+
+
+@contextmanager
+def counting(count: int, unit: str) -> Iterator[Callable[[], AbstractContextManager]]:
+    """Where a bar counts several things on a terminal; gives what something is said within."""
+    from tqdm import tqdm
+
+    with tqdm(total=count, unit=unit, leave=False, disable=None if count > 1 else True) as shown:
+
+        @contextmanager
+        def one_more() -> Iterator[None]:
+            with tqdm.external_write_mode():
+                yield
+            shown.update()
+
+        yield one_more
 
 
 class _Lasting:

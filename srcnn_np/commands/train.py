@@ -77,6 +77,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--batch", metavar="N", type=positive(int), help="mini-batch (the recipe's)"
     )
     parser.add_argument(
+        "--size", metavar="N", type=positive(int), help="side of the sub-images (the recipe's)"
+    )
+    parser.add_argument(
         "--schedule",
         choices=("constant", "cosine"),
         help="whether the rate stays, or falls to 0 (the recipe's)",
@@ -130,7 +133,7 @@ def _run(options: argparse.Namespace) -> int:
     force = options.force or options.resume
     options.team.by_first(lambda: [check_output(path, force=force) for path in files])
     recipe = RECIPES[options.recipe]
-    names = ("epochs", "rate", "batch", "schedule", "average", "jpeg", "noise")
+    names = ("epochs", "rate", "batch", "size", "schedule", "average", "jpeg", "noise")
     changes = {name: getattr(options, name) for name in names}
     recipe = replace(recipe, **{name: value for name, value in changes.items() if value})
     model = _model_at_the_start(options)

@@ -1,15 +1,19 @@
 """srcnn-np upscale: enlarge pictures, and all the pictures of folders."""
 
 import argparse
+import json
 import os
+import time
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from .options import add_force, add_max_pixels, add_scale_and_model, name
-from .terminal import complain, listed, notice, say
+from .options import add_force, add_max_pixels, name, percent, positive, two_sides
+from .terminal import bar, complain, counting, listed, notice, say
 
 if TYPE_CHECKING:
-    from ..batch import Plan
+    from ..batch import Plan, Result
+    from ..upscaling import Goal
 
 DESCRIPTION = "enlarge pictures, or every picture of a folder"
 
@@ -28,10 +32,47 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--output",
         metavar="OUT",
         type=name,
-        help="a file for one picture (its ending says the format), a folder for several; "
-        "default: IN_x3.png beside the picture, IN_x3/ for a folder's",
+        help="a file for one picture (its ending says the format), a folder for several, or - for "
+        "standard output; default: IN_x3.png beside the picture, IN_x3/ for a folder's",
     )
-    add_scale_and_model(parser)
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument(
+        "-s",
+        "--scale",
+        metavar="S",
+        type=positive(float),
+        help="enlarge both sides S times, up to 16, such as 2, 1.5 or 8 (the model's scale)",
+    )
+    size.add_argument("--width", metavar="W", type=positive(int), help="so wide, in pixels")
+    size.add_argument("--height", metavar="H", type=positive(int), help="so high, in pixels")
+    size.add_argument(
+        "--fit", metavar="WxH", type=two_sides, help="as large as fits into W x H pixels"
+    )
+    parser.add_argument(
+        "-n",
+        "--model",
+        metavar="NAME-OR-PATH",
+        type=name,
+        help="a name that `srcnn-np models` lists, a .npz or .mat file, or bicubic "
+        "(the one that suits the picture)",
+    )
+    parser.add_argument(
+        "--repair",
+        metavar="LEVEL",
+        help="what harm the model is for: auto looks for traces of JPEG and noise, off, or jpeg95, "
+        "jpeg75, jpeg50, jpeg30, jpeg10, noise5, noise20 (auto)",
+    )
+    parser.add_argument(
+        "-r", "--recursive", action="store_true", help="enter the folders in folders, too"
+    )
+    parser.add_argument(
+        "--format",
+        choices=("png", "jpg", "webp", "tif", "same"),
+        help="of results whose names are not given; same is the picture's own (png)",
+    )
+    parser.add_argument(
+        "--quality", metavar="Q", type=percent, help="of JPEG (95) or WebP (lossless), 1 to 100"
+    )
     parser.add_argument(
         "--compare",
         metavar="FILE",
@@ -46,50 +87,113 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="leave results that are there already: go on where a run was broken off",
     )
     add_force(there)
+    said = parser.add_mutually_exclusive_group()
+    said.add_argument("-q", "--quiet", action="store_true", help="say only what is wrong")
+    said.add_argument(
+        "--json", action="store_true", help="say what became of each picture as a line of JSON"
+    )
     parser.set_defaults(shared=True)
 
 
 def run(options: argparse.Namespace) -> int:
     """Enlarge pictures; what is wrong with one costs that one."""
     from ..batch import enlarge_all
-    from ..model import default_model, load_model
+    from ..choice import REPAIRS
+    from ..upscaling import BICUBIC, Goal, load_model
 
-    model = default_model(options.scale) if options.model is None else load_model(options.model)
-    model.check_scale(options.scale)
-    team = options.team
-    todo = team.by_first(lambda: _planned(options))
+    if options.repair is not None and options.model is not None:
+        raise InputError("--repair chooses a model, and so does --model; leave out one of them")
+    if options.repair not in (None, *REPAIRS):
+        raise InputError(f"--repair takes one of {', '.join(REPAIRS)}, not {options.repair}")
+    model = options.model
+    if model not in (None, BICUBIC):
+        model = load_model(model)
+    sizes = {side: getattr(options, side) for side in ("scale", "width", "height", "fit")}
+    if not any(sizes.values()) and getattr(model, "scale", None) is None:
+        raise InputError("give --scale, --width, --height or --fit, or a model that has a scale")
+    goal = Goal(**sizes, model=model, repair=options.repair or "auto")
+    team, piped = options.team, options.output == "-"
+    todo = team.by_first(lambda: _planned(options, goal))
     count = len(todo.jobs) + len(todo.problems)
-    done, failures = 0, 0
+    done, failed = 0, []
     how = {"force": options.force, "max_pixels": options.max_pixels, "team": team}
-    try:
-        for result in enlarge_all(todo, options.scale, model, compare=options.compare, **how):
-            if result.why:
-                failures += 1
-                complain(result.why)
-                continue
-            done += 1
-            H, W = result.size
-            lost = f"; not kept: {', '.join(result.lost)}" if result.lost else ""
-            say(f"{result.job.source} -> {result.job.target} ({W} x {H}){lost}")
-    except KeyboardInterrupt as interrupt:
-        after = f" after {done} of {count} pictures" if team.size == 1 else ""
-        interrupt.args = (
-            f"interrupted{after}; the same command with --skip-existing makes the others",
-        )
-        raise
-    failures = len(todo.problems) + sum(team.gather(failures))
-    if failures and count > 1 and team.rank == 0:
-        complain(f"{failures} of {count} pictures could not be enlarged")
+    how |= {"compare": options.compare, "quality": options.quality, "ending": _ending(options)}
+    if count == 1 and not options.quiet:
+        how["progress"] = bar(" strips")
+    before = time.monotonic()
+    with counting(0 if options.quiet or team.size > 1 else count, " pictures") as one_more:
+        try:
+            for result in enlarge_all(todo, goal, **how):
+                seconds, before = time.monotonic() - before, time.monotonic()
+                done += not result.why
+                failed += [str(result.job.source)] * bool(result.why)
+                with one_more():
+                    if result.why:
+                        complain(result.why)
+                    if options.json and not piped:
+                        say(_as_json(result, seconds))
+                    elif not (result.why or options.quiet or piped):
+                        say(_line(result))
+        except KeyboardInterrupt as interrupt:
+            after = f" after {done} of {count} pictures" if team.size == 1 else ""
+            interrupt.args = (
+                f"interrupted{after}; the same command with --skip-existing makes the others",
+            )
+            raise
+    done, failed = sum(team.gather(done)), list(chain(*team.gather(failed)))
+    failures = len(todo.problems) + len(failed)
+    if count + len(todo.existing) > 1 and team.rank == 0:
+        _sum_up(options, done, len(todo.existing), failures, failed)
     return 1 if failures else 0
 
 
-def _planned(options: argparse.Namespace) -> "Plan":
+def _sum_up(
+    options: argparse.Namespace, done: int, skipped: int, failures: int, failed: list[str]
+) -> None:
+    names = f": {listed(failed)}" if failed else ""
+    line = f"{done} enlarged, {skipped} skipped, {failures} failed{names}"
+    if failures:
+        complain(line)
+    elif options.json:
+        notice(line)
+    elif not options.quiet:
+        say(line)
+
+
+def _line(result: "Result") -> str:
+    H, W = result.size
+    said = f"; {result.said}" if result.said else ""
+    lost = f"; not kept: {', '.join(result.lost)}" if result.lost else ""
+    return f"{result.job.source} -> {result.job.target} ({W} x {H}{said}){lost}"
+
+
+def _as_json(result: "Result", seconds: float) -> str:
+    found = {"source": str(result.job.source), "target": str(result.job.target)}
+    if result.why:
+        return json.dumps(found | {"error": result.why})
+    H, W = result.size
+    found |= {"width": W, "height": H, "seen": result.said, "not_kept": list(result.lost)}
+    return json.dumps(found | {"seconds": round(seconds, 2)})
+
+
+def _ending(options: argparse.Namespace) -> str:
+    return "same" if options.format == "same" else f".{options.format or 'png'}"
+
+
+def _planned(options: argparse.Namespace, goal: "Goal") -> "Plan":
     """What is to be done; says what is not."""
     from ..batch import plan
 
     if options.compare is not None and options.skip_existing:
         raise InputError("--compare does not go with --skip-existing; leave out one of them")
-    todo = plan(options.inputs, options.output, options.scale, skip_existing=options.skip_existing)
+    todo = plan(
+        options.inputs,
+        options.output,
+        goal.label,
+        ending=_ending(options),
+        recursive=options.recursive,
+        skip_existing=options.skip_existing,
+    )
     count = len(todo.jobs) + len(todo.problems)
     if options.compare is not None and (count > 1 or todo.folders):
         raise InputError("--compare goes with one picture; give one, and no folder")
@@ -100,10 +204,10 @@ def _planned(options: argparse.Namespace) -> "Plan":
             f"{there[0].target}{more} already; --skip-existing leaves what is there and makes the "
             "others, --force replaces it"
         )
-    if todo.existing:
-        say(f"{todo.existing} of {count + todo.existing} left as before")
     if todo.others:
         notice(f"left out, as no pictures: {listed(todo.others)}")
+    for job in todo.existing if options.json else ():
+        say(json.dumps({"source": str(job.source), "target": str(job.target), "skipped": True}))
     for sentence in todo.problems:
         complain(sentence)
     return todo

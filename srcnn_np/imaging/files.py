@@ -17,8 +17,10 @@ from PIL import Image, ImageOps
 from ..errors import PROCESS, InputError
 from ..output import writing
 from .metadata import read_metadata, save_options
+from .traces import quality_of_tables
 
 STANDARD_INPUT = ("-", "/dev/stdin")
+STANDARD_OUTPUT = "-"
 _MOST_FROM_STANDARD_INPUT = 1 << 30  # bytes
 # What is read: formats of still pictures that Pillow decodes itself. (Of the others, EPS for one
 # would be given to Ghostscript, a program of its own.)
@@ -51,21 +53,25 @@ class Picture:
 
     Attributes
     ----------
-    pixels : (H, W) grey array of uint8 or uint16, or (H, W, 3) RGB array of uint8
-        Where `alpha` is 0 nothing can be seen; such a pixel gets the colour of the nearest
-        that can, so that what was hidden there takes no part in anything.
-    alpha : (H, W) array of uint8, or None
+    pixels : (H, W) grey or (H, W, 3) RGB array of uint8, uint16, or floating point in [0, 1]
+        As a file is read, RGB is uint8, grey uint8 or uint16. Where `alpha` is 0 nothing can be
+        seen; such a pixel gets the colour of the nearest that can, so that what was hidden there
+        takes no part in anything.
+    alpha : (H, W) array of a dtype as pixels may have, or None
         Opacity.
     metadata : dict
         What goes along when it is written, see `srcnn_np.imaging.metadata`.
     lost : list of str
         What its file has and this does not, such as "8 of 16 bits".
+    quality : int or None
+        Of its JPEG file, 1 to 100, see `srcnn_np.imaging.traces`.
     """
 
     pixels: np.ndarray
     alpha: np.ndarray | None = None
     metadata: dict = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
+    quality: int | None = None
 
     def __post_init__(self) -> None:
         if self.alpha is not None and not self.alpha.all():
@@ -73,8 +79,13 @@ class Picture:
 
     @property
     def peak(self) -> int:
-        """The value of white: 255 or 65535."""
-        return int(np.iinfo(self.pixels.dtype).max)
+        """The value of white: 255, 65535, or 1 in floating point."""
+        return white(self.pixels.dtype)
+
+
+def white(dtype: np.dtype) -> int:
+    """Return the largest value of pixels of a dtype; 1 in floating point."""
+    return int(np.iinfo(dtype).max) if np.issubdtype(dtype, np.integer) else 1
 
 
 def read_picture(path: str | Path, *, max_pixels: int | None = None) -> Picture:
@@ -184,7 +195,9 @@ def check_readable(path: str | Path, what: str) -> None:
         raise InputError(f"{path} is no ordinary file but a pipe or a device; give a {what}'s file")
 
 
-def write_picture(path: str | Path, picture: Picture, *, force: bool = False) -> list[str]:
+def write_picture(
+    path: str | Path, picture: Picture, *, force: bool = False, quality: int | None = None
+) -> list[str]:
     """Write a picture in the format its name ends in.
 
     JPEG at quality 95 without chroma subsampling, WebP lossless, TIFF compressed unless it has
@@ -196,6 +209,8 @@ def write_picture(path: str | Path, picture: Picture, *, force: bool = False) ->
     picture : Picture
     force : bool
         Replace a file that is there already.
+    quality : int, optional
+        Of JPEG, or of WebP that is not lossless, 1 to 100.
 
     Returns
     -------
@@ -208,23 +223,42 @@ def write_picture(path: str | Path, picture: Picture, *, force: bool = False) ->
         If the ending is unknown, the format cannot hold the picture, see `check_format`, the
         file exists and `force` is not given, or it cannot be written.
     """
-    size = picture.pixels.shape[:2]
-    check_format(path, picture, size)
-    format_ = picture_format(path)
+    check_format(path, picture, picture.pixels.shape[:2], quality)
+    with writing(path, force=force) as part:
+        return _save(picture, part, picture_format(path), quality)
+
+
+def encoded(picture: Picture, ending: str, quality: int | None = None) -> bytes:
+    """Return a picture's file, of the format that an ending such as ".png" names.
+
+    Parameters and errors are as of `write_picture`.
+    """
+    check_format(f"picture{ending}", picture, picture.pixels.shape[:2], quality)
+    file = io.BytesIO()
+    _save(picture, file, picture_format(f"picture{ending}"), quality)
+    return file.getvalue()
+
+
+def _save(picture: Picture, file: Path | BinaryIO, format_: str, quality: int | None) -> list[str]:
+    """Write a picture; the metadata that the format has no place for."""
     metadata = dict(picture.metadata)
     lost = []
     if format_ == "WEBP" and picture.pixels.ndim == 2 and metadata.pop("icc_profile", None):
         lost = ["colour profile of its greys"]  # WebP knows colour only
-    options, homeless = save_options(format_, metadata, size)
+    options, homeless = save_options(format_, metadata, picture.pixels.shape[:2])
     options = {**_SAVE.get(format_, {}), **options}
+    if quality is not None:
+        options |= {"quality": quality, "lossless": False}
     if format_ == "TIFF" and picture.pixels.nbytes > 1 << 31:
         options["big_tiff"] = True
-    with writing(path, force=force) as part, _quiet(format_ == "TIFF"):
-        _to_pillow(picture).save(part, format_, **options)
+    with _quiet(format_ == "TIFF"):
+        to_pillow(picture).save(file, format_, **options)
     return lost + homeless
 
 
-def check_format(path: str | Path, picture: Picture, size: tuple[int, int]) -> None:
+def check_format(
+    path: str | Path, picture: Picture, size: tuple[int, int], quality: int | None = None
+) -> None:
     """Raise an InputError where the format a name ends in cannot hold such a picture.
 
     Parameters
@@ -234,8 +268,12 @@ def check_format(path: str | Path, picture: Picture, size: tuple[int, int]) -> N
         Of this kind.
     size : (H, W)
         Of this size.
+    quality : int, optional
+        With this quality.
     """
     format_ = picture_format(path)
+    if quality is not None and format_ not in ("JPEG", "WEBP"):
+        raise InputError(f"{path}: {format_} has no quality; give a name ending in .jpg or .webp")
     why = None
     if picture.alpha is not None and format_ not in ("PNG", "TIFF", "WEBP"):
         why = "transparency"
@@ -266,12 +304,21 @@ def picture_format(path: str | Path) -> str:
     return _WRITTEN[suffix]
 
 
-def list_pictures(folder: str | Path) -> tuple[list[Path], list[str]]:
+def is_written(suffix: str) -> bool:
+    """Whether a picture can be written with this ending."""
+    return suffix.lower() in _WRITTEN
+
+
+def list_pictures(
+    folder: str | Path, *, none_is_fine: bool = False
+) -> tuple[list[Path], list[str]]:
     """List the pictures of a folder, by the endings of their names.
 
     Parameters
     ----------
     folder : str or Path
+    none_is_fine : bool
+        Do not raise an error where there is no picture.
 
     Returns
     -------
@@ -295,7 +342,7 @@ def list_pictures(folder: str | Path) -> tuple[list[Path], list[str]]:
         raise InputError(f"{folder} is not a folder; give a folder of pictures") from error
     except OSError as error:
         raise InputError(f"{folder} cannot be read: {error.strerror}") from error
-    if not paths:
+    if not paths and not none_is_fine:
         raise InputError(f"{folder} holds no pictures: no file ends in .png, .jpg or the like")
     taken = set(paths)
     others = [path.name + "/" * path.is_dir() for path in entries if path not in taken]
@@ -379,7 +426,21 @@ def _from_pillow(image: Image.Image, bits: int, grey: bool) -> Picture:
     with suppress(Exception):  # of a later frame that is damaged nothing is needed
         if image.format in _WITH_FRAMES and image.n_frames > 1:
             lost.append(f"all but the first of {image.n_frames} frames")
-    return Picture(pixels, alpha, metadata, lost + unkept)
+    quality = quality_of_tables(getattr(image, "quantization", None) or {})
+    return Picture(pixels, alpha, metadata, lost + unkept, quality)
+
+
+def picture_of(image: Image.Image) -> Picture:
+    """Return the picture that a Pillow image of 8 bits, or of 16 bits grey, holds.
+
+    Raises
+    ------
+    InputError
+        If its pixels are of a kind that `Picture` cannot hold.
+    """
+    with PROCESS:
+        bits = 16 if image.mode.startswith("I;16") else 8
+        return _from_pillow(image, 32 if image.mode == "I" else bits, image.mode == "LA")
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -455,7 +516,8 @@ def _hidden_filled(pixels: np.ndarray, hidden: np.ndarray) -> np.ndarray:
     return pixels[i, j]
 
 
-def _to_pillow(picture: Picture) -> Image.Image:
+def to_pillow(picture: Picture) -> Image.Image:
+    """Return a picture of 8 bits, or of 16 bits grey, as a Pillow image."""
     pixels, alpha = picture.pixels, picture.alpha
     if alpha is not None:
         pixels = np.dstack([pixels, alpha])

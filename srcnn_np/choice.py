@@ -1,0 +1,60 @@
+"""Which of the shipped models suits a picture: one that learnt from pictures with the same harm."""
+
+from .errors import InputError, brief
+from .imaging import Picture
+from .imaging.traces import noise_of, quality_of_pixels
+from .model import default_name
+
+# The levels, each for JPEG from some quality on, or noise from some standard deviation of 255 on.
+_JPEG = {"jpeg95": 86, "jpeg75": 67, "jpeg50": 40, "jpeg30": 20, "jpeg10": 1}
+_NOISE = {"noise20": 9.0, "noise5": 4.3}  # below, a clean picture's texture may look the same
+_CLEAN = 99  # a quality from which on JPEG leaves nothing to repair
+LEVELS = (*_JPEG, *reversed(_NOISE))
+REPAIRS = ("auto", "off", *LEVELS)
+
+
+def choose(picture: Picture, scale: int, repair: str = "auto") -> tuple[str, str]:
+    """Return the name of the shipped model for a picture, and what was seen in it.
+
+    Parameters
+    ----------
+    picture : Picture
+    scale : int
+    repair : str
+        One of REPAIRS: "auto" looks for traces of JPEG and noise, "off" is for a clean picture, a
+        level for a picture with such harm.
+
+    Returns
+    -------
+    name : str
+    why : str
+        Such as "JPEG, quality about 75"; empty where nothing is to be said.
+
+    Raises
+    ------
+    InputError
+        If there is no such level.
+    """
+    if repair not in REPAIRS:
+        raise InputError(f"unknown repair {brief(repair)}: choose one of {', '.join(REPAIRS)}")
+    level, why = _seen(picture) if repair == "auto" else (repair, "")
+    name = default_name(scale)
+    return (name if level == "off" else f"{name}-{level}"), why
+
+
+def _seen(picture: Picture) -> tuple[str, str]:
+    if picture.pixels.dtype != "uint8":
+        return "off", ""
+    quality, words = picture.quality, "JPEG"
+    if quality is None:
+        quality, words = quality_of_pixels(picture.pixels), "once a JPEG"
+    if quality is not None:
+        why = f"{words}, quality about {quality}"
+        if quality >= _CLEAN:
+            return "off", why
+        return next(level for level, least in _JPEG.items() if quality >= least), why
+    noise = noise_of(picture.pixels) if picture.pixels.ndim == 3 else 0.0
+    for level, least in _NOISE.items():
+        if noise >= least:
+            return level, f"noise of about {noise:.0f} of 255"
+    return "off", ""
