@@ -6,6 +6,31 @@ The words of the field are explained in docs/glossary.md.
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what checkers of types and editors read
+    from .data import draw_pictures as draw_pictures
+    from .errors import InputError as InputError
+    from .evaluation import evaluate as evaluate
+    from .layers import ClippedLeakyReLU as ClippedLeakyReLU
+    from .layers import Conv2D as Conv2D
+    from .layers import LeakyReLU as LeakyReLU
+    from .layers import ReLU as ReLU
+    from .loss import mse_backward as mse_backward
+    from .loss import mse_forward as mse_forward
+    from .model import Model as Model
+    from .model import default_model as default_model
+    from .model import load_model as load_model
+    from .model import save_model as save_model
+    from .network import SRCNN as SRCNN
+    from .network import Sequential as Sequential
+    from .optim import SGD as SGD
+    from .optim import Adam as Adam
+    from .optim import Muon as Muon
+    from .recipe import RECIPES as RECIPES
+    from .recipe import Recipe as Recipe
+    from .training import train as train
+    from .upscaling import upscale as upscale
 
 __version__ = "0.1.0"
 
@@ -40,3 +65,7 @@ def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f".{_HOME[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

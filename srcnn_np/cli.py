@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """The command line: which command, and what becomes of its errors.
 
 A command is a module of `srcnn_np.commands`. It imports what it needs when it runs, so that
@@ -12,7 +13,7 @@ import shlex
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NoReturn, TextIO
 
 from . import __version__
@@ -41,7 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    with suppress(ImportError):  # the extra "completion"
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+    if not arguments:
+        parser.print_help()
+        return 0
+    options = parser.parse_args(arguments)
     # Loading makes over 100,000 objects that all stay: do not look through them every 700.
     gc.set_threshold(100_000)
     options.command = shlex.join(["srcnn-np", *arguments])

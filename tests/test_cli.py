@@ -334,6 +334,8 @@ def test_evaluate_table_and_json(capsys, model, tmp_path):
     mean = report["mean"]
     assert mean["model"]["psnr"] == pytest.approx(mean["bicubic"]["psnr"], abs=1e-3)
     assert f"{mean['model']['psnr']:.2f}" in out.splitlines()[-1]
+    code, out, _ = run(capsys, "evaluate", "set", "--model", model, "--json", "-")
+    assert (code, json.loads(out)) == (0, report)
     why = refused(capsys, "evaluate", "set", "--scale", 2, "--model", model, "--json", "r.json")
     assert "exists already" in why
 
@@ -585,6 +587,9 @@ def test_models(capsys):
     assert card["scale"] == 3
     assert card["figures"] == load_model("9-1-5-x3").figures
     assert "no model 'best'" in refused(capsys, "models", "best")
+    row = next(line for line in run(capsys, "models")[1].splitlines() if "x3-jpeg75" in line)
+    assert row.endswith("-      -  saved as JPEG of quality 68 to 90")
+    assert json.loads(run(capsys, "models", "--json")[1])["9-1-5-x3"] == card
 
 
 def test_gradcheck(capsys, monkeypatch):
@@ -602,7 +607,9 @@ def test_gradcheck(capsys, monkeypatch):
 
 
 def test_no_command_and_an_unknown_one(capsys):
-    assert "COMMAND" in refused(capsys, code=2)
+    code, out, err = run(capsys)
+    assert (code, err) == (0, "")
+    assert "enlarge pictures" in out
     assert "invalid choice: 'sharpen'" in refused(capsys, "sharpen", code=2)
 
 

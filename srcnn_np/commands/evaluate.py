@@ -1,10 +1,18 @@
 """srcnn-np evaluate: measure a model by the paper's protocol."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import InputError
-from .options import add_force, add_scale_and_model, check_not_an_input, name
+from .options import (
+    add_force,
+    add_scale_and_model,
+    check_not_an_input,
+    chosen_model,
+    chosen_scale,
+    name,
+)
 from .terminal import bar, complain, listed, notice, say, silent
 
 DESCRIPTION = "measure a model by the paper's protocol"
@@ -13,14 +21,17 @@ DESCRIPTION = "measure a model by the paper's protocol"
 def add(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     parser.add_argument("folder", metavar="DIR", type=name, help="a folder of pictures")
-    add_scale_and_model(parser, required=False)
+    add_scale_and_model(parser)
     parser.add_argument(
         "--paper",
         action="store_true",
         help="all shipped models beside the paper's tables; DIR holds the folders Set5 and Set14",
     )
     parser.add_argument(
-        "--json", metavar="FILE", type=name, help="also write the figures to a file"
+        "--json",
+        metavar="FILE",
+        type=name,
+        help="also write the figures to a file; - writes them alone, to standard output",
     )
     add_force(parser)
     parser.set_defaults(shared=True)
@@ -33,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    if options.json is not None:
+    if options.json not in (None, "-"):
         options.team.by_first(lambda: _check_json(options))
     return _beside_the_paper(options) if options.paper else _folder(options)
 
@@ -50,26 +61,24 @@ def _check_json(options: argparse.Namespace) -> None:
 
 def _folder(options: argparse.Namespace) -> int:
     from ..evaluation import evaluate
-    from ..model import default_name, load_model
 
-    if options.scale is None:
-        raise InputError("give --scale 2, 3 or 4, or --paper")
-    chosen = default_name(options.scale) if options.model is None else options.model
-    model = load_model(chosen)
-    report = evaluate(
-        options.folder, options.scale, model, progress=bar(" pictures"), team=options.team
-    )
+    if options.scale is None and options.model is None:
+        raise InputError("give --scale 2, 3 or 4, or --paper, or a model")
+    chosen, model = chosen_model(options)
+    scale = chosen_scale(options, model)
+    report = evaluate(options.folder, scale, model, progress=bar(" pictures"), team=options.team)
     report = {"scale": report["scale"], "model": chosen, **report}
     rows = [*report["images"], {"name": "mean", **report["mean"]}]
     width = max(len(row["name"]) for row in rows)
-    say(f"x{options.scale}, model {chosen}; PSNR in dB, SSIM")
-    say(f"{'':{width}}    bicubic            model")
+    tell = _teller(options)
+    tell(f"x{scale}, model {chosen}; PSNR in dB, SSIM")
+    tell(f"{'':{width}}    bicubic            model")
     for row in rows:
         figures = "   ".join(
             f"{row[method]['psnr']:6.2f}  {row[method]['ssim']:.4f}"
             for method in ("bicubic", "model")
         )
-        say(f"{row['name']:{width}}  {figures}")
+        tell(f"{row['name']:{width}}  {figures}")
     _write(options, report)
     if report["others"]:
         notice(f"left out, as no pictures: {listed(report['others'])}")
@@ -99,18 +108,20 @@ def _beside_the_paper(options: argparse.Namespace) -> int:
     models: dict = {}
     for found in shipped_models():
         model = load_model(found)
-        models.setdefault(found.removesuffix(f"-x{model.scale}"), {})[model.scale] = model
+        structure, _, rest = found.rpartition("-x")
+        if rest == str(model.scale):  # it is for clean pictures
+            models.setdefault(structure, {})[model.scale] = model
     report = paper_report(options.folder, models, progress=bar(" scales"), team=options.team)
-    columns = list(report)
+    columns, tell = list(report), _teller(options)
     for measure, digits in (("psnr", 2), ("ssim", 4)):
-        say(f"mean {measure.upper()}{' in dB' if measure == 'psnr' else ''}")
-        say(f"{'':24}" + "".join(f"{column:>10}" for column in columns))
+        tell(f"mean {measure.upper()}{' in dB' if measure == 'psnr' else ''}")
+        tell(f"{'':24}" + "".join(f"{column:>10}" for column in columns))
         for method in dict.fromkeys(method for column in columns for method in report[column]):
             values = [report[column].get(method, {}).get(measure) for column in columns]
             if any(value is not None for value in values):
                 cells = (f"{'-':>10}" if v is None else f"{v:10.{digits}f}" for v in values)
-                say(f"{method:24}" + "".join(cells))
-        say()
+                tell(f"{method:24}" + "".join(cells))
+        tell("")
     _write(options, report)
     return 0
 
@@ -120,10 +131,18 @@ def _write(options: argparse.Namespace, report: dict) -> None:
 
     from ..output import writing
 
-    if options.json is not None and options.team.rank == 0:
+    text = json.dumps(_without_infinity(report), indent=1, allow_nan=False)
+    if options.json == "-":
+        for line in text.splitlines():
+            say(line)
+    elif options.json is not None and options.team.rank == 0:
         with writing(options.json, force=options.force) as part:
-            text = json.dumps(_without_infinity(report), indent=1, allow_nan=False)
             part.write_text(text + "\n")
+
+
+def _teller(options: argparse.Namespace) -> Callable[[str], None]:
+    """What prints the tables, unless the figures alone are wanted."""
+    return (lambda line: None) if options.json == "-" else say
 
 
 def _without_infinity(value: object) -> object:

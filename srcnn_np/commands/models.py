@@ -13,6 +13,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "name", metavar="NAME-OR-PATH", type=name, nargs="?", help="print this model's card"
     )
+    parser.add_argument("--json", action="store_true", help="print all models' cards, as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -22,8 +23,9 @@ def run(options: argparse.Namespace) -> int:
     from ..model import default_name, load_model, shipped_models
     from ..paper import SETS
 
-    if options.name is not None:
-        for line in json.dumps(load_model(options.name).card(), indent=1).splitlines():
+    if options.name is not None or options.json:
+        found = load_model(options.name).card() if options.name is not None else _cards()
+        for line in json.dumps(found, indent=1).splitlines():
             say(line)
         return 0
     defaults = {default_name(scale) for scale in SCALES}
@@ -42,6 +44,12 @@ def run(options: argparse.Namespace) -> int:
         "used. `srcnn-np models NAME` says how it was trained."
     )
     return 0
+
+
+def _cards() -> dict:
+    from ..model import load_model, shipped_models
+
+    return {found: load_model(found).card() for found in shipped_models()}
 
 
 def _harm(recipe: dict) -> str:

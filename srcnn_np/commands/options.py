@@ -20,11 +20,13 @@ def add_force(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace files that are there already")
 
 
-def add_scale_and_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+def add_scale_and_model(parser: argparse.ArgumentParser) -> None:
     """--scale and --model."""
-    parser.add_argument("--scale", type=int, choices=SCALES, required=required, help="enlargement")
     parser.add_argument(
-        "--model",
+        *("-s", "--scale"), type=int, choices=SCALES, help="enlargement (the model's)"
+    )
+    parser.add_argument(
+        *("-n", "--model"),
         metavar="NAME-OR-PATH",
         type=name,
         help="a name that `srcnn-np models` lists, or a .npz or .mat file",

@@ -28,7 +28,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="OUT", type=name, help="an HTML file; default: PICTURE.html"
     )
-    add_scale_and_model(parser, required=False)
+    add_scale_and_model(parser)
     parser.add_argument(
         "--enlarge",
         action="store_true",

@@ -40,7 +40,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         kind.add_argument(
             "-o", "--output", metavar="OUT", type=name, help=f"a PNG; default: {default}"
         )
-        add_scale_and_model(kind, required=False)
+        add_scale_and_model(kind)
         add_force(kind)
 
 

@@ -24,7 +24,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--drawn", metavar="COUNT", type=positive(int), help="draw so many pictures instead"
     )
-    parser.add_argument("--scale", type=int, choices=SCALES, required=True, help="enlargement")
+    parser.add_argument(
+        *("-s", "--scale"), type=int, choices=SCALES, required=True, help="enlargement"
+    )
     parser.add_argument("--arch", metavar="F1-F2-F3", help="filter sizes (9-1-5)")
     parser.add_argument("--filters", metavar="N1-N2", type=counts, help="filter counts (64-32)")
     parser.add_argument(
@@ -52,7 +54,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="give the small pictures noise first, of standard deviations from LOW to HIGH of 255",
     )
     parser.add_argument(
-        "--out", metavar="MODEL.npz", type=name, required=True, help="model file to write"
+        *("-o", "--out"), metavar="MODEL.npz", type=name, required=True, help="model file to write"
     )
     parser.add_argument(
         "--recipe",
