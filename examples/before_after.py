@@ -1,10 +1,12 @@
 """Make a photograph small, enlarge it again, and set the results beside the original.
 
     python examples/before_after.py                # the picture in README
+    python examples/before_after.py --jpeg 50      # the other one: saved as JPEG when small
     python examples/before_after.py photo.png --at 100 80 --out mine.png
 
-From left to right: the small picture's pixels, bicubic interpolation, the network, and the
-photograph as it was; of each the same square, magnified twice.
+From left to right: the small picture's pixels, bicubic interpolation, the network (of a JPEG the
+one for clean pictures, and the one that `upscale` chooses), and the photograph as it was; of each
+the same square, magnified twice.
 """
 
 import argparse
@@ -13,8 +15,10 @@ import sys
 import numpy as np
 
 from srcnn_np import InputError, default_model, upscale
-from srcnn_np.evaluation import evaluate_picture
-from srcnn_np.imaging import Picture, imresize, read_picture, rgb_to_ycbcr, write_picture
+from srcnn_np.choice import choose
+from srcnn_np.degradation import through_jpeg
+from srcnn_np.evaluation import evaluate_picture, measure
+from srcnn_np.imaging import Picture, imresize, read_picture, rgb_to_luma, write_picture
 from srcnn_np.output import check_output
 
 SIDE = 132  # of the square, in pixels of the photograph
@@ -28,6 +32,7 @@ def main() -> None:
     parser.add_argument(
         "--at", type=int, nargs=2, default=(60, 150), metavar=("TOP", "LEFT"), help="the square"
     )
+    parser.add_argument("--jpeg", type=int, metavar="Q", help="quality of the small picture's file")
     parser.add_argument("--out", metavar="PNG", default="before_after.png")
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
     options = parser.parse_args()
@@ -46,15 +51,30 @@ def main() -> None:
     photo = pixels[:H, :W]
     model = default_model(scale)
     small = imresize(photo, size=(H // scale, W // scale))
+    results = {"bicubic": upscale(small, scale, "bicubic"), "model": upscale(small, scale, model)}
+    if options.jpeg is None:
+        measures = evaluate_picture(rgb_to_luma(photo), scale, model)
+    else:
+        given = Picture(through_jpeg(small, options.jpeg), quality=options.jpeg)
+        small = given.pixels
+        name, _ = choose(given, scale)
+        results = {
+            "bicubic": upscale(small, scale, "bicubic"),
+            "model for clean pictures": upscale(small, scale, model),
+            f"model {name}": upscale(small, scale, name),
+        }
+        luma = rgb_to_luma(photo).astype(float)
+        measures = {
+            name: measure(rgb_to_luma(result) / 255, luma / 255, scale)
+            for name, result in results.items()
+        }
+    for name in results:
+        print(f"{name}: {measures[name]['psnr']:.2f} dB")
     panels = {
         "small": np.kron(small, np.ones((scale, scale, 1), np.uint8)),
-        "bicubic": upscale(small, scale, "bicubic"),
-        "SRCNN": upscale(small, scale, model),
+        **results,
         "photograph": photo,
     }
-    measures = evaluate_picture(rgb_to_ycbcr(photo)[..., 0], scale, model)
-    for name in ("bicubic", "model"):
-        print(f"{name}: {measures[name]['psnr']:.2f} dB")
     squares = [p[top : top + SIDE, left : left + SIDE] for p in panels.values()]
     magnified = np.hstack(squares).repeat(2, axis=0).repeat(2, axis=1)
     write_picture(options.out, Picture(magnified), force=options.force)

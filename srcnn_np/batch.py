@@ -23,7 +23,7 @@ from .imaging.files import (
 )
 from .output import check_output
 from .team import ALONE, Team
-from .upscaling import BICUBIC, Goal, beside
+from .upscaling import BICUBIC, Goal, beside, caption_height
 
 
 @dataclass(frozen=True)
@@ -409,7 +409,7 @@ def enlarge_file(
     name = f"picture{ending}" if piped else job.target
     check_format(name, picture, (H, W), quality)
     if compare is not None:
-        check_format(compare, picture, (H, 2 * W))
+        check_format(compare, picture, (H + caption_height((H, W)), 2 * W))
     result = way.enlarge(picture, progress)
     lost = list(picture.lost)
     if piped:
@@ -418,5 +418,6 @@ def enlarge_file(
         lost += write_picture(job.target, result, force=force, quality=quality)
     if compare is not None:
         plain = Goal(size=way.size, model=BICUBIC).way(picture).enlarge(picture)
-        write_picture(compare, beside(plain, result), force=force)
+        pair = {BICUBIC: plain, way.name: result}
+        write_picture(compare, beside(pair), force=force)
     return way.size, way.said, lost

@@ -8,7 +8,7 @@ drawn in grey, what has a sign in red above 0 and blue below.
 """
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from pathlib import Path
 
@@ -18,9 +18,10 @@ from .data import shrink
 from .errors import PROCESS, InputError
 from .evaluation import as_measured, check_measurable, measure
 from .imaging import enlarge
+from .initialisation import INITS
 from .layers import Conv2D
 from .loss import mse_backward, mse_forward
-from .model import Model, check_finite
+from .model import Model, check_finite, load_model, shipped_models
 from .output import writing
 
 try:
@@ -39,14 +40,19 @@ _MAPS = 16  # of a stage, at most
 _SIGNED = "RdBu_r"
 
 
-def filters(model: Model, start: dict[str, np.ndarray] | None = None) -> Figure:
+def filters(
+    model: Model, start: Mapping[str, np.ndarray] | None = None, *, stacked: bool = False
+) -> Figure:
     """Every filter of the first layer, and the last layer's.
 
     Parameters
     ----------
     model : Model
     start : dict of str to array, optional
-        The parameters before training. Given, what training added is drawn as well.
+        The parameters before training, as `starting_params` knows them. Given, what training
+        added is drawn as well: it says more than the filters, of which much is how they began.
+    stacked : bool
+        Draw one panel below the other, for narrow screens.
 
     Returns
     -------
@@ -62,8 +68,9 @@ def filters(model: Model, start: dict[str, np.ndarray] | None = None) -> Figure:
     }
     if start is not None:
         panels["what training added to the first layer"] = first - _first_and_last(start)[0]
-    figure = Figure(figsize=(6 * len(panels), 6.6), layout="constrained")
-    parts = figure.subfigures(1, len(panels))
+    rows, columns = (len(panels), 1) if stacked else (1, len(panels))
+    figure = Figure(figsize=(6 * columns, 6.6 * rows), layout="constrained")
+    parts = figure.subfigures(rows, columns).flat
     for part, (title, planes) in zip(parts, panels.items(), strict=True):
         largest = abs(planes).max(axis=(1, 2))
         order = np.argsort(-largest, kind="stable")
@@ -77,6 +84,25 @@ def filters(model: Model, start: dict[str, np.ndarray] | None = None) -> Figure:
             label="w / the filter's largest |w| (above it, after its number)",
         )
     return figure
+
+
+def starting_params(model: Model) -> Mapping[str, np.ndarray] | None:
+    """Return the parameters with which a model's training began, by its card.
+
+    They are drawn again by the recipe's `init` and the seed, or are those of a shipped model that
+    it began with. None where the card says neither.
+    """
+    said, network = model.training, deepcopy(model.network)
+    recipe = said.get("recipe") if isinstance(said.get("recipe"), dict) else {}
+    init, seed, name = recipe.get("init"), said.get("seed"), said.get("from")
+    if init in INITS and type(seed) is int and seed >= 0:
+        network.initialise(init, seed)
+        return network.params
+    if init is None and isinstance(name, str) and name in shipped_models():
+        params = load_model(name).network.params
+        same = [(n, p.shape) for n, p in params.items()]
+        return params if same == [(n, p.shape) for n, p in network.params.items()] else None
+    return None
 
 
 def features(picture: np.ndarray, scale: int, model: Model) -> Figure:
@@ -274,7 +300,7 @@ def compare(picture: np.ndarray, scale: int, model: Model) -> Figure:
     return figure
 
 
-def loss_curve(rows: list[dict], bicubic: float | None = None) -> Figure:
+def loss_curve(rows: list[dict], bicubic: float | None = None, *, stacked: bool = False) -> Figure:
     """How a training went.
 
     Parameters
@@ -283,14 +309,16 @@ def loss_curve(rows: list[dict], bicubic: float | None = None) -> Figure:
         The rows of a `History`, or what `srcnn_np.checkpoint.read_log` reads.
     bicubic : float, optional
         PSNR in dB of bicubic interpolation on the held-out pictures, drawn as a line.
+    stacked : bool
+        Draw one panel below the other, for narrow screens.
 
     Returns
     -------
     figure : Figure
         The loss on the sub-images learnt from, and the PSNR on the pictures held out.
     """
-    figure = Figure(figsize=(11, 4), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure = Figure(figsize=(5.5, 8) if stacked else (11, 4), layout="constrained")
+    left, right = figure.subplots(*((2, 1) if stacked else (1, 2)))
     left.semilogy(*_columns(rows, "loss"))
     left.set(title="what is learnt from", xlabel="sub-images seen", ylabel="mean squared error")
     for name, label in (("psnr", "held out"), ("watched", "watched")):
@@ -363,7 +391,7 @@ def _x_and_target(picture: np.ndarray, scale: int, model: Model) -> tuple[np.nda
     return x, target[:, :, top : H - bottom, left : W - right]
 
 
-def _first_and_last(params: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _first_and_last(params: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """First layer's filters on luma (K, kh, kw); last layer's filter for luma (C, kh, kw)."""
     ws = [p for name, p in params.items() if name.endswith(".w")]
     return ws[0][:, 0], ws[-1][0]

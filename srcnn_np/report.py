@@ -6,6 +6,8 @@ report.html beside this module, with `$names` for what is filled in here.
 
 import base64
 import io
+from collections.abc import Callable
+from functools import partial
 from html import escape
 from pathlib import Path
 from string import Template
@@ -31,7 +33,8 @@ _TRAINING = (
 )
 _FILTERS = (
     "The weights of the first layer's filters, each drawn on its own scale, and of the last "
-    "layer's filter, channel by channel: red above 0, blue below."
+    "layer's filter, channel by channel: red above 0, blue below. Where it is known how the "
+    "weights began, what training added to them is drawn as well."
 )
 
 
@@ -84,22 +87,27 @@ def report(
     shown = figures.middle(pixels, SHOWN_H // factor, SHOWN_W // factor)
     pictures = enlargements(shown, scale, model, original=original)
     h, w = pictures["model"].shape[:2]
+    start = figures.starting_params(model)
     network = model.network
     count = sum(p.size for p in network.params.values())
     plots = []
     if rows:
-        curve = figures.loss_curve(rows, _bicubic(model))
-        plots.append(_plot("The training", curve, _TRAINING))
-    plots.append(_plot("The filters", figures.filters(model), _FILTERS))
+        plots.append(
+            _plot("The training", _TRAINING, partial(figures.loss_curve, rows, _bicubic(model)))
+        )
+    plots.append(_plot("The filters", _FILTERS, partial(figures.filters, model, start)))
     fill = {
         "name": escape(name),
-        "scale": scale,
+        "what": f"{'shrunk and restored' if original else 'enlarged'} x{scale}",
         "model": escape(model_name),
         "structure": f"{network.structure}, {count:,} parameters",
         "size": f"{w} x {h}" if (h, w) == (H, W) else f"the middle {w} x {h} of {W} x {H}",
         "width": w,
         "height": h,
-        "pictures": "\n".join(map(_picture, pictures, pictures.values())),
+        "pictures": "\n".join(
+            _picture(method, found, picture.metadata.get("icc_profile"))
+            for method, found in pictures.items()
+        ),
         "left": "\n".join(_option(method, "bicubic") for method in pictures),
         "right": "\n".join(_option(method, "model") for method in pictures),
         "measures": _table(measures),
@@ -147,8 +155,9 @@ def _bicubic(model: Model) -> float | None:
     return float(psnr) if isinstance(psnr, (int, float)) and abs(psnr) < 1000 else None
 
 
-def _picture(method: str, pixels: np.ndarray) -> str:
-    return f'<img data-method="{method}" alt="{method}" draggable="false" src="{_png(pixels)}">'
+def _picture(method: str, pixels: np.ndarray, profile: bytes | None) -> str:
+    png = _png(pixels, profile)
+    return f'<img data-method="{method}" alt="{method}" draggable="false" src="{png}">'
 
 
 def _option(method: str, chosen: str) -> str:
@@ -171,16 +180,21 @@ def _table(measures: dict) -> str:
     )
 
 
-def _plot(title: str, figure: figures.Figure, caption: str) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    image = f'<img class="plot" alt="{title}" src="{_data(buffer)}">'
+def _plot(title: str, caption: str, draw: Callable[..., figures.Figure]) -> str:
+    """A figure, and the same with its panels below each other for a narrow screen."""
+    wide, narrow = io.BytesIO(), io.BytesIO()
+    draw().savefig(wide, format="png", dpi=110)
+    draw(stacked=True).savefig(narrow, format="png", dpi=80)
+    image = (
+        f'<picture><source media="(max-width: 700px)" srcset="{_data(narrow)}">'
+        f'<img class="plot" alt="{title}" src="{_data(wide)}"></picture>'
+    )
     return f"<section><h2>{title}</h2>\n{image}\n<p>{caption}</p></section>"
 
 
-def _png(pixels: np.ndarray) -> str:
+def _png(pixels: np.ndarray, profile: bytes | None) -> str:
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG")
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG", icc_profile=profile)
     return _data(buffer)
 
 

@@ -4,14 +4,14 @@ The eye sees detail in brightness, hardly in colour, so the paper sharpens luma 
 """
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from .choice import choose
 from .errors import InputError, brief
@@ -98,6 +98,8 @@ class Goal:
     model : Model, str, Path or None
     repair : str
         As of `upscale`.
+    name : str
+        Of the model.
 
     Raises
     ------
@@ -112,6 +114,7 @@ class Goal:
     size: tuple[int, int] | None = None
     model: Model | str | Path | None = None
     repair: str = "auto"
+    name: str = field(default="model", init=False)
 
     def __post_init__(self) -> None:
         sizes = ("scale", "width", "height", "fit", "size")
@@ -131,13 +134,14 @@ class Goal:
                 raise InputError(
                     f"{name} is {brief(getattr(self, name))}; give whole numbers of at least 1"
                 )
+        if isinstance(self.model, (str, Path)) and self.model != BICUBIC:
+            object.__setattr__(self, "name", Path(self.model).name)
+            object.__setattr__(self, "model", load_model(self.model))
         if not given and self._own_scale() is None:
             raise InputError("there is no scale; give one, or a model that has one")
 
     def _own_scale(self) -> int | None:
-        if self.model is None or self.model == BICUBIC:
-            return None
-        return _loaded(self.model).scale
+        return self.model.scale if isinstance(self.model, Model) else None
 
     @property
     def label(self) -> str:
@@ -174,14 +178,15 @@ class Goal:
                 f"{LARGEST_SCALE} times as wide or high; give a smaller size"
             )
         if factor <= 1 or self.model == BICUBIC:
-            return Way(size, (), "" if factor > 1 else "made smaller" * (factor < 1))
+            return Way(size, (), BICUBIC, "" if factor > 1 else "made smaller" * (factor < 1))
         if self.model is None:
             scales = _scales(factor)
             name, seen = choose(picture, scales[0], self.repair)
             names = [name, *map(default_name, scales[1:])]
-            said = f"{seen}: model {', '.join(names)}" if seen else ""
-            return Way(size, tuple(zip(scales, map(_loaded, names), strict=True)), said)
-        model = _loaded(self.model)
+            passes = tuple(zip(scales, map(_shipped, names), strict=True))
+            name = ", ".join(names)
+            return Way(size, passes, name, f"{seen}: model {name}" if seen else "")
+        model = self.model
         if self.scale is not None and self.scale == int(self.scale):
             model.check_scale(int(self.scale))
         scale = model.scale or math.ceil(factor)
@@ -191,7 +196,7 @@ class Goal:
                 f"the model was trained for scale {scale}, and {factor:g} is more than two in "
                 "turn reach; choose another model"
             )
-        return Way(size, ((scale, model),) * times)
+        return Way(size, ((scale, model),) * times, self.name)
 
 
 class Way(NamedTuple):
@@ -203,12 +208,15 @@ class Way(NamedTuple):
         Of the result.
     passes : tuple of (scale, Model)
         Models one after the other; then `imresize` where the size is not reached by them.
+    name : str
+        Of the models, or of what takes their place.
     said : str
         What was seen in the picture, and which model was taken for that; else empty.
     """
 
     size: tuple[int, int]
     passes: tuple[tuple[int, Model], ...]
+    name: str
     said: str = ""
 
     def enlarge(self, picture: Picture, progress: Callable[[Iterable], Iterable] = iter) -> Picture:
@@ -244,13 +252,9 @@ def _scales(factor: float) -> tuple[int, ...]:
     return min(enough, key=lambda way: (len(way), math.prod(way)))
 
 
-def _loaded(model: Model | str | Path) -> Model:
-    return model if isinstance(model, Model) else _kept(str(model))
-
-
 @lru_cache(maxsize=8)
-def _kept(name_or_path: str) -> Model:
-    return load_model(name_or_path)
+def _shipped(name: str) -> Model:
+    return load_model(name)
 
 
 def _as_picture(thing: Any) -> tuple[Picture, Callable[[Picture], Any]]:
@@ -349,12 +353,35 @@ def _upscale_strip(x: np.ndarray, scale: int, model: Model | None) -> np.ndarray
     return ycbcr_to_rgb(np.dstack([luma, enlarge(ycbcr[..., 1:], scale)]))
 
 
-def beside(left: Picture, right: Picture) -> Picture:
-    """Return two pictures of the same size and kind as one, side by side."""
-    alpha = None if left.alpha is None else np.hstack([left.alpha, right.alpha])
-    both = Picture(np.hstack([left.pixels, right.pixels]), None, right.metadata)
-    both.alpha = alpha
-    return both
+def beside(pictures: Mapping[str, Picture]) -> Picture:
+    """Return pictures of the same size and kind as one, side by side below their captions."""
+    captioned = [_captioned(caption, picture) for caption, picture in pictures.items()]
+    alphas = [picture.alpha for picture in captioned]
+    metadata = list(pictures.values())[-1].metadata
+    whole = Picture(np.hstack([picture.pixels for picture in captioned]), None, metadata)
+    whole.alpha = None if alphas[0] is None else np.hstack(alphas)
+    return whole
+
+
+def caption_height(size: tuple[int, int]) -> int:
+    """Return how many rows the caption of a picture (H, W) takes."""
+    return min(32, max(14, size[1] // 16))
+
+
+def _captioned(caption: str, picture: Picture) -> Picture:
+    """A picture below a white strip with a caption."""
+    H, W = picture.pixels.shape[:2]
+    height = caption_height((H, W))
+    image = Image.new("L", (W, height), 255)
+    font = ImageFont.load_default(0.7 * height)
+    ImageDraw.Draw(image).text((3, height / 2), caption, fill=0, font=font, anchor="lm")
+    grey = (np.asarray(image) / 255 * picture.peak).astype(picture.pixels.dtype)
+    strip = grey if picture.pixels.ndim == 2 else np.dstack([grey] * 3)
+    result = Picture(np.vstack([strip, picture.pixels]), None, picture.metadata)
+    if picture.alpha is not None:
+        opaque = np.full((height, W), white(picture.alpha.dtype), picture.alpha.dtype)
+        result.alpha = np.vstack([opaque, picture.alpha])
+    return result
 
 
 def _sharpen(luma: np.ndarray, scale: int, model: Model | None) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srcnn_np import SRCNN, InputError, Model, draw_pictures, figures, save_model
+from srcnn_np import SRCNN, InputError, Model, draw_pictures, figures, load_model, save_model
 from srcnn_np.checkpoint import read_log
 from srcnn_np.cli import main
 from srcnn_np.data import shrink
@@ -369,3 +369,42 @@ def test_without_matplotlib_there_is_one_sentence(capsys, folder, monkeypatch):
         code, out, err = run(capsys, *command, "--model", "model.npz")
         assert code == 1
         assert err == "srcnn-np: error: figures need matplotlib: pip install matplotlib\n"
+
+
+def test_how_a_training_began_is_known_from_its_card():
+    model = load_model("9-1-5-x3")
+    start = figures.starting_params(model)
+    other = SRCNN("9-1-5", init="contrast", seed=0).params
+    for name, p in start.items():
+        np.testing.assert_array_equal(p, other[name])
+    figure = figures.filters(model, start)
+    assert "what training added to the first layer" in str(
+        [part.get_suptitle() for part in figure.subfigs]
+    )
+    harmed = load_model("9-5-5-x2-jpeg75")
+    start = figures.starting_params(harmed)
+    clean = load_model("9-5-5-x2").network.params
+    np.testing.assert_array_equal(start["conv1.w"], clean["conv1.w"])
+    for training in (
+        {},
+        {"recipe": []},
+        {"recipe": {"init": "he"}},
+        {"recipe": {"init": "he"}, "seed": -1},
+        {"recipe": {"init": "odd"}, "seed": 1},
+        {"recipe": {"init": None}, "from": "absent"},
+        {"recipe": {"init": None}, "from": "9-1-5-x2"},
+        {"recipe": {"init": None}, "from": ["9-1-5-x2"]},
+    ):
+        harmed.training = training
+        assert figures.starting_params(harmed) is None
+
+
+def test_panels_can_stand_below_each_other():
+    rows = [{"sub_images": 1, "loss": 1.0, "psnr": 20.0, "watched": None}] * 2
+    for draw in (
+        lambda **how: figures.filters(small_model(), **how),
+        lambda **how: figures.loss_curve(rows, **how),
+    ):
+        wide, narrow = draw().get_size_inches(), draw(stacked=True).get_size_inches()
+        assert wide[0] > wide[1]
+        assert narrow[1] > narrow[0]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from srcnn_np import SRCNN, Model, load_model, save_model
 from srcnn_np.checkpoint import log_path, read_log
@@ -342,8 +342,8 @@ def test_the_page_may_not_fetch_anything(page):
 
 def test_a_name_is_text(page):
     assert find(page, "stage").is_displayed()
-    assert page.find_element("tag name", "h1").text == '"<script>x, enlarged x2'
-    assert page.title == '"<script>x, enlarged x2'
+    assert page.find_element("tag name", "h1").text == '"<script>x, shrunk and restored x2'
+    assert page.title == '"<script>x, shrunk and restored x2'
 
 
 def test_the_keyboard_moves_the_divider(page):
@@ -444,6 +444,80 @@ def test_a_phone_has_no_need_to_scroll_sideways(page):
         assert page.execute_script("return document.documentElement.scrollWidth") == 390
     finally:
         page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_arrow_keys_go_on_after_a_drag(page):
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    width, stage = round(centre(page)[2]), find(page, "stage")
+    drag = ActionChains(page).move_to_element(stage).click_and_hold()
+    drag.move_by_offset(round(0.2 * width), 0).release().perform()
+    ActionChains(page).send_keys(Keys.ARROW_LEFT * 10).perform()
+    assert light_share(page) == near(0.6)
+
+
+@pytest.mark.parametrize("size", [(1366, 768), (390, 844)])
+def test_the_slider_is_as_wide_as_the_picture(page, size):
+    metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": False}
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        boxes = [
+            page.execute_script(f"return document.getElementById('{name}').getBoundingClientRect()")
+            for name in ("stage", "position", "tag-left", "tag-right")
+        ]
+    finally:
+        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    stage, position, left, right = boxes
+    assert position["left"] == pytest.approx(stage["left"], abs=3)
+    assert position["width"] == pytest.approx(stage["width"], abs=5)
+    assert position["bottom"] < size[1]  # all of it is seen at once
+    assert stage["left"] < left["left"] < left["right"] < right["left"] < right["right"]
+    assert right["right"] < stage["right"]
+
+
+def test_tags_say_which_picture_is_where(page):
+    assert [find(page, f"tag-{side}").text for side in ("left", "right")] == ["bicubic", "model"]
+    choose(page, "right", "original")
+    assert find(page, "tag-right").text == "original"
+
+
+def test_panels_stand_below_each_other_on_a_phone(page):
+    sizes = {}
+    for width in (390, 1200):
+        metrics = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": False}
+        page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        try:
+            sizes[width] = page.execute_async_script("""
+                const plot = document.querySelector(".plot"), done = arguments[0];
+                const wait = () => plot.complete && plot.naturalWidth
+                    ? done([plot.naturalWidth, plot.naturalHeight]) : setTimeout(wait, 20);
+                setTimeout(wait, 100);
+            """)
+        finally:
+            page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert sizes[390][1] > 1.5 * sizes[390][0]
+    assert sizes[1200][0] > 1.5 * sizes[1200][1]
+
+
+def test_plots_are_dark_where_the_page_is(page):
+    look = "return getComputedStyle(document.querySelector('.plot')).filter"
+    assert page.execute_script(look) == "none"
+    dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
+    try:
+        assert "invert" in page.execute_script(look)
+    finally:
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_pictures_keep_their_colour_profile():
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    html = report(Picture(COLOUR, metadata={"icc_profile": profile}), 2, dark_model())
+    shown = re.findall(r'data-method.*?base64,([^"]+)', html)
+    assert len(shown) == 3
+    for png in shown:
+        assert Image.open(io.BytesIO(base64.b64decode(png))).info["icc_profile"] == profile
 
 
 def test_odd_entries_of_a_card_do_no_harm(capsys, folder):

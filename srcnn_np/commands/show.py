@@ -19,7 +19,7 @@ from .terminal import printable, say
 
 DESCRIPTION = "write a figure of a model, as PNG"
 _FIGURES = {
-    "filters": "the filters of the first layer and of the last",
+    "filters": "the filters of the first layer and of the last, and what training added",
     "features": "what each layer makes of the middle of a picture",
     "gradients": "the loss of the middle of a picture, and where its gradients go",
     "compare": "bicubic interpolation, the model and the original, and their errors",
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
     chosen, model = chosen_model(options)
     title = f"model {Path(chosen).name}"
     if options.figure == "filters":
-        figure = figures.filters(model)
+        figure = figures.filters(model, figures.starting_params(model))
     else:
         picture = read_picture(source, max_pixels=options.max_pixels)
         scale = chosen_scale(options, model)

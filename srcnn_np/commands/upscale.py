@@ -99,19 +99,16 @@ def run(options: argparse.Namespace) -> int:
     """Enlarge pictures; what is wrong with one costs that one."""
     from ..batch import enlarge_all
     from ..choice import REPAIRS
-    from ..upscaling import BICUBIC, Goal, load_model
+    from ..upscaling import BICUBIC, Goal
 
     if options.repair is not None and options.model is not None:
         raise InputError("--repair chooses a model, and so does --model; leave out one of them")
     if options.repair not in (None, *REPAIRS):
         raise InputError(f"--repair takes one of {', '.join(REPAIRS)}, not {options.repair}")
-    model = options.model
-    if model not in (None, BICUBIC):
-        model = load_model(model)
     sizes = {side: getattr(options, side) for side in ("scale", "width", "height", "fit")}
-    if not any(sizes.values()) and getattr(model, "scale", None) is None:
+    if not any(sizes.values()) and options.model in (None, BICUBIC):
         raise InputError("give --scale, --width, --height or --fit, or a model that has a scale")
-    goal = Goal(**sizes, model=model, repair=options.repair or "auto")
+    goal = Goal(**sizes, model=options.model, repair=options.repair or "auto")
     team, piped = options.team, options.output == "-"
     todo = team.by_first(lambda: _planned(options, goal))
     count = len(todo.jobs) + len(todo.problems)
