@@ -11,8 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
-from srcnn_np import InputError, upscale
+from srcnn_np import InputError, Model, load_model, upscale
 from srcnn_np.data import to_channels
 from srcnn_np.degradation import through_jpeg, with_noise
 from srcnn_np.imaging import Picture, imresize, list_pictures, psnr, read_picture, ssim
@@ -31,7 +32,16 @@ def main() -> None:
         prog="python -m benchmarks.photographs", description=__doc__.partition("\n")[0]
     )
     parser.add_argument("data", metavar="DIR", nargs="?", help="holds Set5 and Set14")
+    parser.add_argument("--model", help="print what this model does instead of the chosen ones")
     options = parser.parse_args()
+    if options.model is not None:
+        if options.data is None:
+            parser.error("--model needs DIR")
+        model = load_model(options.model)
+        gains = _gains(_originals(Path(options.data)), model.scale, model)
+        for harm, gain in gains.items():
+            print(f"{harm:16} {gain['psnr']:+.2f} dB, SSIM {gain['ssim']:+.4f}")
+        return
     if options.data is not None:
         RESULT.write_text(json.dumps(measured(Path(options.data)), indent=1) + "\n")
     print(tables(json.loads(RESULT.read_text())))
@@ -39,15 +49,23 @@ def main() -> None:
 
 def measured(data: Path) -> dict:
     """The mean gains in PSNR and SSIM over all pictures, by harm and scale."""
+    originals = _originals(data)
+    gains = {f"x{scale:g}": _gains(originals, scale, None) for scale in (*SCALES, *SIZES)}
+    return gains | {"drawn": drawn()}
+
+
+def _originals(data: Path) -> list[np.ndarray]:
     paths = [path for name in SETS for path in list_pictures(data / name)[0]]
-    originals = [read_picture(path).pixels for path in paths]
-    found: dict[str, dict] = {}
-    for scale in (*SCALES, *SIZES):
-        print(f"x{scale:g} ...", file=sys.stderr, flush=True)
-        found[f"x{scale:g}"] = {
-            name: _gain(originals, scale, harm) for name, harm in _harms(scale).items()
-        }
-    return found
+    return [read_picture(path).pixels for path in paths]
+
+
+def _gains(originals: list[np.ndarray], scale: float, model: Model | None) -> dict[str, dict]:
+    """The mean gains of a model, or else of the one that `upscale` chooses, by harm."""
+    gains = {}
+    for name, harm in _harms(scale).items():
+        print(f"x{scale:g}, {name} ...", file=sys.stderr, flush=True)
+        gains[name] = _gain(originals, scale, model, harm)
+    return gains
 
 
 def _harms(scale: float) -> dict[str, Callable[[np.ndarray, int], Picture]]:
@@ -67,7 +85,10 @@ def _harms(scale: float) -> dict[str, Callable[[np.ndarray, int], Picture]]:
 
 
 def _gain(
-    originals: list[np.ndarray], scale: float, harm: Callable[[np.ndarray, int], Picture]
+    originals: list[np.ndarray],
+    scale: float,
+    model: Model | None,
+    harm: Callable[[np.ndarray, int], Picture],
 ) -> dict[str, float]:
     gains = []
     for n, original in enumerate(originals):
@@ -80,13 +101,34 @@ def _gain(
         edge = int(np.ceil(scale))
         inside = np.s_[edge:-edge, edge:-edge]
         values = []
-        for model in (None, "bicubic"):
-            result = _luma(upscale(small, model=model, size=original.shape[:2]).pixels)
+        for one in (model, "bicubic"):
+            result = _luma(upscale(small, model=one, size=original.shape[:2]).pixels)
             pair = result[inside], target[inside]
             values.append((psnr(*pair, peak=255), ssim(*pair, peak=255)))
         gains.append(np.subtract(*values))
     mean = np.mean(gains, axis=0)
     return {"psnr": round(float(mean[0]), 3), "ssim": round(float(mean[1]), 5)}
+
+
+def drawn() -> dict[str, dict[str, float]]:
+    """PSNR in dB of what is no photograph, enlarged by 3: pixel art, and text."""
+    rng = np.random.default_rng(0)
+    sprite = rng.integers(0, 256, (6, 3), np.uint8)[rng.integers(0, 6, (32, 32))]
+    page = Image.new("RGB", (480, 240), "white")
+    lines = "\n".join("Super-resolution of a page of text, 0123456789" for _ in range(8))
+    ImageDraw.Draw(page).text((12, 12), lines, fill="black", font=ImageFont.load_default(18))
+    page = np.asarray(page)
+    pairs = {
+        "pixel art": (sprite, sprite.repeat(3, axis=0).repeat(3, axis=1)),
+        "text": (imresize(page, size=(80, 160)), page),
+    }
+    return {
+        name: {
+            model: round(float(psnr(_luma(upscale(small, 3, model)), _luma(large), peak=255)), 2)
+            for model in ("bicubic", "9-5-5-x3")
+        }
+        for name, (small, large) in pairs.items()
+    }
 
 
 def _luma(pixels: np.ndarray) -> np.ndarray:
@@ -104,6 +146,8 @@ def tables(found: dict) -> str:
     lines += ["", f"| | {' | '.join(sizes)} |", f"| --- |{' --- |' * len(sizes)}"]
     gains = (f"{found[size]['none']['psnr']:+.2f}" for size in sizes)
     lines.append(f"| none | {' | '.join(gains)} |")
+    for name, figures in found["drawn"].items():
+        lines += ["", f"{name} x3: " + ", ".join(f"{m} {v:.2f} dB" for m, v in figures.items())]
     return "\n".join(lines)
 
 

@@ -317,6 +317,7 @@ def test_any_size(capsys, words, size, name):
         (["--model", "9-1-5-x2", "--width", "40"], "more than two in turn reach"),
         (["--model", "9-1-5-x2", "--scale", "3"], "trained for scale 2, not 3"),
         (["--model", "bicubic"], "give --scale"),
+        (["--scale", "2", "--json", "-o", "-"], "both go to standard output"),
         (["--scale", "2", "--repair", "much"], "--repair takes one of auto, off, jpeg95"),
         (["--scale", "2", "--repair", "off", "--model", "9-1-5-x2"], "leave out one of them"),
     ],

@@ -103,6 +103,8 @@ def run(options: argparse.Namespace) -> int:
 
     if options.repair is not None and options.model is not None:
         raise InputError("--repair chooses a model, and so does --model; leave out one of them")
+    if options.json and options.output == "-":
+        raise InputError("--json and -o - both go to standard output; leave out one of them")
     if options.repair not in (None, *REPAIRS):
         raise InputError(f"--repair takes one of {', '.join(REPAIRS)}, not {options.repair}")
     sizes = {side: getattr(options, side) for side in ("scale", "width", "height", "fit")}
@@ -127,7 +129,7 @@ def run(options: argparse.Namespace) -> int:
                 with one_more():
                     if result.why:
                         complain(result.why)
-                    if options.json and not piped:
+                    if options.json:
                         say(_as_json(result, seconds))
                     elif not (result.why or options.quiet or piped):
                         say(_line(result))
