@@ -167,7 +167,7 @@ def noise_of(pixels: np.ndarray) -> float:
     Returns
     -------
     sigma : float
-        0 where the picture is smaller than 80 blocks of 8 x 8.
+        Rather too little than too much for pictures of few blocks of 8 x 8; 0 up to 8 blocks.
 
     Notes
     -----
@@ -183,14 +183,15 @@ def noise_of(pixels: np.ndarray) -> float:
 # The mean of the squares of 64 such differences, which overlap, lies for the quietest tenth of the
 # blocks at 1 / 1.22² of what it is for all. It was found by drawing.
 _QUIETEST = 1.22
-_LEAST_BLOCKS = 80
+_UNSURE = 8  # blocks; of so few or fewer, nothing is said
 
 
 def _quiet_deviation(x: np.ndarray) -> float:
     for _ in range(2):
         x = (x[:-2] - 2 * x[1:-1] + x[2:]).T / math.sqrt(6)  # of deviation 1 makes 1
     H, W = (side // 8 for side in x.shape)
-    if H * W < _LEAST_BLOCKS:
+    if H * W <= _UNSURE:
         return 0.0
     squares = (x[: 8 * H, : 8 * W] ** 2).reshape(H, 8, W, 8).mean((1, 3))
-    return _QUIETEST * math.sqrt(float(np.quantile(squares, 0.1)))
+    sigma = _QUIETEST * math.sqrt(float(np.quantile(squares, 0.1)))
+    return sigma * (1 - _UNSURE / (H * W))
