@@ -210,7 +210,7 @@ def load_model(name_or_path: str | Path) -> Model:
         why = why or ("that is no ordinary file; " if os.path.exists(path) else "")
         raise InputError(
             f"there is no model {brief(str(name_or_path))}: {why}give the path of a .npz or .mat "
-            f"file, or one of {', '.join(shipped_models())}"
+            f"file, or a name that `srcnn-np models` lists, such as {default_name(3)}"
         )
     try:
         return _read_mat(path) if path.suffix.lower() == ".mat" else _read_npz(path)

@@ -171,7 +171,8 @@ def test_pillow_images_and_paths_become_pillow_images(tmp_path):
     Image.fromarray(LEAVES).save(tmp_path / "a.png")
     result = upscale(tmp_path / "a.png", 2, repair="off")
     np.testing.assert_array_equal(np.asarray(result), upscale(LEAVES, 2, repair="off"))
-    np.testing.assert_array_equal(np.asarray(upscale(str(tmp_path / "a.png"), 2)), result)
+    again = upscale(str(tmp_path / "a.png"), 2, repair="off")
+    np.testing.assert_array_equal(np.asarray(again), result)
 
 
 def test_a_size_that_no_model_has_is_the_next_larger_one_made_smaller():
@@ -187,8 +188,9 @@ def test_a_size_that_no_model_has_is_the_next_larger_one_made_smaller():
 
 
 def test_no_model_is_the_default_and_bicubic_has_a_name():
-    np.testing.assert_array_equal(upscale(LEAVES, 3), upscale(LEAVES, 3, default_model(3)))
-    assert (upscale(LEAVES, 3) != upscale(LEAVES, 3, "bicubic")).mean() > 0.3
+    grey = LEAVES[..., 0]
+    np.testing.assert_array_equal(upscale(grey, 3), upscale(grey, 3, default_model(3)))
+    assert (upscale(grey, 3) != upscale(grey, 3, "bicubic")).mean() > 0.3
     np.testing.assert_array_equal(upscale(LEAVES, model="9-1-5-x4").shape, (160, 192, 3))
 
 

@@ -36,7 +36,7 @@ def table_of(quality: int) -> np.ndarray:
 
     References
     ----------
-    `jpeg_quality_scaling` in libjpeg's jcparam.c.
+    libjpeg, jcparam.c.
     """
     percent = 5000 // quality if quality < 50 else 200 - 2 * quality
     return ((_STANDARD * percent + 50) // 100).clip(1, 255)
@@ -48,7 +48,7 @@ def quality_of_tables(tables: Mapping[int, Sequence[int]]) -> int | None:
     Parameters
     ----------
     tables : dict of int to 64 numbers
-        As Pillow gives a JPEG's, in its `quantization`, line by line. The first is luma's.
+        As Pillow gives a JPEG's, line by line. The first is luma's.
 
     Returns
     -------
