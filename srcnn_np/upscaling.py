@@ -127,13 +127,9 @@ class Goal:
                 f"scale is {brief(scale)}; give a number above 0, up to {LARGEST_SCALE}"
             )
         for name in given:
-            sides = np.ravel([getattr(self, name)])
-            if name != "scale" and not all(
-                np.issubdtype(type(n), np.integer) and n >= 1 for n in sides
-            ):
-                raise InputError(
-                    f"{name} is {brief(getattr(self, name))}; give whole numbers of at least 1"
-                )
+            if name != "scale" and not _is_size(getattr(self, name), name in ("fit", "size")):
+                how = "two whole numbers" if name in ("fit", "size") else "a whole number"
+                raise InputError(f"{name} is {brief(getattr(self, name))}; give {how} of 1 or more")
         if isinstance(self.model, (str, Path)) and self.model != BICUBIC:
             object.__setattr__(self, "name", Path(self.model).name)
             object.__setattr__(self, "model", load_model(self.model))
@@ -155,7 +151,7 @@ class Goal:
     def size_of(self, H: int, W: int) -> tuple[int, int]:
         """Return the size (H, W) of the result of a picture of H x W pixels."""
         if self.size is not None:
-            return self.size
+            return int(self.size[0]), int(self.size[1])
         factor = self._own_scale() if self.scale is None else self.scale
         if self.width is not None:
             factor = self.width / W
@@ -178,7 +174,7 @@ class Goal:
                 f"{LARGEST_SCALE} times as wide or high; give a smaller size"
             )
         if factor <= 1 or self.model == BICUBIC:
-            return Way(size, (), BICUBIC, "" if factor > 1 else "made smaller" * (factor < 1))
+            return Way(size, (), BICUBIC, "made smaller" if factor < 1 else "")
         if self.model is None:
             scales = _scales(factor)
             name, seen = choose(picture, scales[0], self.repair)
@@ -243,6 +239,13 @@ class Way(NamedTuple):
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+
+
+def _is_size(value: object, two: bool) -> bool:
+    """Whether it is one side of a picture, or both."""
+    sides = tuple(value) if isinstance(value, (tuple, list, np.ndarray)) else (value,)
+    whole = all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in sides)
+    return len(sides) == 1 + two and whole and min(sides) >= 1
 
 
 def _scales(factor: float) -> tuple[int, ...]:
