@@ -13,14 +13,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from srcnn_np import InputError, Model, load_model, upscale
+from srcnn_np import InputError, Model, load_model, paper, upscale
 from srcnn_np.data import to_channels
 from srcnn_np.degradation import through_jpeg, with_noise
 from srcnn_np.imaging import Picture, imresize, list_pictures, psnr, read_picture, ssim
+from srcnn_np.upscaling import SCALES
 
 RESULT = Path(__file__).parent / "results" / "photographs.json"
-SETS = ("Set5", "Set14")
-SCALES = (2, 3, 4)
 QUALITIES = (95, 90, 75, 50, 30, 10)
 NOISES = (5, 10, 20)
 SIZES = (1.5, 2.5, 3.5)
@@ -55,7 +54,7 @@ def measured(data: Path) -> dict:
 
 
 def _originals(data: Path) -> list[np.ndarray]:
-    paths = [path for name in SETS for path in list_pictures(data / name)[0]]
+    paths = [path for name in paper.SETS for path in list_pictures(data / name)[0]]
     return [read_picture(path).pixels for path in paths]
 
 

@@ -15,9 +15,9 @@ import numpy as np
 from srcnn_np import Model, cli, evaluate, load_model, paper, save_model
 from srcnn_np.checkpoint import last_path, log_path
 from srcnn_np.errors import InputError
+from srcnn_np.upscaling import SCALES
 
 MODELS = Path(cli.__file__).parent / "models"
-SCALES = (2, 3, 4)
 EPOCHS = {"9-1-5": 100, "9-5-5": 80}  # 364 to 731 seconds in their logs, on two cores
 # Those for pictures that went through something begin with the one for clean pictures.
 HARMS = {

@@ -51,18 +51,16 @@ def main() -> None:
     photo = pixels[:H, :W]
     model = default_model(scale)
     small = imresize(photo, size=(H // scale, W // scale))
-    results = {"bicubic": upscale(small, scale, "bicubic"), "model": upscale(small, scale, model)}
-    if options.jpeg is None:
-        measures = evaluate_picture(rgb_to_luma(photo), scale, model)
-    else:
+    models = {"bicubic": "bicubic", "model": model}
+    if options.jpeg is not None:
         given = Picture(through_jpeg(small, options.jpeg), quality=options.jpeg)
         small = given.pixels
         name, _ = choose(given, scale)
-        results = {
-            "bicubic": upscale(small, scale, "bicubic"),
-            "model for clean pictures": upscale(small, scale, model),
-            f"model {name}": upscale(small, scale, name),
-        }
+        models = {"bicubic": "bicubic", "model for clean pictures": model, f"model {name}": name}
+    results = {name: upscale(small, scale, one) for name, one in models.items()}
+    if options.jpeg is None:
+        measures = evaluate_picture(rgb_to_luma(photo), scale, model)
+    else:
         luma = rgb_to_luma(photo).astype(float)
         measures = {
             name: measure(rgb_to_luma(result) / 255, luma / 255, scale)

@@ -409,7 +409,7 @@ def enlarge_file(
     name = f"picture{ending}" if piped else job.target
     check_format(name, picture, (H, W), quality)
     if compare is not None:
-        check_format(compare, picture, (H + caption_height((H, W)), 2 * W))
+        check_format(compare, picture, (H + caption_height(W), 2 * W))
     result = way.enlarge(picture, progress)
     lost = list(picture.lost)
     if piped:

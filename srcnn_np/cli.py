@@ -43,10 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     parser = _parser()
-    with suppress(ImportError):  # the extra "completion"
-        import argcomplete
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks, which the extra "completion" answers
+        with suppress(ImportError):
+            import argcomplete
 
-        argcomplete.autocomplete(parser)
+            argcomplete.autocomplete(parser)
     if not arguments:
         parser.print_help()
         return 0

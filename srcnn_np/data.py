@@ -338,8 +338,9 @@ class SubImages:
         source, down, given = self.pictures, self._down, planes
         if small is not None:
             source, down = small, self._kept
-            sides = np.array([shape[:2] for shape in small.shapes])[which]
-            given = np.array(small.starts)[which], sides.prod(1), sides[:, 1]
+            sides = np.array([small.shapes[n][:2] for n in which])
+            starts = np.array([small.starts[n] for n in which])
+            given = starts, sides.prod(1), sides[:, 1]
         places = Places(
             *planes,
             *given,

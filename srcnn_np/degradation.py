@@ -6,8 +6,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from PIL import Image
 
-from .imaging import imresize, rgb_to_luma, rgb_to_ycbcr, ycbcr_to_rgb
-from .imaging.colour import LUMA_BLACK, LUMA_RANGE
+from .data import to_channels
+from .imaging import Picture, imresize, ycbcr_to_rgb
+from .imaging.colour import luma_to_grey
 from .pictures import Pictures, room_for
 from .team import ALONE, Team
 
@@ -88,18 +89,8 @@ def through_jpeg(picture: np.ndarray, quality: int, subsampling: str = "4:2:0") 
 
 def in_rgb(channels: np.ndarray) -> np.ndarray:
     """Return luma (H, W), or Y, Cb, Cr (H, W, 3), in [0, 1] as a uint8 picture, grey or RGB."""
-    if channels.ndim == 2:
-        rgb = (channels * 255 - LUMA_BLACK) / LUMA_RANGE
-    else:
-        rgb = ycbcr_to_rgb(channels)
+    rgb = luma_to_grey(channels) if channels.ndim == 2 else ycbcr_to_rgb(channels)
     return np.rint(rgb.clip(0, 1) * 255).astype(np.uint8)
-
-
-def in_channels(picture: np.ndarray, colour: Literal["luma", "ycbcr"]) -> np.ndarray:
-    """Return luma (H, W), or Y, Cb, Cr (H, W, 3), of a grey or RGB uint8 picture, as uint8."""
-    if picture.ndim == 2:
-        picture = np.dstack([picture] * 3)
-    return rgb_to_luma(picture) if colour == "luma" else rgb_to_ycbcr(picture)
 
 
 class SmallPictures:
@@ -155,7 +146,7 @@ class SmallPictures:
             def harm(n: int) -> None:
                 rng = np.random.default_rng([self.seed, epoch, n])
                 picture = self.degradation.harm(self._whole[n], rng)
-                harmed[n][...] = in_channels(picture, self.colour)
+                harmed[n][...] = to_channels(Picture(picture), self.colour)
 
             self._machine.each(harm, len(harmed))
             self._epochs[epoch % 2] = epoch

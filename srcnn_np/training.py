@@ -16,11 +16,11 @@ import numpy as np
 from tqdm import tqdm
 
 from .checkpoint import State, last_path, log_path, read_state, write_log, write_state
-from .data import SubImages, cut_sub_images, shrink
-from .degradation import Degradation, SmallPictures, in_channels, in_rgb
+from .data import SubImages, cut_sub_images, shrink, to_channels
+from .degradation import Degradation, SmallPictures, in_rgb
 from .errors import InputError, brief
 from .evaluation import as_measured
-from .imaging import enlarge, psnr
+from .imaging import Picture, enlarge, psnr
 from .model import Model, check_name, save_model
 from .optim import SGD, Adam, Arrays, Muon, clip_gradients, constant, cosine
 from .output import check_output, claiming
@@ -597,8 +597,8 @@ class _Measure:
             target, small = shrink(self.pictures[n], scale)
             if self.degradation is not None:
                 rng = np.random.default_rng(n)  # the same in every training
-                small = in_channels(self.degradation.harm(in_rgb(small), rng), self.model.colour)
-                small = small / 255
+                harmed = Picture(self.degradation.harm(in_rgb(small), rng))
+                small = to_channels(harmed, self.model.colour) / 255
             elif self.model.colour == "luma" and small.ndim == 3:
                 small = small[..., 0]
             result = as_measured(restored(small), scale)

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from .choice import choose
 from .errors import InputError, brief
 from .imaging import Picture, enlarge, imresize, read_picture, rgb_to_ycbcr, ycbcr_to_rgb
-from .imaging.colour import LUMA_BLACK, LUMA_RANGE
+from .imaging.colour import grey_to_luma, luma_to_grey
 from .imaging.files import picture_of, to_pillow, white
 from .model import Model, default_name, load_model
 
@@ -347,8 +347,7 @@ def _upscale_strip(x: np.ndarray, scale: int, model: Model | None) -> np.ndarray
     """A strip (H, W) or (H, W, 3) in [0, 1], enlarged."""
     if x.ndim == 2:
         # A grey picture's luma is what the same picture in RGB has, as the network learnt from.
-        luma = _sharpen((LUMA_BLACK + LUMA_RANGE * x) / 255, scale, model)
-        return (luma * 255 - LUMA_BLACK) / LUMA_RANGE
+        return luma_to_grey(_sharpen(grey_to_luma(x), scale, model))
     ycbcr = rgb_to_ycbcr(x)
     if model is not None and model.colour == "ycbcr":
         return ycbcr_to_rgb(model.predict(enlarge(ycbcr, scale, model.enlargement)))
@@ -366,15 +365,15 @@ def beside(pictures: Mapping[str, Picture]) -> Picture:
     return whole
 
 
-def caption_height(size: tuple[int, int]) -> int:
-    """Return how many rows the caption of a picture (H, W) takes."""
-    return min(32, max(14, size[1] // 16))
+def caption_height(width: int) -> int:
+    """Return how many rows the caption of a picture of this width takes."""
+    return min(32, max(14, width // 16))
 
 
 def _captioned(caption: str, picture: Picture) -> Picture:
     """A picture below a white strip with a caption."""
-    H, W = picture.pixels.shape[:2]
-    height = caption_height((H, W))
+    W = picture.pixels.shape[1]
+    height = caption_height(W)
     image = Image.new("L", (W, height), 255)
     font = ImageFont.load_default(0.7 * height)
     ImageDraw.Draw(image).text((3, height / 2), caption, fill=0, font=font, anchor="lm")
@@ -406,14 +405,10 @@ def _resized(picture: Picture, size: tuple[int, int]) -> Picture:
     def plane(x: np.ndarray) -> np.ndarray:
         return _whole(imresize(x.astype(np.float32) / white(x.dtype), size=size), x.dtype)
 
-    pixels = picture.pixels
-    if pixels.ndim == 2:
-        pixels = plane(pixels)
-    else:
-        pixels = np.dstack([plane(pixels[..., c]) for c in range(3)])
-    result = Picture(pixels, None, picture.metadata, picture.lost)
-    result.alpha = None if picture.alpha is None else plane(picture.alpha)
-    return result
+    def planes(x: np.ndarray) -> np.ndarray:
+        return plane(x) if x.ndim == 2 else np.dstack([plane(x[..., c]) for c in range(3)])
+
+    return _changed(picture, planes)
 
 
 def _of_dtype(picture: Picture, dtype: np.dtype) -> Picture:
@@ -426,8 +421,13 @@ def _of_dtype(picture: Picture, dtype: np.dtype) -> Picture:
             return x.astype(np.uint16) * np.uint16(257)
         return ((x.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
-    result = Picture(converted(picture.pixels), None, picture.metadata, picture.lost)
-    result.alpha = None if picture.alpha is None else converted(picture.alpha)
+    return _changed(picture, converted)
+
+
+def _changed(picture: Picture, change: Callable[[np.ndarray], np.ndarray]) -> Picture:
+    """A picture whose pixels, and alpha, are changed."""
+    result = Picture(change(picture.pixels), None, picture.metadata, picture.lost)
+    result.alpha = None if picture.alpha is None else change(picture.alpha)
     return result
 
 
@@ -435,5 +435,5 @@ def _whole(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """[0, 1] in floating point as a dtype's values, whole numbers up to its white."""
     x = x.clip(0, 1)
     if np.issubdtype(dtype, np.integer):
-        x = np.rint(x * np.iinfo(dtype).max)
+        x = np.rint(x * white(dtype))
     return x.astype(dtype)

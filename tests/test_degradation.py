@@ -18,16 +18,15 @@ from srcnn_np import (
     train,
     training,
 )
-from srcnn_np.data import cut_sub_images, shrink, turn
+from srcnn_np.data import cut_sub_images, shrink, to_channels, turn
 from srcnn_np.degradation import (
     Degradation,
     SmallPictures,
-    in_channels,
     in_rgb,
     through_jpeg,
     with_noise,
 )
-from srcnn_np.imaging import enlarge, imresize, rgb_to_ycbcr
+from srcnn_np.imaging import Picture, enlarge, imresize, rgb_to_ycbcr
 from srcnn_np.pictures import Pictures
 
 LEAVES = draw_pictures(6, size=128, seed=3)
@@ -84,12 +83,13 @@ def test_what_is_drawn_covers_its_range_and_no_more(monkeypatch):
 
 def test_luma_and_colours_go_to_rgb_and_back():
     for channels, colour in ((LEAVES[0], "luma"), (COLOURS[0], "ycbcr")):
-        again = in_channels(in_rgb(channels / 255), colour).astype(int)
+        again = to_channels(Picture(in_rgb(channels / 255)), colour).astype(int)
         # Luma has 220 levels of 256; what is outside RGB's cube is clipped.
         inside = np.s_[...] if colour == "ycbcr" else (channels >= 16) & (channels <= 235)
         assert abs(again - channels)[inside].max() <= 2
     np.testing.assert_array_equal(
-        in_channels(LEAVES[0], "luma"), in_channels(np.dstack([LEAVES[0]] * 3), "ycbcr")[..., 0]
+        to_channels(Picture(LEAVES[0]), "luma"),
+        to_channels(Picture(np.dstack([LEAVES[0]] * 3)), "ycbcr")[..., 0],
     )
 
 
@@ -110,7 +110,7 @@ def test_small_pictures_are_harmed_anew_in_each_epoch(colour):
     _, shrunk = shrink(pictures[2], 3)
     rgb = in_rgb(shrunk)
     ways = ((q, s) for q in range(30, 35) for s in ("4:4:4", "4:2:2", "4:2:0"))
-    results = (in_channels(through_jpeg(rgb, *way), colour) for way in ways)
+    results = (to_channels(Picture(through_jpeg(rgb, *way)), colour) for way in ways)
     assert any(np.array_equal(first[2], result) for result in results)
 
 
@@ -167,7 +167,7 @@ def test_what_learns_from_harm_mends_it():
     for n, picture in enumerate(draw_pictures(4, size=64, seed=9)):
         picture = np.dstack([picture] * 3)
         small = noisy.degradation.harm(imresize(picture, size=(32, 32)), np.random.default_rng(n))
-        x, wanted = (in_channels(p, "luma") / 255 for p in (small, picture))
+        x, wanted = (to_channels(Picture(p)) / 255 for p in (small, picture))
         for name, model in models.items():
             result = model.predict(enlarge(x, 2))
             errors[name] += ((result - wanted)[4:-4, 4:-4] ** 2).mean()

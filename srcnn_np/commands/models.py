@@ -24,8 +24,11 @@ def run(options: argparse.Namespace) -> int:
     from ..paper import SETS
 
     if options.name is not None or options.json:
-        found = load_model(options.name).card() if options.name is not None else _cards()
-        for line in json.dumps(found, indent=1).splitlines():
+        if options.name is not None:
+            card = load_model(options.name).card()
+        else:
+            card = {found: load_model(found).card() for found in shipped_models()}
+        for line in json.dumps(card, indent=1).splitlines():
             say(line)
         return 0
     defaults = {default_name(scale) for scale in SCALES}
@@ -44,12 +47,6 @@ def run(options: argparse.Namespace) -> int:
         "used. `srcnn-np models NAME` says how it was trained."
     )
     return 0
-
-
-def _cards() -> dict:
-    from ..model import load_model, shipped_models
-
-    return {found: load_model(found).card() for found in shipped_models()}
 
 
 def _harm(recipe: dict) -> str:

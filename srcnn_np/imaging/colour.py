@@ -67,6 +67,16 @@ def _plane(rgb: np.ndarray, which: int) -> np.ndarray:
     return total.astype(np.uint8)
 
 
+def grey_to_luma(grey: np.ndarray) -> np.ndarray:
+    """Return the luma of a grey picture, floating point with white at 1, as if it were in RGB."""
+    return (LUMA_BLACK + LUMA_RANGE * grey) / 255
+
+
+def luma_to_grey(luma: np.ndarray) -> np.ndarray:
+    """Return the grey picture that has this luma: the inverse of `grey_to_luma`, not clipped."""
+    return (luma * 255 - LUMA_BLACK) / LUMA_RANGE
+
+
 def ycbcr_to_rgb(ycbcr: np.ndarray) -> np.ndarray:
     """R, G, B of a picture in YCbCr: the inverse of `rgb_to_ycbcr`.
 

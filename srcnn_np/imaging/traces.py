@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 import numpy as np
-from scipy.fft import dctn
 
 # Table K.1 of ITU-T T.81, for luma at quality 50: rows are vertical frequencies.
 _STANDARD = np.array(
@@ -133,9 +132,12 @@ def _grid(y: np.ndarray) -> tuple[int, int]:
 
 def _coefficients(y: np.ndarray, most: int) -> np.ndarray:
     """The cosine transforms of blocks (N, 8, 8), at most so many, spread over the picture."""
+    from scipy.fft import dctn  # slow to import, and only a picture to enlarge needs it
+
     H, W = (side // 8 for side in y.shape)
-    blocks = y[: 8 * H, : 8 * W].reshape(H, 8, W, 8).transpose(0, 2, 1, 3).reshape(-1, 8, 8)
-    blocks = blocks[:: -(-len(blocks) // most) or 1]
+    chosen = np.arange(0, H * W, -(-H * W // most) or 1)
+    blocks = y[: 8 * H, : 8 * W].reshape(H, 8, W, 8).transpose(0, 2, 1, 3)  # a view
+    blocks = blocks[chosen // max(W, 1), chosen % max(W, 1)]
     # Blocks with pixels that JPEG's rounding may have clipped say nothing.
     inside = (blocks.min((1, 2)) > 0) & (blocks.max((1, 2)) < 255)
     return dctn(blocks[inside], axes=(1, 2), norm="ortho")
