@@ -123,8 +123,8 @@ def drawn() -> dict[str, dict[str, float]]:
     }
     return {
         name: {
-            model: round(float(psnr(_luma(upscale(small, 3, model)), _luma(large), peak=255)), 2)
-            for model in ("bicubic", "9-5-5-x3")
+            way: round(float(psnr(_luma(upscale(small, 3, model)), _luma(large), peak=255)), 2)
+            for way, model in (("bicubic", "bicubic"), ("upscale", None))
         }
         for name, (small, large) in pairs.items()
     }

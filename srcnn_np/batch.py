@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .errors import InputError
+from .errors import InputError, about
 from .imaging import list_pictures, read_picture, write_picture
 from .imaging.files import (
     STANDARD_INPUT,
@@ -41,8 +41,8 @@ class Plan:
     Attributes
     ----------
     jobs : list of Job
-    problems : list of str
-        A sentence for each input that nothing can be made of.
+    problems : list of (Path, str)
+        Each input, or folder in it, that nothing can be made of, and why.
     others : list of str
         What lies in the folders beside the pictures.
     folders : list of Path
@@ -52,7 +52,7 @@ class Plan:
     """
 
     jobs: list[Job] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    problems: list[tuple[Path, str]] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)
     existing: list[Job] = field(default_factory=list)
@@ -126,24 +126,12 @@ def plan(
             pictures = [(path, output or _home(path))]
             if path.is_dir():
                 place = output or _labelled(path, label)
-                pictures = []
-                for folder, inside in _folders(path, place, recursive):
-                    here, others = list_pictures(folder, none_is_fine=recursive)
-                    found.others += [
-                        os.path.join(folder, name)
-                        for name in others
-                        if not (recursive and name.endswith("/"))
-                    ]
-                    if here:
-                        found.folders += _made_before(place, inside)
-                    pictures += [(picture, place / inside) for picture in here]
-                if not pictures:
-                    raise InputError(f"{path} and its folders hold no pictures")
+                pictures = _pictures_in(path, place, recursive, found)
         except InputError as error:
-            found.problems.append(str(error))
+            found.problems.append((path, str(error)))
             continue
         except OSError as error:
-            found.problems.append(f"{path}: {error.strerror}")
+            found.problems.append((path, f"{path} cannot be read: {error.strerror}"))
             continue
         for picture, place in pictures:
             places.setdefault((os.path.abspath(picture), os.path.abspath(place)), (picture, place))
@@ -159,9 +147,8 @@ def plan(
         here = [pair for (_, other), pair in places.items() if other == folder]
         names = _distinct_names([picture for picture, _ in here])
         for (picture, place), name in zip(here, names, strict=True):
-            suffix = ending if ending != "same" else picture.suffix
-            suffix = suffix if is_written(suffix) else ".png"
-            found.jobs.append(Job(picture, place / f"{name}_{label}{suffix}"))
+            result = f"{name}_{label}{_ending_for(picture, ending)}"
+            found.jobs.append(Job(picture, place / result))
     order = {pair: n for n, pair in enumerate(places.values())}
     found.jobs.sort(key=lambda job: order[job.source, job.target.parent])
     if skip_existing:
@@ -169,28 +156,43 @@ def plan(
     taken = {os.path.realpath(job.source) for job in found.jobs}
     for job in [job for job in found.jobs if os.path.realpath(job.target) in taken]:
         found.jobs.remove(job)
-        found.problems.append(
-            f"{job.source} is not enlarged, as {job.target} is one of the pictures to enlarge; "
-            "give another folder"
-        )
+        why = f"{job.target} is one of the pictures to enlarge; give another folder"
+        found.problems.append((job.source, f"{job.source} is not enlarged, as {why}"))
     return found
 
 
-def _folders(top: Path, place: Path, recursive: bool) -> Iterator[tuple[Path, Path]]:
-    """A folder, and those in it, each with its path from there; not the one for results."""
-    for folder, inner, _ in os.walk(top, onerror=_raise):
-        yield Path(folder), Path(folder).relative_to(top)
+def _pictures_in(top: Path, place: Path, recursive: bool, found: Plan) -> list[tuple[Path, Path]]:
+    """A folder's pictures, each with the folder for its result; the plan gets all else."""
+    pictures, before = [], len(found.problems)
+
+    def unreadable(error: OSError) -> None:
+        folder = Path(error.filename)
+        found.problems.append((folder, f"{folder} cannot be read: {error.strerror}"))
+
+    for name, inner, _ in os.walk(top, onerror=unreadable):
+        folder = Path(name)
         inner[:] = sorted(
             name
             for name in inner
             if recursive
             and not name.startswith(".")
-            and os.path.realpath(Path(folder, name)) != os.path.realpath(place)
+            and os.path.realpath(folder / name) != os.path.realpath(place)
         )
-
-
-def _raise(error: OSError) -> None:
-    raise error
+        try:
+            here, others = list_pictures(folder, none_is_fine=recursive)
+        except InputError as error:
+            found.problems.append((folder, str(error)))
+            continue
+        for name in others:
+            linked = os.path.islink(folder / name.rstrip("/"))  # it may lead anywhere
+            if linked or not (recursive and name.endswith("/")):
+                found.others.append(os.path.join(folder, name) + " (a link)" * linked)
+        if here:
+            found.folders += _made_before(place, folder.relative_to(top))
+        pictures += [(picture, place / folder.relative_to(top)) for picture in here]
+    if not pictures and len(found.problems) == before:
+        raise InputError(f"{top} and its folders hold no pictures")
+    return pictures
 
 
 def _made_before(place: Path, inside: Path) -> list[Path]:
@@ -205,6 +207,13 @@ def _without_existing(found: Plan) -> Plan:
     found.existing = [job for job in jobs if os.path.isfile(job.target)]
     found.jobs = [job for job in jobs if not os.path.isfile(job.target)]
     return found
+
+
+def _ending_for(picture: Path, ending: str) -> str:
+    """The ending of a result's name; "same" is the picture's, if that can be written."""
+    if ending != "same":
+        return ending
+    return picture.suffix if is_written(picture.suffix) else ".png"
 
 
 def _home(path: Path) -> Path:
@@ -371,7 +380,7 @@ def enlarge_file(
     quality : int, optional
         See `write_picture`.
     ending : str
-        Of the format for standard output.
+        Of the format for standard output, see `plan`.
     max_pixels : int, optional
         See `read_picture`.
     progress : function, optional
@@ -404,13 +413,16 @@ def enlarge_file(
         picture_format(path)
         check_output(path, force=force)
     picture = read_picture(job.source, max_pixels=max_pixels)
-    way = goal.way(picture)
+    with about(job.source):
+        way = goal.way(picture)
     H, W = way.size
+    ending = _ending_for(job.source, ending)
     name = f"picture{ending}" if piped else job.target
     check_format(name, picture, (H, W), quality)
     if compare is not None:
         check_format(compare, picture, (H + caption_height(W), 2 * W))
-    result = way.enlarge(picture, progress)
+    with about(job.source):
+        result = way.enlarge(picture, progress)
     lost = list(picture.lost)
     if piped:
         sys.stdout.buffer.write(encoded(result, ending, quality))

@@ -264,9 +264,10 @@ def _head(file: NpzFile) -> dict:
 
 
 def _compare(path: Path, was: dict, now: dict) -> None:
+    was = {name: was.get(name) for name in now} | was  # older states lack what is None in them
     for name, value in now.items():
-        if was.get(name) != value:
-            what = f"was {_plain(was.get(name))}, not {_plain(value)}"
+        if was[name] != value:
+            what = f"was {_plain(was[name])}, not {_plain(value)}"
             what = "were others" if name == "pictures" else what
             raise InputError(f"{path} cannot be resumed: its {name} {what}")
     if was.keys() != now.keys():

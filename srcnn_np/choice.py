@@ -2,12 +2,12 @@
 
 from .errors import InputError, brief
 from .imaging import Picture
-from .imaging.traces import noise_of, quality_of_pixels
+from .imaging.traces import has_all_tones, noise_of, quality_of_pixels
 from .model import default_name
 
 # The levels, each for JPEG from some quality on, or noise from some standard deviation of 255 on.
 _JPEG = {"jpeg95": 88, "jpeg75": 70, "jpeg50": 39, "jpeg30": 17, "jpeg10": 1}
-_NOISE = {"noise20": 10.0, "noise5": 4.3}  # below, a clean picture's texture may look the same
+_NOISE = {"noise20": 9.0, "noise5": 4.3}  # below, a clean picture's texture may look the same
 _CLEAN = 97  # a quality from which on the model for clean pictures is better
 LEVELS = (*_JPEG, *reversed(_NOISE))
 REPAIRS = ("auto", "off", *LEVELS)
@@ -46,6 +46,8 @@ def _seen(picture: Picture) -> tuple[str, str]:
     if picture.pixels.dtype != "uint8":
         return "off", ""
     quality, words = picture.quality, "JPEG"
+    if quality is None and not has_all_tones(picture.pixels):
+        return "off", ""
     if quality is None:
         quality, words = quality_of_pixels(picture.pixels), "once a JPEG"
     if quality is not None:

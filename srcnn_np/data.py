@@ -183,6 +183,16 @@ def is_large_enough(shape: tuple[int, ...], scale: int, size: int) -> bool:
     return min(shape[:2]) // scale * scale >= size
 
 
+def check_channels(pictures: Pictures, channels: int) -> None:
+    """Raise an InputError if one of the pictures has fewer channels than a network takes."""
+    for shape in pictures.shapes:
+        if (*shape, 1)[2] < channels:
+            raise InputError(
+                f"the network takes {channels} channels, and a picture of shape {shape} has "
+                f"{(*shape, 1)[2]}; give Y, Cb and Cr (`to_channels`), or a network of fewer"
+            )
+
+
 def to_channels(
     picture: Picture, colour: Literal["luma", "ycbcr"] = "luma", *, grey_is_luma: bool = False
 ) -> np.ndarray:
@@ -415,7 +425,8 @@ def cut_sub_images(
     Raises
     ------
     InputError
-        If no picture is as large as one sub-image, or the network needs more.
+        If no picture is as large as one sub-image, or the network needs more, or the pictures
+        have fewer channels.
     ValueError
         If the size, the stride or the scale is below 1, or the enlargement is another word.
     TypeError
@@ -433,6 +444,7 @@ def cut_sub_images(
     pictures = Pictures.of(pictures)
     if len({shape[2:] for shape in pictures.shapes}) > 1:
         raise ValueError("some of the pictures are grey, some are not: give all alike")
+    check_channels(pictures, channels or 1)
     large = [n for n, shape in enumerate(pictures.shapes) if is_large_enough(shape, scale, size)]
     if not large:
         raise InputError(

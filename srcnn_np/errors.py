@@ -2,6 +2,9 @@
 
 import reprlib
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 # Warnings' filters and standard error belong to the whole process: one thread at a time.
 PROCESS = threading.RLock()
@@ -14,6 +17,15 @@ class InputError(ValueError):
     command line prints it alone and exits with 1; a Python caller catches a
     ValueError.
     """
+
+
+@contextmanager
+def about(source: str | Path) -> Iterator[None]:
+    """Where sentences about a picture begin with its name."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from error
 
 
 def brief(value: object) -> str:

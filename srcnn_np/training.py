@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from .checkpoint import State, last_path, log_path, read_state, write_log, write_state
-from .data import SubImages, cut_sub_images, shrink, to_channels
+from .data import SubImages, check_channels, cut_sub_images, shrink, to_channels
 from .degradation import Degradation, SmallPictures, in_rgb
 from .errors import InputError, brief
 from .evaluation import as_measured
@@ -212,9 +212,13 @@ def epochs_in(
     before, start = trial.done, time.monotonic()
     while team.told(time.monotonic() < start + _TRIAL):
         trial.update()
-    rate = (trial.done - before) / (time.monotonic() - start)
-    updates = max(1, team.told(round(60 * minutes * rate)))
-    return updates * recipe.batch / len(trial.sub_images)
+    seconds = (time.monotonic() - start) / (trial.done - before)
+    share = recipe.batch / len(trial.sub_images)  # of an epoch, in an update
+    if trial.batches.small:
+        start = time.monotonic()
+        trial.batches.small.of_epoch(2)
+        seconds += share * (time.monotonic() - start)
+    return max(1, team.told(round(60 * minutes / seconds))) * share
 
 
 _TRIAL = 3  # seconds
@@ -246,6 +250,8 @@ class _Training:
         ):
             self.everything = [Pictures.of(some) for some in (pictures, held_out, watched)]
             pictures, held_out, watched = self.everything
+            for some in self.everything:
+                check_channels(some, network.channels[0])
             self.sub_images = cut_sub_images(
                 pictures,
                 model.scale,

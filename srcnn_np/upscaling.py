@@ -15,9 +15,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from .choice import choose
 from .errors import InputError, brief
-from .imaging import Picture, enlarge, imresize, read_picture, rgb_to_ycbcr, ycbcr_to_rgb
+from .imaging import Picture, enlarge, read_picture, rgb_to_ycbcr, ycbcr_to_rgb
 from .imaging.colour import grey_to_luma, luma_to_grey
 from .imaging.files import picture_of, to_pillow, white
+from .imaging.resize import resized_rows
 from .model import Model, default_name, load_model
 
 BICUBIC = "bicubic"  # the name that stands for no model
@@ -402,13 +403,16 @@ def _resized(picture: Picture, size: tuple[int, int]) -> Picture:
     if picture.pixels.shape[:2] == size:
         return picture
 
-    def plane(x: np.ndarray) -> np.ndarray:
-        return _whole(imresize(x.astype(np.float32) / white(x.dtype), size=size), x.dtype)
+    def strips(x: np.ndarray) -> np.ndarray:
+        H, W = size
+        y = np.empty((H, W, *x.shape[2:]), x.dtype)
+        step = max(1, _STRIP_PIXELS * H // (max(W, x.shape[1]) * max(H, len(x))))
+        for start in range(0, H, step):
+            rows = start, min(start + step, H)
+            y[slice(*rows)] = _whole(resized_rows(x, size, rows, white(x.dtype)), x.dtype)
+        return y
 
-    def planes(x: np.ndarray) -> np.ndarray:
-        return plane(x) if x.ndim == 2 else np.dstack([plane(x[..., c]) for c in range(3)])
-
-    return _changed(picture, planes)
+    return _changed(picture, strips)
 
 
 def _of_dtype(picture: Picture, dtype: np.dtype) -> Picture:

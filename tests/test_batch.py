@@ -387,3 +387,65 @@ def test_a_named_pipe_does_not_hang(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert "no ordinary file" in done.stderr
+
+
+def test_a_closed_folder_in_a_folder_costs_what_is_in_it(capsys, monkeypatch):
+    pictures("in/a.png", "in/closed/b.png", "in/open/c.png")
+
+    def closed(function):
+        def look(path="."):
+            if Path(path).name == "closed":
+                raise PermissionError(13, "Permission denied", str(path))
+            return function(path)
+
+        return look
+
+    monkeypatch.setattr(os, "scandir", closed(os.scandir))
+    monkeypatch.setattr(os, "listdir", closed(os.listdir))
+    code, out, err = upscale(capsys, "-r", "in", "--json")
+    assert code == 1
+    assert err == (
+        "srcnn-np: error: in/closed cannot be read: Permission denied\n"
+        "srcnn-np: error: 2 enlarged, 0 skipped, 1 failed: in/closed\n"
+    )
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert lines[0] == {
+        "source": "in/closed",
+        "error": "in/closed cannot be read: Permission denied",
+    }
+    assert [Path(line["target"]).exists() for line in lines[1:]] == [True, True]
+
+
+def test_links_to_folders_are_named_and_not_entered(capsys):
+    pictures("in/a.png", "far/b.png")
+    Path("in/away").symlink_to(Path("far").absolute())
+    Path("in/round").symlink_to(Path("in").absolute())
+    code, _, err = upscale(capsys, "-r", "in")
+    assert code == 0
+    assert err == "srcnn-np: left out, as no pictures: in/away/ (a link), in/round/ (a link)\n"
+    assert [path.name for path in Path("in_x2").iterdir()] == ["a_x2.png"]
+
+
+def test_what_is_wrong_with_one_of_many_has_its_name(capsys):
+    pictures("a.png", "b.png")
+    Image.fromarray(COLOUR[:1]).save("thin.png")
+    code = main(["upscale", "a.png", "thin.png", "--height", "90"])
+    _, err = capsys.readouterr()
+    assert code == 1
+    assert "error: thin.png: 8 x 1 pixels would become 720 x 90, more than 16 times" in err
+
+
+@pytest.mark.parametrize(("name", "format_"), [("a.jpg", "JPEG"), ("a.gif", "PNG")])
+def test_standard_output_gets_the_pictures_own_format(name, format_):
+    pictures(name)
+    words = [sys.executable, "-m", "srcnn_np", "upscale", name, "-s", "2"]
+    done = subprocess.run([*words, "--format", "same", "-o", "-"], capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert Image.open(io.BytesIO(done.stdout)).format == format_
+
+
+def test_a_standard_output_that_takes_no_bytes_is_a_sentence(monkeypatch, capsys):
+    pictures("a.png")
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    assert main(["upscale", "a.png", "-s", "2", "-o", "-"]) == 1
+    assert "standard output takes text alone here; give a file's name" in capsys.readouterr().err

@@ -381,6 +381,17 @@ def test_a_state_with_its_digest_made_anew_is_no_traceback(resumes, half, tmp_pa
     assert gone_on < 0.3 * len(cases)  # whose numbers were changed within reason
 
 
+def test_a_state_from_before_there_was_an_option_goes_on(resumes, half, whole, tmp_path):
+    (tmp_path / "half.npz").write_bytes(half["model-last.npz"])
+    head, texts, arrays = split(tmp_path / "half.npz")
+    assert head["same"].pop("jpeg") is head["same"].pop("noise") is None
+    more = {"card": texts["card"], "state": np.array(json.dumps(head))}
+    more["digest"] = np.array(json.dumps(checkpoint._digest(head, arrays)))
+    params = resumes(lambda path: np.savez(path, **arrays, **more))
+    for name, p in load_model(last_path(whole)).network.params.items():
+        np.testing.assert_array_equal(params[name], p)
+
+
 def test_what_is_no_state_is_said(tmp_path):
     out = tmp_path / "model.npz"
     for _ in range(2):

@@ -15,8 +15,9 @@ from PIL import Image
 
 from srcnn_np import SRCNN, Model, load_model, paper, save_model, training
 from srcnn_np.cli import main
-from srcnn_np.data import draw_pictures
-from srcnn_np.imaging import read_picture
+from srcnn_np.data import draw_pictures, shrink
+from srcnn_np.evaluation import as_measured
+from srcnn_np.imaging import enlarge, psnr, read_picture
 from srcnn_np.model import shipped_models
 
 RNG = np.random.default_rng(0)
@@ -492,6 +493,16 @@ def test_train_says_how_to_go_on_after_an_interrupt(capsys, monkeypatch):
     assert "exists already" in refused(capsys, *command)
     assert run(capsys, *command, "--resume")[0] == 0
     assert "--resume" not in load_model("m.npz").training["command"]
+
+
+def test_train_in_colour_on_drawn_pictures(capsys):
+    """They have no colour, and so their Cb and Cr are 128."""
+    words = ["train", "--drawn", 2, *QUICK, "--out", "m.npz", "--colour", "ycbcr"]
+    assert run(capsys, *words, "--rate", 1e-7, "--epochs", 0.01)[0] == 0
+    held_out = load_model("m.npz").training["held_out"]
+    target, small = shrink(draw_pictures(2, seed=0)[0], 2)
+    result = as_measured(enlarge(small, 2), 2)
+    assert held_out["bicubic"] == pytest.approx(psnr(result, as_measured(target, 2), peak=255))
 
 
 def test_train_on_what_harms_pictures(capsys):

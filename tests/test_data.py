@@ -128,6 +128,9 @@ def test_sub_images_refuse():
         cut_sub_images([np.zeros((32, 40), np.uint8)] * 2, 3)
     with pytest.raises(InputError, match="leave none"):
         cut_sub_images([np.zeros((40, 40), np.uint8)], 3, size=12, margin=(6, 6, 6, 6))
+    for shape in ((40, 40), (40, 40, 2)):
+        with pytest.raises(InputError, match="the network takes 3 channels, and a picture of"):
+            cut_sub_images([np.zeros(shape, np.uint8)], 3, channels=3)
 
 
 def test_words_and_numbers_that_mean_nothing_are_refused(tmp_path):

@@ -11,6 +11,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from srcnn_np import upscale
 from srcnn_np.imaging import Picture, read_picture, write_picture
+from srcnn_np.imaging.files import picture_of
 from srcnn_np.imaging.metadata import read_metadata
 
 RNG = np.random.default_rng(0)
@@ -206,6 +207,7 @@ def test_white_of_12_bits_is_white(tmp_path):
     path.write_bytes(raw[:8] + b"\xff\xf0\x00" + raw[11:])
     pixels = read_picture(path).pixels
     assert pixels[0, :2].tolist() == [65535, 0]
+    np.testing.assert_array_equal(picture_of(Image.open(path)).pixels, read_picture(path).pixels)
 
 
 def test_deep_pictures_say_how_many_bits_are_lost(tmp_path):

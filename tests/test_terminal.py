@@ -68,6 +68,17 @@ def test_an_output_that_cannot_be_written_is_said_once():
     assert shell("srcnn-np --help > /dev/full").returncode == 1
 
 
+def test_a_picture_into_a_full_disk_or_a_closed_pipe():
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (99, 99, 3), np.uint8)).save("p.png")
+    command = "srcnn-np upscale p.png --scale 2 --model bicubic -o -"
+    done = shell(f"{command} > /dev/full")
+    assert done.returncode == 1
+    sentence = "srcnn-np: error: standard output cannot be written: No space left on device\n"
+    assert done.stderr == sentence
+    done = shell(f"set -o pipefail; {command} | head -c 1 > first")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_help_into_a_closed_pipe_is_quiet():
     assert shell("srcnn-np --help | head -n 1").stderr == ""
     assert shell("srcnn-np upscale --help >&-").stderr == ""

@@ -10,7 +10,7 @@ from PIL import Image
 from srcnn_np import InputError, draw_pictures, upscale
 from srcnn_np.choice import REPAIRS, choose
 from srcnn_np.degradation import through_jpeg, with_noise
-from srcnn_np.imaging import Picture, imresize, list_pictures, read_picture
+from srcnn_np.imaging import Picture, imresize, list_pictures, read_picture, traces
 from srcnn_np.imaging.traces import noise_of, quality_of_pixels, quality_of_tables, table_of
 from srcnn_np.model import load_model, shipped_models
 
@@ -123,3 +123,37 @@ def test_a_clean_picture_gets_the_clean_models_result():
     np.testing.assert_array_equal(result.size, expected.shape[1::-1])
     expected = upscale(np.asarray(jpeg(small, 50)), 2, "9-5-5-x2-jpeg50")
     np.testing.assert_array_equal(np.asarray(result), expected)
+
+
+def drawings():
+    """Pictures of few colours, each with a name."""
+    rng = np.random.default_rng(0)
+    small = imresize(COLOUR, size=(96, 96))
+    for levels in (2, 3, 4, 8, 16, 40):
+        colours = rng.integers(0, 256, (levels, 3), np.uint8)
+        sprite = colours[rng.integers(0, levels, (64, 64))]
+        posterised = (small // (256 // levels) * (255 // levels)).astype(np.uint8)
+        dots = Image.fromarray(small).convert("P", colors=levels, palette=Image.Palette.ADAPTIVE)
+        for times in (1, 2, 3, 4):
+            art = sprite.repeat(times, axis=0).repeat(times, axis=1)
+            yield f"pixel art of {levels} colours, {times} times", art
+            yield f"pixel art of {levels} greys, {times} times", np.ascontiguousarray(art[..., 0])
+        yield f"posterised to {levels}", posterised
+        yield f"a palette of {levels}", np.asarray(dots.convert("RGB"))
+    yield "a palette for the web", np.asarray(Image.fromarray(small).convert("P").convert("RGB"))
+    yield "black and white", np.asarray(Image.fromarray(small).convert("1").convert("L"))
+
+
+def test_nothing_is_said_about_drawings():
+    for name, pixels in drawings():
+        assert choose(Picture(pixels), 2) == ("9-5-5-x2", ""), name
+
+
+def test_of_a_large_picture_some_parts_say_its_noise(monkeypatch):
+    noisy = with_noise(np.dstack([GREY] * 3), 12, np.random.default_rng(1))
+    whole = noise_of(noisy)
+    monkeypatch.setattr(traces, "_TILE", 32)
+    monkeypatch.setattr(traces, "_MOST_TILES", 64)
+    assert noise_of(noisy) == pytest.approx(whole, rel=1e-6)  # the same blocks
+    monkeypatch.setattr(traces, "_MOST_TILES", 16)
+    assert noise_of(noisy) == pytest.approx(whole, rel=0.1)

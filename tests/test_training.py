@@ -463,3 +463,15 @@ def test_progress_that_nobody_reads_does_not_end_a_training(monkeypatch):
     monkeypatch.setattr("sys.stderr", Gone())
     _, history = run(show=True)
     assert len(history.validations) == 3
+
+
+def test_pictures_have_the_channels_that_the_network_takes():
+    model = Model(SRCNN("3-1-1", filters=(2, 2), channels=3), 2, "ycbcr")
+    colour = [np.dstack([picture] * 3) for picture in PICTURES]
+    for learnt, held_out, watched in (
+        (PICTURES[1:], colour[:1], []),
+        (colour[1:], PICTURES[:1], []),
+        (colour[1:], colour[:1], PICTURES[:1]),
+    ):
+        with pytest.raises(InputError, match="the network takes 3 channels, and a picture"):
+            train(model, learnt, held_out, QUICK, watched=watched)

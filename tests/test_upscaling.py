@@ -17,8 +17,10 @@ from srcnn_np import (
     default_model,
     draw_pictures,
     upscale,
+    upscaling,
 )
 from srcnn_np.imaging import Picture, imresize, list_pictures, read_picture
+from srcnn_np.imaging.files import picture_of
 
 RNG = np.random.default_rng(0)
 COLOUR = RNG.integers(0, 256, (12, 10, 3), np.uint8)
@@ -221,3 +223,40 @@ def test_no_model_is_the_default_and_bicubic_has_a_name():
 def test_upscale_refuses(picture, how, words):
     with pytest.raises(InputError, match=words):
         upscale(picture, **how)
+
+
+@pytest.mark.parametrize("kind", ["L", "RGB", "RGBA"])
+def test_resizing_in_strips_does_not_show(monkeypatch, kind):
+    grey = LEAVES[..., 0]
+    picture = {"L": grey, "RGB": LEAVES, "RGBA": np.dstack([LEAVES, grey | 1])}[kind]
+    for size in ((61, 70), (33, 20), (90, 13), (7, 90)):
+        whole = upscale(picture, size=size, repair="off")
+        with monkeypatch.context() as patch:
+            patch.setattr(upscaling, "_STRIP_PIXELS", 600)
+            np.testing.assert_array_equal(upscale(picture, size=size, repair="off"), whole)
+        if kind == "L" and size[0] < 40 and size[1] < 48:
+            plain = imresize(picture / 255, size=size)
+            assert np.abs(whole - np.rint(plain.clip(0, 1) * 255)).max() <= 1
+
+
+def test_a_pillow_image_that_may_have_changed_has_lost_its_quality(tmp_path):
+    Image.fromarray(LEAVES).save(tmp_path / "p.jpg", quality=50)
+    assert picture_of(Image.open(tmp_path / "p.jpg")).quality == 50
+    image = Image.open(tmp_path / "p.jpg")
+    image.paste("red", (0, 0, 9, 9))
+    assert picture_of(image).quality is None
+    image = Image.open(tmp_path / "p.jpg")
+    image.thumbnail((20, 20))
+    assert picture_of(image).quality is None
+
+
+def test_pillow_images_that_cannot_be_are_a_sentence(tmp_path):
+    with pytest.raises(InputError, match="the image has floating-point pixels; convert it"):
+        upscale(Image.new("F", (9, 9)), 2)
+    Image.fromarray(LEAVES).save(tmp_path / "p.jpg")
+    Image.fromarray(LEAVES).save(tmp_path / "p.png")
+    for name in ("p.jpg", "p.png"):
+        short = tmp_path / f"short_{name}"
+        short.write_bytes((tmp_path / name).read_bytes()[:-400])
+        with pytest.raises(InputError, match="the image is damaged or cut short"):
+            upscale(Image.open(short), 2)

@@ -2,8 +2,6 @@
 
 import argparse
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,15 +78,6 @@ def check_not_an_input(path: Path, source: str | Path, what: str) -> None:
     """Raise an InputError where a result would replace what it is made from."""
     if os.path.realpath(path) == os.path.realpath(source):
         raise InputError(f"{path} is {what}; give another name for the result")
-
-
-@contextmanager
-def about(source: str | Path) -> Iterator[None]:
-    """Where sentences about a picture begin with its name."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{source}: {error}") from error
 
 
 def name(text: str) -> str:

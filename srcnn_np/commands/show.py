@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
+from ..errors import about
 from .options import (
-    about,
     add_force,
     add_max_pixels,
     add_scale_and_model,

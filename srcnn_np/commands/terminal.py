@@ -12,10 +12,13 @@ from contextlib import (
 )
 from typing import TextIO
 
+from ..errors import InputError
+
 
 def say(line: str = "") -> None:
     """Print a line on standard output."""
     sys.stdout.write(printable(line) + "\n")  # at once: another process may write there too
+    sys.stdout.flush()  # whoever reads it need not wait for the next
 
 
 def notice(sentence: str) -> None:
@@ -90,10 +93,21 @@ class _Lasting:
             stream.reconfigure(errors="backslashreplace")
         self.error: OSError | None = None
 
-    def write(self, text: str) -> int:
+    def write(self, text: str | bytes) -> int:
         with self._losses():
-            self._stream.write(text)
+            if isinstance(text, str):
+                self._stream.write(text)
+            elif hasattr(self._stream, "buffer"):
+                self._stream.flush()
+                self._stream.buffer.write(text)
+            else:
+                raise InputError("standard output takes text alone here; give a file's name")
         return len(text)
+
+    @property
+    def buffer(self) -> "_Lasting":
+        """What takes bytes."""
+        return self
 
     def flush(self) -> None:
         with self._losses():

@@ -122,7 +122,8 @@ def _run(options: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from ..checkpoint import last_path, log_path, resumed_epochs
-    from ..data import draw_pictures, hold_out, is_large_enough
+    from ..data import draw_pictures, hold_out, is_large_enough, to_channels
+    from ..imaging import Picture
     from ..model import check_name
     from ..output import check_output
     from ..recipe import RECIPES
@@ -144,7 +145,8 @@ def _run(options: argparse.Namespace) -> int:
     # JPEG keeps colour in its own way, which leaves traces in luma.
     colour = "ycbcr" if recipe.degradation else model.colour
     if options.folder is None:
-        pictures = draw_pictures(options.drawn, seed=options.seed)
+        drawn = draw_pictures(options.drawn, seed=options.seed)
+        pictures = [to_channels(Picture(p), model.colour, grey_is_luma=True) for p in drawn]
         source = f"{options.drawn} drawn pictures"
     else:
         pictures = _photographs(options.folder, options.team, colour=colour)

@@ -140,18 +140,16 @@ def run(options: argparse.Namespace) -> int:
             )
             raise
     done, failed = sum(team.gather(done)), list(chain(*team.gather(failed)))
-    failures = len(todo.problems) + len(failed)
+    failed = [str(source) for source, _ in todo.problems] + failed
     if count + len(todo.existing) > 1 and team.rank == 0:
-        _sum_up(options, done, len(todo.existing), failures, failed)
-    return 1 if failures else 0
+        _sum_up(options, done, len(todo.existing), failed)
+    return 1 if failed else 0
 
 
-def _sum_up(
-    options: argparse.Namespace, done: int, skipped: int, failures: int, failed: list[str]
-) -> None:
+def _sum_up(options: argparse.Namespace, done: int, skipped: int, failed: list[str]) -> None:
     names = f": {listed(failed)}" if failed else ""
-    line = f"{done} enlarged, {skipped} skipped, {failures} failed{names}"
-    if failures:
+    line = f"{done} enlarged, {skipped} skipped, {len(failed)} failed{names}"
+    if failed:
         complain(line)
     elif options.json:
         notice(line)
@@ -207,6 +205,8 @@ def _planned(options: argparse.Namespace, goal: "Goal") -> "Plan":
         notice(f"left out, as no pictures: {listed(todo.others)}")
     for job in todo.existing if options.json else ():
         say(json.dumps({"source": str(job.source), "target": str(job.target), "skipped": True}))
-    for sentence in todo.problems:
-        complain(sentence)
+    for source, why in todo.problems:
+        complain(why)
+        if options.json:
+            say(json.dumps({"source": str(source), "error": why}))
     return todo

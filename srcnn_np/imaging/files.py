@@ -436,11 +436,29 @@ def picture_of(image: Image.Image) -> Picture:
     Raises
     ------
     InputError
-        If its pixels are of a kind that `Picture` cannot hold.
+        If its pixels are of a kind that `Picture` cannot hold, or its file is damaged.
+
+    Notes
+    -----
+    It has a `quality` if its file's pixels were not loaded before: later on they may be others.
     """
+    bits = {"I": 32}.get(image.mode, 16 if image.mode.startswith("I;16") else 8)
+    if image.format == "TIFF" and bits == 16:
+        bits = _bits_in_file(image, b"")
     with PROCESS:
-        bits = 16 if image.mode.startswith("I;16") else 8
-        return _from_pillow(image, 32 if image.mode == "I" else bits, image.mode == "LA")
+        untouched = bool(getattr(image, "tile", None))  # what is loaded may be changed since
+        try:
+            image.load()
+            picture = _from_pillow(image, bits, image.mode == "LA")
+        except InputError as error:
+            raise InputError(f"the image {error}") from error
+        except MemoryError:
+            raise
+        except Exception as error:  # as where a file is read
+            raise InputError("the image is damaged or cut short, and cannot be read") from error
+    if not untouched:
+        picture.quality = None
+    return picture
 
 
 def _upright(image: Image.Image) -> Image.Image:

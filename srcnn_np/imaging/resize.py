@@ -14,6 +14,7 @@ import numpy as np
 
 ResizeBorder = Literal["symmetric", "replicate"]
 Enlargement = Literal["bicubic", "nearest"]
+Taps = tuple[np.ndarray, np.ndarray]  # which pixels each new one sums, and with which weights
 
 
 def imresize(
@@ -87,9 +88,36 @@ def imresize(
         if min(size) < 1:
             raise ValueError(f"size is {size}; both sides must be at least 1")
         factors = (size[0] / H, size[1] / W)
-    for axis in sorted((0, 1), key=lambda axis: factors[axis]):
-        picture = _resize_axis(picture, axis, size[axis], factors[axis], border)
-    return picture
+    down, across = _taps(H, size[0], factors[0], border), _taps(W, size[1], factors[1], border)
+    return _resize_both(picture, down, across, factors)
+
+
+def resized_rows(
+    picture: np.ndarray, size: tuple[int, int], rows: tuple[int, int], peak: float
+) -> np.ndarray:
+    """Return some rows of `imresize`'s result, from no more of a large picture than they need.
+
+    Parameters
+    ----------
+    picture : (H, W) or (H, W, C) array
+        Of any dtype, with white at `peak`.
+    size : (rows, columns)
+        Of the whole result.
+    rows : (start, end)
+    peak : number
+
+    Returns
+    -------
+    resized : (end - start, columns) or (end - start, columns, C) float32 array
+        With white at 1.
+    """
+    (H, W), (OH, OW) = picture.shape[:2], size
+    factors = OH / H, OW / W
+    indices, weights = (part[slice(*rows)] for part in _taps(H, OH, factors[0], "symmetric"))
+    first, last = indices.min(), indices.max()
+    needed = picture[first : last + 1].astype(np.float32) / np.float32(peak)
+    across = _taps(W, OW, factors[1], "symmetric")
+    return _resize_both(needed, (indices - first, weights), across, factors)
 
 
 def enlarge(picture: np.ndarray, scale: int, enlargement: Enlargement = "bicubic") -> np.ndarray:
@@ -146,13 +174,22 @@ def _check_enlargement(enlargement: str) -> None:
         raise ValueError(f"unknown enlargement {enlargement!r}: choose bicubic or nearest")
 
 
-def _resize_axis(
-    picture: np.ndarray, axis: int, length: int, factor: float, border: ResizeBorder
+def _resize_both(
+    picture: np.ndarray, down: Taps, across: Taps, factors: tuple[float, float]
 ) -> np.ndarray:
-    indices, weights = _taps(picture.shape[axis], length, factor, border)  # (length, taps) each
+    """Along both axes, first the one with the smaller factor, rows before columns."""
+    taps = down, across
+    for axis in sorted((0, 1), key=lambda axis: factors[axis]):
+        picture = _resize_axis(picture, axis, *taps[axis])
+    return picture
+
+
+def _resize_axis(
+    picture: np.ndarray, axis: int, indices: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
     picture = np.moveaxis(picture, axis, 0)
     dtype = np.float64 if picture.dtype == np.uint8 else picture.dtype
-    result = np.zeros((length, *picture.shape[1:]), dtype)
+    result = np.zeros((len(indices), *picture.shape[1:]), dtype)
     weights = weights.astype(dtype)
     for t in range(indices.shape[1]):
         column = weights[:, t].reshape(-1, *[1] * (picture.ndim - 1))
