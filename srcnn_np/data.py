@@ -178,6 +178,41 @@ def hold_out(
     return [pictures[n] for n in learnt], [pictures[n] for n in held_out]
 
 
+def with_copies(
+    pictures: Sequence[np.ndarray], factors: Sequence[float], team: Team = ALONE
+) -> Pictures:
+    """Return pictures, and of each a smaller copy for each factor, as FSRCNN's authors train.
+
+    Parameters
+    ----------
+    pictures : Pictures, or list of (H, W) or (H, W, 3) uint8 arrays
+    factors : list of number
+        Above 0, below 1.
+    team : Team, optional
+        Who shares the work, and on each machine the memory.
+
+    References
+    ----------
+    Dong, Loy, Tang 2016, arXiv:1608.00367, section 4.1.
+    """
+    pictures, machine = Pictures.of(pictures), team.on_this_machine()
+    shapes = [
+        (*(max(1, round(factor * side)) for side in shape[:2]), *shape[2:])
+        for factor in (1, *factors)
+        for shape in pictures.shapes
+    ]
+    copies = room_for(shapes, machine)
+
+    def fill(n: int) -> None:
+        picture = pictures[n % len(pictures)]
+        if n >= len(pictures):
+            picture = imresize(picture, size=shapes[n][:2])
+        copies[n][...] = picture
+
+    machine.each(fill, len(shapes))
+    return copies
+
+
 def is_large_enough(shape: tuple[int, ...], scale: int, size: int) -> bool:
     """Whether size x size pixels fit into a picture (H, W, ...) after `shrink` has cropped it."""
     return min(shape[:2]) // scale * scale >= size

@@ -505,6 +505,16 @@ def test_train_in_colour_on_drawn_pictures(capsys):
     assert held_out["bicubic"] == pytest.approx(psnr(result, as_measured(target, 2), peak=255))
 
 
+def test_train_on_smaller_copies_too(capsys):
+    words = ["train", "--drawn", 3, *QUICK, "--out", "m.npz", "--copies"]
+    assert run(capsys, *words[:-1])[0] == 0
+    seen = load_model("m.npz").training["sub_images_seen"]
+    assert run(capsys, *words, "0.9,0.5", "--force")[0] == 0
+    said = load_model("m.npz").training
+    assert said["pictures"] == "3 drawn pictures, and copies at 0.9, 0.5 of their size"
+    assert 1.8 * seen < said["sub_images_seen"] < 2.2 * seen  # 0.9² + 0.5² more
+
+
 def test_train_on_what_harms_pictures(capsys):
     code, _, why = run(
         *(capsys, "train", "--drawn", 2, *QUICK, "--out", "m.npz"),
@@ -575,6 +585,9 @@ def test_train_refuses(capsys, tmp_path):
     assert "jpeg is (0, 90); give the lowest and the highest, from 1" in why("--jpeg", "0-90")
     assert "noise is (9.0, 2.0)" in why("--noise", "9-2")
     assert "give 0 or more, below 1, not '1'" in why("--average", 1, code=2)
+    assert "numbers above 0, below 1, such as 0.9,0.8, not '0.9,1'" in why(
+        "--copies", "0.9,1", code=2
+    )
     assert sorted(p.name for p in tmp_path.iterdir()) == before
     save("set/a.png", np.zeros((40, 40), np.uint8))
     assert "sub-image of 33 x 33: 1 of 1 pictures" in why()

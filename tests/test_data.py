@@ -16,6 +16,7 @@ from srcnn_np.data import (
     shrink,
     to_channels,
     turn,
+    with_copies,
 )
 from srcnn_np.imaging import Picture, imresize
 
@@ -166,6 +167,17 @@ def test_folders(tmp_path):
     assert pictures.names == ["good.png"]
     assert skipped[0] == "notes.txt"
     assert "broken.png is not a picture" in skipped[1]
+
+
+def test_copies_are_the_pictures_made_smaller():
+    grey, colour = draw_pictures(1, size=50)[0], np.dstack(draw_pictures(3, size=40, seed=1))
+    for picture in (grey, colour):
+        whole, also, half, half_of_also = with_copies([picture, picture[5:]], [0.5])
+        np.testing.assert_array_equal(whole, picture)
+        np.testing.assert_array_equal(also, picture[5:])
+        np.testing.assert_array_equal(half, imresize(picture, 0.5))
+        size = round((len(picture) - 5) / 2), picture.shape[1] // 2
+        np.testing.assert_array_equal(half_of_also, imresize(picture[5:], size=size))
 
 
 def test_every_tenth_picture_is_held_out():

@@ -128,6 +128,18 @@ def share(text: str) -> float:
     return value
 
 
+def fractions(text: str) -> tuple[float, ...]:
+    """Parse numbers above 0, below 1, such as 0.9,0.8."""
+    try:
+        values = tuple(map(float, text.split(",")))
+    except ValueError:
+        values = (0.0,)
+    if not all(0 < value < 1 for value in values):
+        what = f"give numbers above 0, below 1, such as 0.9,0.8, not {brief(text)}"
+        raise argparse.ArgumentTypeError(what)
+    return values
+
+
 def a_range(kind: type) -> Any:
     """Return a parser of ranges such as 60-90, or of one number for both ends."""
 

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..team import Team
-from .options import SCALES, a_range, add_force, counts, name, not_negative, positive, share
+from .options import (
+    SCALES,
+    a_range,
+    add_force,
+    counts,
+    fractions,
+    name,
+    not_negative,
+    positive,
+    share,
+)
 from .terminal import bar, listed, say, silent
 
 if TYPE_CHECKING:
@@ -52,6 +62,13 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="LOW-HIGH",
         type=a_range(float),
         help="give the small pictures noise first, of standard deviations from LOW to HIGH of 255",
+    )
+    parser.add_argument(
+        "--copies",
+        metavar="F,F,...",
+        type=fractions,
+        default=(),
+        help="learn from copies of the pictures as well, made smaller, such as 0.9,0.8,0.7,0.6",
     )
     parser.add_argument(
         *("-o", "--out"), metavar="MODEL.npz", type=name, required=True, help="model file to write"
@@ -122,7 +139,7 @@ def _run(options: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from ..checkpoint import last_path, log_path, resumed_epochs
-    from ..data import draw_pictures, hold_out, is_large_enough, to_channels
+    from ..data import draw_pictures, hold_out, is_large_enough, to_channels, with_copies
     from ..imaging import Picture
     from ..model import check_name
     from ..output import check_output
@@ -162,6 +179,9 @@ def _run(options: argparse.Namespace) -> int:
             f"{options.scale}; give a folder without them"
         )
     pictures, held_out = hold_out(pictures, options.scale, recipe.size)
+    if options.copies:
+        pictures = with_copies(pictures, options.copies, options.team)
+        source += f", and copies at {', '.join(f'{f:g}' for f in options.copies)} of their size"
     model.training |= {"pictures": source, "command": options.command}
     if options.minutes is not None:
         if options.resume:
