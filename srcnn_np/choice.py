@@ -7,7 +7,7 @@ from .model import default_name
 
 # The levels, each for JPEG from some quality on, or noise from some standard deviation of 255 on.
 _JPEG = {"jpeg95": 88, "jpeg75": 70, "jpeg50": 39, "jpeg30": 17, "jpeg10": 1}
-_NOISE = {"noise20": 9.0, "noise5": 4.3}  # below, a clean picture's texture may look the same
+_NOISE = {"noise20": 10.0, "noise5": 4.3}  # below, a clean picture's texture may look the same
 _CLEAN = 97  # a quality from which on the model for clean pictures is better
 LEVELS = (*_JPEG, *reversed(_NOISE))
 REPAIRS = ("auto", "off", *LEVELS)
