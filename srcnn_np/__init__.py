@@ -14,7 +14,9 @@ if TYPE_CHECKING:  # what checkers of types and editors read
     from .evaluation import evaluate as evaluate
     from .layers import ClippedLeakyReLU as ClippedLeakyReLU
     from .layers import Conv2D as Conv2D
+    from .layers import ConvTranspose2D as ConvTranspose2D
     from .layers import LeakyReLU as LeakyReLU
+    from .layers import PReLU as PReLU
     from .layers import ReLU as ReLU
     from .loss import mse_backward as mse_backward
     from .loss import mse_forward as mse_forward
@@ -22,6 +24,7 @@ if TYPE_CHECKING:  # what checkers of types and editors read
     from .model import default_model as default_model
     from .model import load_model as load_model
     from .model import save_model as save_model
+    from .network import FSRCNN as FSRCNN
     from .network import SRCNN as SRCNN
     from .network import Sequential as Sequential
     from .optim import SGD as SGD
@@ -36,9 +39,12 @@ __version__ = "0.1.0"
 
 _HOME = {
     "SRCNN": "network",
+    "FSRCNN": "network",
     "Sequential": "network",
     "Conv2D": "layers",
+    "ConvTranspose2D": "layers",
     "ReLU": "layers",
+    "PReLU": "layers",
     "LeakyReLU": "layers",
     "ClippedLeakyReLU": "layers",
     "mse_forward": "loss",

@@ -307,7 +307,8 @@ class SubImages:
         Side of a sub-image, and the step from one to the next, in pixels of the picture.
     margin : (top, bottom, left, right)
         Pixels of a sub-image the network gives no answer to, see `Sequential.margin`.
-    enlargement : "bicubic" or "nearest"
+    enlargement : "bicubic", "nearest" or "none"
+        With "none" size and stride are made multiples of the scale, as small pixels are whole.
     channels : int, optional
         How many of the pictures' channels are cut out; by default all.
 
@@ -327,11 +328,14 @@ class SubImages:
         enlargement: Enlargement,
         channels: int | None = None,
     ) -> None:
+        self._ratio = scale if enlargement == "none" else 1  # of sides, the target's by x's
+        size, stride = size // self._ratio * self._ratio, -(-stride // self._ratio) * self._ratio
         self.pictures, self.size, self.stride, self.margin = pictures, size, stride, margin
         self._most = (size // scale + 11) * scale + 2  # shrinking and enlarging reach 2 pixels on
-        rows, columns = np.indices((size, size))
-        self._turned_rows = np.array([turn(rows, how) for how in range(8)])  # (8, size, size)
-        self._turned_columns = np.array([turn(columns, how) for how in range(8)])
+        self._turns, self._x_turns = (
+            np.array([[turn(a, how) for how in range(8)] for a in np.indices((side, side))])
+            for side in (size, size // self._ratio)
+        )  # (2, 8, side, side) each
         sides = np.array([shape[:2] for shape in pictures.shapes])  # (P, 2)
         self.channels = channels or (*pictures.shapes[0], 1)[2]
         steps = (sides // scale * scale - size) // stride + 1  # of the grid in each picture
@@ -344,7 +348,7 @@ class SubImages:
         up = [enlarging(n, scale, enlargement) for n in lengths.tolist()]
         self._down, self._kept, self._up = _stacked(down), _stacked(kept), _stacked(up)
         self._down_at = np.append(0, np.cumsum(lengths))[which]  # (P, 2)
-        self._up_at = scale * self._down_at
+        self._up_at = scale // self._ratio * self._down_at
 
     def __len__(self) -> int:
         return int(self._firsts[-1])
@@ -368,7 +372,8 @@ class SubImages:
 
         Returns
         -------
-        x : (N, C, size, size) float32 array
+        x : (N, C, side, side) float32 array
+            With side the size, or the scale's part of it where the network enlarges.
         target : (N, C, size - top - bottom, size - left - right) float32 array
         """
         from .compiling import COMPILES  # which loads Numba, as do the next
@@ -396,15 +401,16 @@ class SubImages:
             *self._up_at[which].T.copy(),
         )
         top, bottom, left, right = self.margin
-        x = np.empty((count, self.channels, size, size), np.float32)
+        side = size // self._ratio
+        x = np.empty((count, self.channels, side, side), np.float32)
         inside = size - top - bottom, size - left - right
         target = np.empty((count, self.channels, *inside), np.float32)
-        turned = self._turned_rows, self._turned_columns
+        how = self._ratio, self._x_turns, self._turns
 
         def work(part: int) -> None:
             some = slice(part * _TOGETHER, (part + 1) * _TOGETHER)
             here = Places(*(a[some] for a in places))
-            arrays = self.pictures.pixels, source.pixels, here, down, self._up, *turned
+            arrays = self.pictures.pixels, source.pixels, here, down, self._up, *how
             rest = top, left, x[some], target[some], self._most
             (cut if COMPILES else cut_plainly)(*arrays, *rest)
 
@@ -449,7 +455,8 @@ def cut_sub_images(
         enlarged picture: 33 and 14 in the paper.
     margin : (top, bottom, left, right)
         Of the network, see `Sequential.margin`.
-    enlargement : "bicubic" or "nearest"
+    enlargement : "bicubic", "nearest" or "none"
+        See `SubImages`.
     channels : int, optional
         How many of the pictures' channels are cut out; by default all.
 

@@ -50,7 +50,7 @@ def draw(layers: Iterable[Layer], init: str, seed: int, *, keep: bool = False) -
     rng = np.random.default_rng(index(seed))
     for turn, layer in enumerate(layers):
         w = layer.params["w"]
-        drawn = INITS[init](rng, w.shape).astype(w.dtype)
+        drawn = INITS[init](rng, layer).astype(w.dtype)
         if init == "contrast" and turn == 0 and w[0, 0].size > 1:
             drawn -= drawn.mean(axis=(2, 3), keepdims=True)
         if keep and any(p.any() for p in layer.params.values()):
@@ -60,18 +60,18 @@ def draw(layers: Iterable[Layer], init: str, seed: int, *, keep: bool = False) -
             layer.params["b"] = np.zeros_like(layer.params["b"])
 
 
-def _he(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    return rng.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape)
+def _he(rng: np.random.Generator, layer: Layer) -> np.ndarray:
+    return rng.normal(0, np.sqrt(2 / layer.fan_in), layer.params["w"].shape)
 
 
-def _glorot(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    K, C, kh, kw = shape
-    limit = np.sqrt(6 / ((C + K) * kh * kw))
-    return rng.uniform(-limit, limit, shape)
+def _glorot(rng: np.random.Generator, layer: Layer) -> np.ndarray:
+    w = layer.params["w"]
+    limit = np.sqrt(6 / (layer.fan_in + w.size / layer.channels[0]))
+    return rng.uniform(-limit, limit, w.shape)
 
 
-def _gaussian(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    return rng.normal(0, 0.001, shape)
+def _gaussian(rng: np.random.Generator, layer: Layer) -> np.ndarray:
+    return rng.normal(0, 0.001, layer.params["w"].shape)
 
 
 INITS = {"he": _he, "contrast": _he, "glorot": _glorot, "gaussian": _gaussian}

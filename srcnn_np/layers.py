@@ -16,6 +16,8 @@ from .conv import (
     BACKENDS,
     conv2d_backward,
     conv2d_forward,
+    conv_transpose2d_backward,
+    conv_transpose2d_forward,
     pad_backward,
     pad_forward,
     same_pads,
@@ -46,6 +48,21 @@ def leaky_relu_backward(dy: np.ndarray, x: np.ndarray, slope: float = 0.01) -> n
     """dx = dy · ∂y/∂x: dy where x > 0, else slope·dy."""
     check_dtype(dy=dy, x=x)
     return np.where(x.real <= 0, dy.dtype.type(slope) * dy, dy)
+
+
+def prelu_forward(x: np.ndarray, a: np.ndarray) -> np.ndarray:
+    """y = x where x > 0, else a[c]·x, with a slope for each channel c of x (N, C, H, W).
+
+    He, Zhang, Ren, Sun 2015, arXiv:1502.01852.
+    """
+    return np.where(x.real <= 0, a[:, None, None] * x, x)
+
+
+def prelu_backward(dy: np.ndarray, x: np.ndarray, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """dx: dy where x > 0, else a[c]·dy; and da[c] = Σ dy·x over all x of channel c up to 0."""
+    below = x.real <= 0
+    dx = np.where(below, a[:, None, None] * dy, dy)
+    return dx, np.where(below, dy * x, x.dtype.type(0)).sum(axis=3).sum(axis=(0, 2))
 
 
 def clipped_leaky_relu_forward(x: np.ndarray) -> np.ndarray:
@@ -84,10 +101,10 @@ KINDS: dict[str, type["Layer"]] = {}
 class Layer:
     """What a network is made of.
 
-    A kind of layer gives `apply`, y from x, and `gradient`, dx from dy and x. But for a `Conv2D`,
-    a place of y depends on the same place of x alone: `Sequential.predict` cuts a picture into
-    strips that overlap by what convolutions see. A kind gives its `settings`, too, if
-    its constructor takes arguments. A model file names the kinds of its layers: where it is
+    A kind of layer gives `apply`, y from x, and `gradient`, dx from dy and x. But for a `Conv2D`
+    and a `ConvTranspose2D`, a place of y depends on the same place of x alone: `Sequential.predict`
+    cuts a picture into strips that overlap by what convolutions see. A kind gives its `settings`,
+    too, if its constructor takes arguments. A model file names the kinds of its layers: where it is
     read, a kind that is not this package's must have been defined, or imported, before.
 
     Attributes
@@ -102,6 +119,17 @@ class Layer:
     """
 
     kinks: tuple[float, ...] = ()
+
+    @property
+    def channels(self) -> tuple[int, int] | None:
+        """How many channels go in and come out, of a layer with filters w (K, C, kh, kw)."""
+        w = self.params.get("w")
+        return (w.shape[1], w.shape[0]) if np.ndim(w) == 4 else None
+
+    @property
+    def fan_in(self) -> float:
+        """How many terms one output of a layer with filters sums."""
+        return self.params["w"][0].size
 
     def __init_subclass__(cls, **more: object) -> None:
         """Note the kind. This package's stay; of others the last counts, as notebooks have it."""
@@ -155,6 +183,16 @@ def is_ours(kind: str) -> bool:
     return kind in KINDS and KINDS[kind].__module__ == __name__
 
 
+_FILLS: dict[str, Fill] = {"valid": "replicate", "zero": "zero", "replicate": "replicate"}
+
+
+def _check_words(border: str, backend: str) -> None:
+    if border not in _FILLS:
+        raise ValueError(f"unknown border {border!r}: choose valid, zero or replicate")
+    if backend not in BACKENDS:
+        raise ValueError(f"unknown backend {backend!r}: choose one of {', '.join(BACKENDS)}")
+
+
 class Conv2D(Layer):
     """A convolution with its filters w (K, C, kh, kw) and biases b (K,), both 0 at first.
 
@@ -194,10 +232,7 @@ class Conv2D(Layer):
         backend: str = "numba",
     ) -> None:
         super().__init__()
-        if border not in ("valid", "zero", "replicate"):
-            raise ValueError(f"unknown border {border!r}: choose valid, zero or replicate")
-        if backend not in BACKENDS:
-            raise ValueError(f"unknown backend {backend!r}: choose one of {', '.join(BACKENDS)}")
+        _check_words(border, backend)
         channels = pair("(out_channels, in_channels)", (out_channels, in_channels), 1)
         self.stride = pair("stride", stride, 1)
         self.border = border
@@ -224,12 +259,17 @@ class Conv2D(Layer):
     @property
     def pads(self) -> Pads:
         """Rows and columns (top, bottom, left, right) by which `forward` widens x."""
-        return (0, 0, 0, 0) if self.border == "valid" else same_pads(self.kernel)
+        return (0, 0, 0, 0) if self.border == "valid" else self.reach
 
     @property
     def fill(self) -> Fill:
         """What `forward` widens x with."""
-        return {"valid": "replicate", "zero": "zero", "replicate": "replicate"}[self.border]
+        return _FILLS[self.border]
+
+    @property
+    def reach(self) -> Pads:
+        """By how many rows and columns of x a place looks beyond it, at stride 1."""
+        return same_pads(self.kernel)
 
     def convolve(self, x: np.ndarray) -> np.ndarray:
         """y of the convolution alone, x (N, C, H, W) being widened already."""
@@ -253,6 +293,143 @@ class Conv2D(Layer):
         return pad_backward(dx, self.pads, self.fill) if need_dx else None
 
 
+class ConvTranspose2D(Layer):
+    """A transposed convolution with filters w (C, K, kh, kw) and biases b (K,), both 0 at first.
+
+    It makes of each pixel sh x sw of them: an enlargement that is learnt.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        C and K.
+    kernel : int or (kh, kw)
+        Filter size, at least the stride.
+    stride : int or (rows, columns)
+    border : "valid", "zero" or "replicate"
+        "valid" computes only pixels that depend on nothing beyond x. The other two widen x
+        first, so that y is sh·H x sw·W.
+    backend : str
+        See `srcnn_np.conv`.
+
+    Raises
+    ------
+    ValueError
+        If a number or the border is none of these.
+
+    Notes
+    -----
+    The filter's middle lies over the middle of the sh x sw places of its pixel; where their sizes
+    leave no middle, half a place below it and to the right.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int | tuple[int, int],
+        *,
+        stride: int | tuple[int, int],
+        border: Border = "valid",
+        backend: str = "numba",
+    ) -> None:
+        super().__init__()
+        _check_words(border, backend)
+        C, K = pair("(in_channels, out_channels)", (in_channels, out_channels), 1)
+        kernel, self.stride = pair("kernel", kernel, 1), pair("stride", stride, 1)
+        if kernel[0] < self.stride[0] or kernel[1] < self.stride[1]:
+            raise ValueError(f"kernel is {kernel}: give at least the stride, {self.stride}")
+        self.border = border
+        self.backend = backend
+        self.params["w"] = np.zeros((C, K, *kernel), np.float32)
+        self.params["b"] = np.zeros(K, np.float32)
+
+    def settings(self) -> dict:
+        """The constructor's arguments, but for the backend: any gives the same result."""
+        C, K, kh, kw = self.params["w"].shape
+        return {
+            "in_channels": C,
+            "out_channels": K,
+            "kernel": [kh, kw],
+            "stride": list(self.stride),
+            "border": self.border,
+        }
+
+    @property
+    def channels(self) -> tuple[int, int]:
+        """How many channels go in and come out."""
+        return self.params["w"].shape[:2]
+
+    @property
+    def fan_in(self) -> float:
+        """How many terms one output sums, on average over its places."""
+        return self.params["w"][:, 0].size / math.prod(self.stride)
+
+    @property
+    def kernel(self) -> tuple[int, int]:
+        """Rows and columns (kh, kw) of the filters."""
+        return self.params["w"].shape[2:]
+
+    @property
+    def reach(self) -> Pads:
+        """By how many rows and columns of x a pixel's places look beyond it."""
+        shift = self.shift
+        pads = [
+            ((k - 1 - f) // s, -(-f // s))
+            for k, s, f in zip(self.kernel, self.stride, shift, strict=True)
+        ]
+        return (*pads[0], *pads[1])
+
+    @property
+    def pads(self) -> Pads:
+        """Rows and columns (top, bottom, left, right) by which `forward` widens x."""
+        return (0, 0, 0, 0) if self.border == "valid" else self.reach
+
+    @property
+    def fill(self) -> Fill:
+        """What `forward` widens x with."""
+        return _FILLS[self.border]
+
+    @property
+    def shift(self) -> tuple[int, int]:
+        """How many places the filter of a pixel begins before the pixel's own places."""
+        return tuple((k - s) // 2 for k, s in zip(self.kernel, self.stride, strict=True))
+
+    @property
+    def crop(self) -> Pads:
+        """Rows and columns of the whole result that depend on what lies beyond x."""
+        top, bottom, left, right = self.reach
+        (sh, sw), (kh, kw), (f, g) = self.stride, self.kernel, self.shift
+        rows = f + sh * top, sh * bottom + kh - sh - f
+        columns = g + sw * left, sw * right + kw - sw - g
+        return (*rows, *columns)
+
+    def convolve(self, x: np.ndarray) -> np.ndarray:
+        """y of the transposed convolution alone, x (N, C, H, W) being widened already."""
+        w, b = self.params["w"], self.params["b"]
+        how = {"stride": self.stride, "crop": self.crop, "backend": self.backend}
+        return conv_transpose2d_forward(x, w, b, **how)
+
+    def apply(self, x: np.ndarray) -> np.ndarray:
+        """y (N, K, OH, OW) from x (N, C, H, W)."""
+        return self.convolve(pad_forward(x, self.pads, self.fill))
+
+    def gradient(self, dy: np.ndarray, x: np.ndarray, need_dx: bool) -> np.ndarray | None:
+        """dx from dy and x; dw and db go to `grads`."""
+        dx, self.grads["w"], self.grads["b"] = conv_transpose2d_backward(
+            dy,
+            pad_forward(x, self.pads, self.fill),
+            self.params["w"],
+            stride=self.stride,
+            crop=self.crop,
+            backend=self.backend,
+            need_dx=need_dx,
+        )
+        return pad_backward(dx, self.pads, self.fill) if need_dx else None
+
+
+CONVOLUTIONS = Conv2D, ConvTranspose2D
+
+
 class ReLU(Layer):
     """y = max(0, x)."""
 
@@ -265,6 +442,11 @@ class ReLU(Layer):
     def gradient(self, dy: np.ndarray, x: np.ndarray, need_dx: bool) -> np.ndarray:
         """See `relu_backward`."""
         return relu_backward(dy, x)
+
+
+def _check_slope(slope: float) -> None:
+    if not isinstance(slope, Real) or not math.isfinite(slope):
+        raise ValueError(f"slope is {slope!r}; give a finite number")
 
 
 class LeakyReLU(Layer):
@@ -280,8 +462,7 @@ class LeakyReLU(Layer):
 
     def __init__(self, slope: float = 0.01) -> None:
         super().__init__()
-        if not isinstance(slope, Real) or not math.isfinite(slope):
-            raise ValueError(f"slope is {slope!r}; give a finite number")
+        _check_slope(slope)
         self.slope = float(slope)
 
     def settings(self) -> dict:
@@ -295,6 +476,42 @@ class LeakyReLU(Layer):
     def gradient(self, dy: np.ndarray, x: np.ndarray, need_dx: bool) -> np.ndarray:
         """See `leaky_relu_backward`."""
         return leaky_relu_backward(dy, x, self.slope)
+
+
+class PReLU(Layer):
+    """y = x where x > 0, else a[c]·x: a leaky ReLU that learns a slope for each channel.
+
+    Parameters
+    ----------
+    channels : int
+        C.
+    slope : float
+        All of a (C,) at first.
+    """
+
+    kinks = (0.0,)
+
+    def __init__(self, channels: int, slope: float = 0.25) -> None:
+        super().__init__()
+        C, _ = pair("channels", channels, 1)
+        _check_slope(slope)
+        self.slope = float(slope)
+        self.params["a"] = np.full(C, slope, np.float32)
+
+    def settings(self) -> dict:
+        """The constructor's arguments."""
+        return {"channels": len(self.params["a"]), "slope": self.slope}
+
+    def apply(self, x: np.ndarray) -> np.ndarray:
+        """See `prelu_forward`."""
+        if x.ndim != 4 or x.shape[1] != len(self.params["a"]):
+            raise ValueError(f"x has shape {x.shape}, but there are {len(self.params['a'])} slopes")
+        return prelu_forward(x, self.params["a"])
+
+    def gradient(self, dy: np.ndarray, x: np.ndarray, need_dx: bool) -> np.ndarray:
+        """See `prelu_backward`."""
+        dx, self.grads["a"] = prelu_backward(dy, x, self.params["a"])
+        return dx
 
 
 class ClippedLeakyReLU(Layer):

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import re
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,8 +43,9 @@ class Model:
         The enlargement it was trained for, 1 to 16; None where nobody knows.
     colour : "luma" or "ycbcr"
         What its channels are.
-    enlargement : "bicubic" or "nearest"
-        How a small picture is enlarged before the network sees it.
+    enlargement : "bicubic", "nearest" or "none"
+        How a small picture is enlarged before the network sees it; "none" where the network
+        enlarges it, which is the default for such a one, and "bicubic" for others.
     training : dict
         How it was trained, for people to read.
     figures : dict
@@ -53,7 +55,7 @@ class Model:
     network: Sequential
     scale: int | None
     colour: Literal["luma", "ycbcr"] = "luma"
-    enlargement: Enlargement = "bicubic"
+    enlargement: Enlargement | None = None
     training: dict = field(default_factory=dict)
     figures: dict = field(default_factory=dict)
 
@@ -66,11 +68,22 @@ class Model:
                 f"a model for {self.colour} has {channels} channels in and out, but this "
                 f"network has {self.network.channels[0]} and {self.network.channels[1]}"
             )
-        if not self.network.keeps_size:
-            raise InputError("a model's network keeps a picture's size, so it has no stride")
-        if self.enlargement not in ("bicubic", "nearest"):
+        zoom = self.network.zoom
+        if zoom is None:
             raise InputError(
-                f"unknown enlargement {brief(self.enlargement)}: choose bicubic or nearest"
+                "a model's network keeps a picture's size or enlarges it, so no convolution but a "
+                "transposed one has a stride"
+            )
+        if self.enlargement is None:
+            self.enlargement = "none" if zoom > 1 else "bicubic"
+        if self.enlargement not in ("bicubic", "nearest", "none"):
+            raise InputError(
+                f"unknown enlargement {brief(self.enlargement)}: choose bicubic, nearest or none"
+            )
+        if zoom != (self.scale if self.enlargement == "none" else 1):
+            raise InputError(
+                f"the network enlarges {zoom} times, which does not go with scale "
+                f"{brief(self.scale)} and enlargement {self.enlargement}"
             )
         if self.scale is not None and not (
             type(self.scale) is int and 1 <= self.scale <= _MOST_SCALE
@@ -273,6 +286,14 @@ def _read_npz(path: Path) -> Model:
     return model
 
 
+# Of each kind with parameters: its name in a network, and of its largest one the name and the axes.
+_SHAPES = {
+    "Conv2D": ("conv", "w", ("out_channels", "in_channels", "kernel")),
+    "ConvTranspose2D": ("convtranspose", "w", ("in_channels", "out_channels", "kernel")),
+    "PReLU": ("prelu", "a", ("channels",)),
+}
+
+
 def _read_layers(file: NpzFile, card: dict) -> list[Layer]:
     """The layers of a card, with parameters of the right shapes, but not yet those of the file."""
     listed = card.get("layers")
@@ -280,7 +301,7 @@ def _read_layers(file: NpzFile, card: dict) -> list[Layer]:
         raise InputError(
             f"{file.path} is damaged: its card lists no layers, or more than {_MOST_LAYERS}"
         )
-    layers, convs, values = [], 0, 0
+    layers, turns, values = [], Counter(), 0
     for turn, entry in enumerate(listed, 1):
         settings = dict(entry) if isinstance(entry, dict) else {}
         kind = settings.pop("kind", None)
@@ -291,17 +312,19 @@ def _read_layers(file: NpzFile, card: dict) -> list[Layer]:
                 f"{file.path} has a layer of a kind that is not known here, {brief(kind)}: define "
                 "or import its class, which is derived from srcnn_np.layers.Layer, before"
             )
-        if kind == "Conv2D":  # nothing of a size that a card claims is built unless it is there
-            convs += 1
-            kernel = settings.get("kernel")
-            if not isinstance(kernel, list):
-                kernel = [kernel]
-            shape = (settings.get("out_channels"), settings.get("in_channels"), *kernel)
+        if kind in _SHAPES:  # nothing of a size that a card claims is built unless it is there
+            turns[kind] += 1
+            name, param, axes = _SHAPES[kind]
+            name = f"{name}{turns[kind]}"
+            shape = []
+            for axis in axes:
+                sides = settings.get(axis)
+                shape += sides if isinstance(sides, list) else [sides]
             if not all(type(n) is int for n in shape):
-                raise InputError(f"{file.path} is damaged: its card has no size of conv{convs}")
+                raise InputError(f"{file.path} is damaged: its card has no size of {name}")
             if math.prod(shape) > _MOST_VALUES:
                 raise InputError(f"{file.path} is too large: more than {_MOST_VALUES} parameters")
-            file.check(f"conv{convs}.w", shape)
+            file.check(f"{name}.{param}", tuple(shape))
         layer = _build_layer(kind, settings)
         if layer is None:
             raise InputError(

@@ -1,4 +1,4 @@
-"""Networks: a stack of layers, and the SRCNN as one such stack.
+"""Networks: a stack of layers, and the SRCNN, and the FSRCNN, as such stacks.
 
 An SRCNN is three convolutions with a ReLU after the first two:
 
@@ -15,6 +15,7 @@ TPAMI 2016, arXiv:1501.00092.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from copy import deepcopy
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ from . import prediction
 from .conv.geometry import Pads
 from .errors import InputError, check_dtype
 from .initialisation import draw
-from .layers import Conv2D, Layer, ReLU
+from .layers import CONVOLUTIONS, Conv2D, ConvTranspose2D, Layer, PReLU, ReLU
 from .loss import MeanOver, divisor, mse_backward, mse_forward
 
 if TYPE_CHECKING:
@@ -130,13 +131,13 @@ class Sequential:
                 "one layer stands in two places, but it remembers one x, and has one gradient: "
                 "give each place a layer of its own"
             )
-        convs = [layer for layer in layers if isinstance(layer, Conv2D)]
+        convs = [layer for layer in layers if isinstance(layer, CONVOLUTIONS)]
         if not convs:
             raise ValueError("a network needs at least one convolution")
-        for before, after in pairwise(conv.params["w"].shape for conv in convs):
-            if before[0] != after[1]:
+        for before, after in pairwise(conv.channels for conv in convs):
+            if before[1] != after[0]:
                 raise ValueError(
-                    f"a layer of {before[0]} filters is followed by one for {after[1]} channels"
+                    f"a layer of {before[1]} filters is followed by one for {after[0]} channels"
                 )
         self.predict_border = predict_border
         self._check_predict_border()
@@ -212,12 +213,11 @@ class Sequential:
         stages = self._stages_for(x, target)
         if stages is None:
             return self.loss_and_gradients_by_layers(x, target, mean_over)
-        from . import fused  # which loads Numba
-
-        loss, dws, dbs = fused.train_step(stages, x, target, divisor(target, mean_over))
-        convolutions = [layer for layer in self.layers.values() if layer.params]
-        for layer, dw, db in zip(convolutions, dws, dbs, strict=True):
-            layer.grads = {"w": dw, "b": db}
+        layers = list(self.layers.values())
+        count = divisor(target, mean_over)
+        loss = prediction.loss_and_gradients(layers, stages, x, target, count)
+        if loss is None:
+            return self.loss_and_gradients_by_layers(x, target, mean_over)
         for layer in self.layers.values():
             layer.remembered = None
         self._went = []
@@ -237,7 +237,9 @@ class Sequential:
         from .fused import sizes_of
 
         sizes = sizes_of(stages, *x.shape[2:])
-        fits = target.shape == (len(x), len(stages[-1].w), *sizes[-1]) and min(map(min, sizes)) > 0
+        zoom = self.zoom or 1
+        y_shape = len(x), self.channels[1], *(zoom * side for side in sizes[-1])
+        fits = target.shape == y_shape and min(map(min, sizes)) > 0
         return stages if fits and all(np.isfinite(stage.w).all() for stage in stages) else None
 
     def loss_and_gradients_by_layers(
@@ -290,12 +292,15 @@ class Sequential:
                 layer.params[p] = arrays[f"{name}.{p}"].copy()
 
     def initialise(self, init: str, seed: int) -> None:
-        """Draw the weights of all convolutions anew, biases 0: see `srcnn_np.initialisation`."""
+        """Draw all weights anew, see `srcnn_np.initialisation`; biases and slopes as at first."""
         draw(self._with_filters(), init, seed)
+        for layer in self.layers.values():
+            if isinstance(layer, PReLU):
+                layer.params["a"].fill(layer.slope)
 
     def _with_filters(self) -> list[Layer]:
         """The layers with filters w (K, C, kh, kw): convolutions, and what a reader wrote."""
-        return [layer for layer in self.layers.values() if np.ndim(layer.params.get("w")) == 4]
+        return [layer for layer in self.layers.values() if layer.channels is not None]
 
     def astype(self, dtype: DTypeLike) -> "Sequential":
         """Convert all parameters (float32 at first) to another dtype; returns self."""
@@ -306,31 +311,40 @@ class Sequential:
     def channels(self) -> tuple[int, int]:
         """How many channels go in and come out."""
         layers = self._with_filters()
-        return layers[0].params["w"].shape[1], layers[-1].params["w"].shape[0]
+        return layers[0].channels[0], layers[-1].channels[1]
 
     @property
-    def keeps_size(self) -> bool:
-        """Whether no layer has a stride, so that `predict` can keep a picture's size."""
-        return all(getattr(layer, "stride", (1, 1)) == (1, 1) for layer in self.layers.values())
+    def zoom(self) -> int | None:
+        """How many times as high and wide `predict` makes a picture.
+
+        None where a convolution has a stride, so that it cannot, or both sides differ.
+        """
+        zoom = 1
+        for layer in self.layers.values():
+            sh, sw = getattr(layer, "stride", (1, 1))
+            if sh != sw or (sh > 1 and not isinstance(layer, ConvTranspose2D)):
+                return None
+            zoom *= sh
+        return zoom
 
     @property
     def structure(self) -> str:
         """Filter sizes, first layer to last, such as "9-1-5"."""
-        convs = (layer for layer in self.layers.values() if isinstance(layer, Conv2D))
+        convs = (layer for layer in self.layers.values() if isinstance(layer, CONVOLUTIONS))
         return "-".join("x".join(map(str, dict.fromkeys(conv.kernel))) for conv in convs)
 
     @property
     def reach(self) -> Pads:
-        """How far around a place its result depends, at stride 1: (top, bottom, left, right)."""
+        """How far around a pixel of x its results depend: (top, bottom, left, right)."""
         return prediction.reach(self.layers.values())
 
     @property
     def margin(self) -> Pads:
-        """By how much y of `forward` is smaller, at stride 1: (top, bottom, left, right)."""
+        """How many pixels y of `forward` lacks on each side: (top, bottom, left, right)."""
         return prediction.margin(self.layers.values())
 
     def predict(self, picture: np.ndarray) -> np.ndarray:
-        """Run the network over a whole picture, keeping its size.
+        """Run the network over a whole picture, keeping its size but for the `zoom`.
 
         Parameters
         ----------
@@ -339,14 +353,13 @@ class Sequential:
 
         Returns
         -------
-        result : (H, W) or (H, W, K) array
+        result : (zoom·H, zoom·W) or (zoom·H, zoom·W, K) array
             Not clipped.
 
         Raises
         ------
         ValueError
-            If the picture's channels are not the network's, it is empty, or a layer has
-            a stride other than 1 and so changes the size.
+            If the picture's channels are not the network's, it is empty, or there is no `zoom`.
         TypeError
             If the picture is not floating point.
 
@@ -384,8 +397,11 @@ class Sequential:
             raise TypeError(
                 f"the picture is {picture.dtype}; give floating point, usually in [0, 1]"
             )
-        if not self.keeps_size:
-            raise ValueError("a network with a stride other than 1 does not keep a picture's size")
+        if self.zoom is None:
+            raise ValueError(
+                "a network with a stride other than 1 does not keep a picture's size, but for a "
+                "transposed convolution's that is the same on both sides"
+            )
 
     def _check_predict_border(self) -> None:
         if self.predict_border not in ("replicate", "replicate-once"):
@@ -454,3 +470,93 @@ class SRCNN(Sequential):
         for (C, K), kernel in zip(pairwise(counts), kernels, strict=True):
             layers += [Conv2D(C, K, kernel, border=border, backend=backend), ReLU()]
         super().__init__(layers[:-1], init=init, seed=seed)  # no ReLU after the last
+
+
+FSRCNNS = {"fsrcnn": (56, 12, 4), "fsrcnn-s": (32, 5, 1)}  # d, s and m by name
+
+
+class FSRCNN(Sequential):
+    """The authors' next network, which takes the small picture as it is.
+
+    SRCNN works on the enlarged picture, in which most pixels say nothing new. Here all layers
+    but the last work on the small one, and the last, a transposed convolution, enlarges. In
+    between the d features of a pixel are shrunk to s, mapped by m layers of 3 x 3 filters, and
+    expanded to d again.
+
+    Parameters
+    ----------
+    d, s, m : int
+        56, 12 and 4 in the paper; 32, 5 and 1 of its small network, "FSRCNN-s".
+    scale : int
+        By how much it enlarges.
+    channels : int
+        1 for luma, 3 for a colour picture; the same in and out.
+    border, init, seed, backend
+        As of `SRCNN`.
+
+    Raises
+    ------
+    InputError
+        If a number is no whole one of at least 1, or m below 0.
+
+    References
+    ----------
+    Dong, Loy, Tang: Accelerating the Super-Resolution Convolutional Neural Network, ECCV 2016,
+    arXiv:1608.00367.
+
+    Examples
+    --------
+    >>> net = FSRCNN(scale=3)
+    >>> sum(a.size for name, a in net.params.items() if name.endswith(".w"))
+    12464
+    >>> net.predict(np.zeros((24, 32), np.float32)).shape
+    (72, 96)
+    """
+
+    def __init__(
+        self,
+        d: int = 56,
+        s: int = 12,
+        m: int = 4,
+        *,
+        scale: int = 3,
+        channels: int = 1,
+        border: str = "valid",
+        init: str = "he",
+        seed: int = 0,
+        backend: str = "numba",
+    ) -> None:
+        for name, value, least in (("d", d, 1), ("s", s, 1), ("m", m, 0), ("scale", scale, 1)):
+            if type(value) is not int or value < least:
+                raise InputError(f"{name} is {value!r}; give a whole number of at least {least}")
+        how = {"border": border, "backend": backend}
+        sizes = [(channels, d, 5), (d, s, 1), *[(s, s, 3)] * m, (s, d, 1)]
+        layers: list[Layer] = []
+        for C, K, kernel in sizes:
+            layers += [Conv2D(C, K, kernel, **how), PReLU(K)]
+        layers.append(ConvTranspose2D(d, channels, 9, stride=scale, **how))
+        super().__init__(layers, init=init, seed=seed)
+
+
+def for_scale(network: Sequential, scale: int) -> Sequential:
+    """Return a network that enlarges by another scale, with all layers but the last the same.
+
+    What comes before the last layer of an `FSRCNN` hardly depends on the scale, so that only the
+    last one need be trained (section 3.4 of its paper).
+
+    Raises
+    ------
+    InputError
+        If its last layer is no transposed convolution.
+    """
+    *layers, last = map(deepcopy, network.layers.values())
+    if not isinstance(last, ConvTranspose2D):
+        raise InputError(
+            "only a network whose last layer is a transposed convolution is made for another "
+            "scale; choose a model of the same scale, or one that takes the enlarged picture"
+        )
+    new = ConvTranspose2D(
+        **last.settings() | {"stride": scale},
+        backend=last.backend,
+    )
+    return Sequential([*layers, new], predict_border=network.predict_border)

@@ -1,18 +1,30 @@
-"""A whole picture through a stack of layers, keeping its size.
+"""A whole picture through a stack of layers, keeping its size, or making it larger.
 
-Where a layer's own border is "valid", the picture's size is kept by copies of border pixels: each
+Where a layer's own border is "valid", nothing is lost there by copies of border pixels: each
 layer replicates the border of what it is given, as the SRCNN authors' code does, or (`once`) the
 picture's border is replicated once, by the reach of all layers together, as theanonSR does.
 """
 
+import math
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .conv import pad_forward, same_pads
-from .conv.geometry import Pads
-from .layers import ClippedLeakyReLU, Conv2D, Layer, LeakyReLU, ReLU
+from .conv import pad_forward
+from .conv.geometry import Pads, apart, together
+from .conv.transposed import as_convolution, from_convolution
+from .layers import (
+    CONVOLUTIONS,
+    ClippedLeakyReLU,
+    Conv2D,
+    ConvTranspose2D,
+    Layer,
+    LeakyReLU,
+    PReLU,
+    ReLU,
+)
 
 if TYPE_CHECKING:
     from .fused import Stage
@@ -30,43 +42,84 @@ def predict(layers: Sequence[Layer], picture: np.ndarray, *, once: bool) -> np.n
     from . import fused
 
     for n, conv in enumerate(_convolutions(layers)):
-        pads = (0, 0, 0, 0) if once and conv.border == "valid" else same_pads(conv.kernel)
+        pads = (0, 0, 0, 0) if once and conv.border == "valid" else conv.reach
         stages[n] = stages[n]._replace(pads=pads, fill=conv.fill)
     if once and any(margin(layers)):
         if any(stages[0].pads):  # a border around the border
             return predict_by_layers(layers, picture, once=once)
-        stages[0] = stages[0]._replace(pads=margin(layers), fill="replicate")
-    return fused.predict(stages, np.ascontiguousarray(picture, np.float32))
+        stages[0] = stages[0]._replace(pads=_missing(layers), fill="replicate")
+    y = fused.predict(stages, np.ascontiguousarray(picture, np.float32))
+    if not isinstance(layers[-1], ConvTranspose2D):
+        return y
+    if not np.isfinite(y).all():  # times a tap that is not there, a NaN is one
+        return predict_by_layers(layers, picture, once=once)
+    sh, sw = layers[-1].stride
+    parts = y.transpose(2, 0, 1)[None]
+    return together(parts, (sh, sw), (sh * y.shape[0], sw * y.shape[1]))[0].transpose(1, 2, 0)
+
+
+def loss_and_gradients(
+    layers: Sequence[Layer], stages: "list[Stage]", x: np.ndarray, target: np.ndarray, count: int
+) -> float | None:
+    """The loss by `srcnn_np.fused`, whose gradients go to the layers.
+
+    None where a transposed convolution's are not all finite: then the layers say which.
+    """
+    from . import fused
+
+    last = layers[-1]
+    if isinstance(last, ConvTranspose2D):
+        target = apart(target, last.stride)
+    loss, dws, dbs, das = fused.train_step(stages, x, target, count)
+    found = iter(zip(dws, dbs, das, strict=True))
+    for layer in layers:
+        if isinstance(layer, CONVOLUTIONS):
+            dw, db, da = next(found)
+            if layer is last and isinstance(last, ConvTranspose2D):
+                dw, db = from_convolution(dw, db, last.params["w"].shape, last.stride, last.shift)
+                if not (np.isfinite(dw).all() and np.isfinite(loss)):
+                    return None
+            layer.grads = {"w": dw, "b": db}
+        elif isinstance(layer, PReLU):
+            layer.grads = {"a": da}
+    return loss
 
 
 def stages_of(layers: Sequence[Layer]) -> "list[Stage] | None":
     """The layers as the fused network has them, with the borders of `forward`.
 
-    None if they are anything else than convolutions at stride 1, each with no or one of this
-    package's activations after it, in float32, by the "numba" backend.
+    None if they are anything else than convolutions at stride 1, and after them perhaps a
+    transposed one, each with no or one of this package's activations after it, in float32, by the
+    "numba" backend.
     """
-    for layer in layers:
-        if type(layer) is Conv2D:
-            dtypes = {p.dtype for p in layer.params.values()}
-            if layer.stride != (1, 1) or layer.backend != "numba" or dtypes != {_FLOAT32}:
+    for n, layer in enumerate(layers):
+        if {p.dtype for p in layer.params.values()} - {_FLOAT32}:
+            return None
+        if type(layer) in CONVOLUTIONS:
+            alone = layer.stride == (1, 1) if type(layer) is Conv2D else n == len(layers) - 1
+            if not alone or layer.backend != "numba":
                 return None
-    from .fused import AVAILABLE, Activation, Stage, activations  # which loads Numba
+    from .fused import AVAILABLE, LINEAR, Activation, Stage, activations  # which loads Numba
 
     stages = []
     for layer in layers:
         if type(layer) is Conv2D:
             stages.append(Stage(layer.params["w"], layer.params["b"], layer.pads, layer.fill))
-        elif type(layer) in _ACTIVATIONS and stages and stages[-1].activation == Activation():
+        elif type(layer) is ConvTranspose2D:
+            arrays = layer.params["w"], layer.params["b"]
+            filters = as_convolution(*arrays, layer.stride, layer.shift)
+            stages.append(Stage(*filters, layer.pads, layer.fill))
+        elif type(layer) in _ACTIVATIONS and stages and stages[-1].activation is LINEAR:
             kind = getattr(activations, _ACTIVATIONS[type(layer)])
-            activation = Activation(kind, getattr(layer, "slope", 0.0))
-            stages[-1] = stages[-1]._replace(activation=activation)
+            slope = layer.params.get("a", getattr(layer, "slope", 0.0))
+            stages[-1] = stages[-1]._replace(activation=Activation(kind, slope))
         else:
             return None
     return stages if stages and AVAILABLE else None
 
 
 _FLOAT32 = np.dtype(np.float32)
-_ACTIVATIONS = {ReLU: "RELU", LeakyReLU: "LEAKY", ClippedLeakyReLU: "CLIPPED"}
+_ACTIVATIONS = {ReLU: "RELU", LeakyReLU: "LEAKY", PReLU: "LEAKY", ClippedLeakyReLU: "CLIPPED"}
 
 
 def predict_by_layers(layers: Sequence[Layer], picture: np.ndarray, *, once: bool) -> np.ndarray:
@@ -76,19 +129,19 @@ def predict_by_layers(layers: Sequence[Layer], picture: np.ndarray, *, once: boo
     of whole rows, each with as many rows around it as the layers reach. Only a strip that touches
     the picture's edge has a border to fill there, so the result is the same as in one piece.
     """
-    convolutions = list(_convolutions(layers))
-    x = np.moveaxis(picture, 2, 0)[None].astype(convolutions[0].params["w"].dtype)
+    x = np.moveaxis(picture, 2, 0)[None].astype(next(_convolutions(layers)).params["w"].dtype)
     H, W = x.shape[2:]
+    zoom = _zoom(layers)
     top, bottom, _, _ = reach(layers)
-    rows = max(_STRIP_PIXELS // W, 4 * (top + bottom), 1)
+    lost, _, _, _ = _sum_of_reaches(layers, zoom)  # results that depend on rows above a strip
+    rows = max(_STRIP_PIXELS // (zoom * zoom * W), 4 * (top + bottom), 1)
     strips = []
     for start in range(0, H, rows):
         end = min(start + rows, H)
         first, last = max(start - top, 0), min(end + bottom, H)
         strip = _predict_strip(layers, x[:, :, first:last], first == 0, last == H, once)
-        # The strip lost at each seam as many rows as the layers reach.
-        lost = 0 if first == 0 else top
-        strips.append(np.moveaxis(strip[0], 0, 2)[start - first - lost :][: end - start])
+        begin = zoom * (start - first) - (0 if first == 0 else int(lost))
+        strips.append(np.moveaxis(strip[0], 0, 2)[begin:][: zoom * (end - start)])
     return np.concatenate(strips)
 
 
@@ -98,31 +151,49 @@ def _predict_strip(layers, x, at_top, at_bottom, once):
         return pad_forward(x, (top * at_top, bottom * at_bottom, left, right), fill)
 
     if once:
-        x = widen(x, margin(layers), "replicate")
+        x = widen(x, _missing(layers), "replicate")
     for layer in layers:
-        if not isinstance(layer, Conv2D):
+        if not isinstance(layer, CONVOLUTIONS):
             x = layer.apply(x)
         elif once and layer.border == "valid":
             x = layer.convolve(x)
         else:
-            x = layer.convolve(widen(x, same_pads(layer.kernel), layer.fill))
+            x = layer.convolve(widen(x, layer.reach, layer.fill))
     return x
 
 
 def reach(layers: Iterable[Layer]) -> Pads:
-    """How far around a place its result depends, at stride 1: (top, bottom, left, right)."""
-    return _sum_of_pads(_convolutions(layers))
+    """How far around a pixel of x its results depend: (top, bottom, left, right)."""
+    return tuple(math.ceil(n) for n in _sum_of_reaches(layers, 1))
 
 
 def margin(layers: Iterable[Layer]) -> Pads:
-    """By how much y of `forward` is smaller, at stride 1: (top, bottom, left, right)."""
-    return _sum_of_pads(conv for conv in _convolutions(layers) if conv.border == "valid")
+    """How many pixels y of `forward` lacks of what `predict` gives: (top, bottom, left, right)."""
+    layers = list(layers)
+    lacking = _sum_of_reaches(layers, _zoom(layers), only="valid")
+    return tuple(math.ceil(n) for n in lacking)
+
+
+def _missing(layers):
+    """How many pixels of x are missing around it for `forward` to lack nothing."""
+    return tuple(math.ceil(n) for n in _sum_of_reaches(layers, 1, only="valid"))
 
 
 def _convolutions(layers):
-    return (layer for layer in layers if isinstance(layer, Conv2D))
+    return (layer for layer in layers if isinstance(layer, CONVOLUTIONS))
 
 
-def _sum_of_pads(convolutions):
-    pads = [same_pads(conv.kernel) for conv in convolutions]
-    return tuple(int(n) for n in np.sum([(0, 0, 0, 0), *pads], axis=0))
+def _zoom(layers):
+    """How many times as high y is as x, by transposed convolutions alone."""
+    return math.prod(c.stride[0] for c in _convolutions(layers) if isinstance(c, ConvTranspose2D))
+
+
+def _sum_of_reaches(layers, unit, only=None):
+    """All convolutions' reaches together, in pixels of a picture `unit` times as large as x."""
+    total, zoom = [Fraction(0)] * 4, 1
+    for conv in _convolutions(layers):
+        if only in (None, conv.border):
+            total = [t + Fraction(unit * n, zoom) for t, n in zip(total, conv.reach, strict=True)]
+        if isinstance(conv, ConvTranspose2D):
+            zoom *= conv.stride[0]
+    return total

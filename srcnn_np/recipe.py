@@ -44,6 +44,9 @@ class Recipe:
         Whether sub-images are flipped and rotated at random.
     size, stride : int
         Side of the sub-images, and the step from one to the next.
+    only_last : bool
+        Whether the last layer alone learns. The others keep what they have, as of a network that
+        learnt for another scale.
     jpeg, noise : (low, high), optional
         From which qualities, 1 to 100, and which standard deviations, 0 to 255, what harms the
         small pictures is drawn, anew in each epoch; see `srcnn_np.degradation`.
@@ -69,6 +72,7 @@ class Recipe:
     turns: bool = True
     size: int = 33
     stride: int = 14
+    only_last: bool = False
     jpeg: tuple[int, int] | None = None
     noise: tuple[float, float] | None = None
 
@@ -77,7 +81,7 @@ class Recipe:
             value = getattr(self, name)
             if not isinstance(value, (str, type(None))) or value not in choices:
                 raise InputError(f"unknown {name} {brief(value)}: choose one of {choices}")
-        for name in ("nesterov", "turns"):
+        for name in ("nesterov", "turns", "only_last"):
             value = getattr(self, name)
             if not isinstance(value, bool):
                 raise InputError(f"{name} is {brief(value)}; give True or False")
@@ -161,5 +165,16 @@ RECIPES = {
         schedule="cosine",
         batch=64,
         init="contrast",
+    ),
+    # "fast" for a network that takes the small picture, and sees far in it.
+    "fsrcnn": Recipe(
+        epochs=20,
+        optimiser="muon",
+        rate=0.005,
+        last_layer=0.3,
+        schedule="cosine",
+        batch=16,
+        size=96,
+        stride=24,
     ),
 }

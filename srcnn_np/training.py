@@ -625,6 +625,8 @@ def _shuffled(count: int, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray
 def _optimiser(recipe: Recipe, params: dict[str, np.ndarray], team: Team) -> SGD | Adam | Muon:
     last = list(params)[-1].partition(".")[0]
     layer_rates = {last: recipe.last_layer}
+    if recipe.only_last:
+        layer_rates |= {name.partition(".")[0]: 0.0 for name in params} | {last: recipe.last_layer}
     if recipe.optimiser == "adam":
         return Adam(recipe.rate, layer_rates=layer_rates)
     if recipe.optimiser == "muon":

@@ -331,11 +331,11 @@ _STRIP_PIXELS = 1 << 20
 def _halo(scale: int, model: Model | None) -> int:
     """How many rows around a row of a picture its result depends on.
 
-    Bicubic interpolation looks at two rows on each side, the network at its reach in the
-    enlarged picture.
+    Bicubic interpolation looks at two rows on each side, the network at its reach in what it is
+    given.
     """
     reach = 0 if model is None else max(model.network.reach)
-    return 2 + -(-reach // scale)
+    return 2 + -(-reach // (scale // (1 if model is None else model.network.zoom)))
 
 
 def _mirrored(start: int, end: int, length: int) -> np.ndarray:

@@ -105,7 +105,7 @@ def test_a_damaged_model_is_refused(saved, changes, words):
 @pytest.mark.parametrize(
     "layer, change, words",
     [
-        (0, {"stride": [2, 2]}, "has no stride"),
+        (0, {"stride": [2, 2]}, "keeps a picture's size"),
         (0, {"backend": "gpu"}, "layer 1 of its card, 'Conv2D', cannot be built"),
         (1, {"kind": "LeakyReLU", "slope": "steep"}, "layer 2 of its card, 'LeakyReLU', cannot"),
         (1, {"kind": "LeakyReLU", "slope": float("nan")}, "damaged"),
@@ -639,7 +639,7 @@ def test_what_is_no_ordinary_file_is_no_model(tmp_path):
 # --- layers of the reader's own ------------------------------------------------------------
 
 
-class PReLU(Layer):
+class Bent(Layer):
     """y = x where x > 0, else slope·x, with a slope for each channel that is learnt."""
 
     def __init__(self, channels, start=0.25):
@@ -672,34 +672,34 @@ def model_with(*layers):
 
 
 def test_a_layer_of_the_readers_own_is_learnt_saved_and_read(tmp_path, monkeypatch):
-    model, pictures = model_with(PReLU(3)), draw_pictures(2, size=48)
+    model, pictures = model_with(Bent(3)), draw_pictures(2, size=48)
     recipe = Recipe(epochs=1, batch=4, rate=0.1)
     train(model, pictures[1:], pictures[:1], recipe, out=tmp_path / "m.npz", show=False)
     for name in ("m.npz", "m-last.npz"):
         loaded = load_model(tmp_path / name)
-        assert isinstance(loaded.network.layers["prelu1"], PReLU)
-        assert loaded.card()["layers"][1] == {"kind": "PReLU", "channels": 3, "start": 0.25}
-    slope = loaded.network.params["prelu1.slope"]
-    np.testing.assert_array_equal(slope, model.network.params["prelu1.slope"])
+        assert isinstance(loaded.network.layers["bent1"], Bent)
+        assert loaded.card()["layers"][1] == {"kind": "Bent", "channels": 3, "start": 0.25}
+    slope = loaded.network.params["bent1.slope"]
+    np.testing.assert_array_equal(slope, model.network.params["bent1.slope"])
     assert not np.array_equal(slope, np.full(3, 0.25, np.float32))
     picture = np.random.default_rng(0).random((9, 7))
     np.testing.assert_array_equal(loaded.predict(picture), model.predict(picture))
     # As where nobody has defined it.
-    monkeypatch.delitem(KINDS, "PReLU")
-    with pytest.raises(InputError, match="not known here, 'PReLU': define or import its class"):
+    monkeypatch.delitem(KINDS, "Bent")
+    with pytest.raises(InputError, match="not known here, 'Bent': define or import its class"):
         load_model(tmp_path / "m.npz")
 
 
 def test_of_two_classes_of_one_name_the_last_counts(tmp_path):
-    save_model(tmp_path / "m.npz", model_with(PReLU(3)))
+    save_model(tmp_path / "m.npz", model_with(Bent(3)))
 
     def again():
-        return type("PReLU", (PReLU,), {})
+        return type("Bent", (Bent,), {})
 
     newer = again()
-    assert type(load_model(tmp_path / "m.npz").network.layers["prelu1"]) is newer
-    save_model(tmp_path / "old.npz", model_with(PReLU(3)))  # as a notebook's cell was run again
-    KINDS["PReLU"] = PReLU
+    assert type(load_model(tmp_path / "m.npz").network.layers["bent1"]) is newer
+    save_model(tmp_path / "old.npz", model_with(Bent(3)))  # as a notebook's cell was run again
+    KINDS["Bent"] = Bent
 
 
 @pytest.mark.parametrize(

@@ -336,8 +336,8 @@ def test_a_recipe_that_makes_no_sense_is_refused(name):
     """Whatever is none of the type that is said, or out of its range, for every field."""
     odd = ["rmsprop", "1", b"x", [], {}, (1,), np.ones(2), np.float32(0.5), np.int64(1), 1j]
     odd += [-1, -0.5, float("nan"), float("inf"), 1e308, 10**400, Recipe]
-    odd += [] if name in ("nesterov", "turns") else [True, False]
-    odd += [] if name in ("momentum", "average", "nesterov", "turns") else [0, 0.0]
+    odd += [] if name in ("nesterov", "turns", "only_last") else [True, False]
+    odd += [] if name in ("momentum", "average", "nesterov", "turns", "only_last") else [0, 0.0]
     odd += [] if name in ("init", "clip_norm", "jpeg", "noise") else [None]
     odd += [(0, 5), (50.5, 60), (50, 101)] if name == "jpeg" else []
     odd += [(-1, 5), (0, float("nan")), "55"] if name == "noise" else []

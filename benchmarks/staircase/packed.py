@@ -25,11 +25,11 @@ def prepare(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> Callable[[], np.ndar
     N, _, H, W = x.shape
     K, _, kh, kw = w.shape
     y = np.empty((N, H - kh + 1, W - kw + 1, K), np.float32)
-    arrays = channels_last(x), packed(w), padded(b), y
+    arrays, slopes = (channels_last(x), packed(w), padded(b), y), padded(np.ones_like(b))
     piece = tuple(Piece(0, N, 0, 0, 0, 0, *y.shape[1:3]))
 
     def run() -> np.ndarray:
-        direct.forward(unit_of(K), kh, kw, *arrays, piece, NONE, np.float32(0), False)
+        direct.forward(unit_of(K), kh, kw, *arrays, piece, NONE, slopes, False)
         return channels_first(y)
 
     return run

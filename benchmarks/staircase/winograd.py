@@ -37,12 +37,12 @@ def prepare(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> Callable[[], np.ndar
     values = aligned((len(side) ** 2 * full.shape[2] * full.shape[3],))
     winograd.evaluate_filters(side, side[:k], unit, full, values)
     y = np.empty((N, H - k + 1, W - k + 1, K), np.float32)
-    arrays = channels_last(x), values, padded(b), y
+    arrays, slopes = (channels_last(x), values, padded(b), y), padded(np.ones_like(b))
     piece = tuple(Piece(0, N, 0, 0, 0, 0, *y.shape[1:3]))
     scratch = aligned((winograd.scratch_for(side, *full.shape[2:]),))
 
     def run() -> np.ndarray:
-        winograd.forward(side, unit, *arrays, scratch, piece, NONE, np.float32(0))
+        winograd.forward(side, unit, *arrays, scratch, piece, NONE, slopes)
         return channels_first(y)
 
     return run

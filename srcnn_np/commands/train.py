@@ -37,7 +37,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         *("-s", "--scale"), type=int, choices=SCALES, required=True, help="enlargement"
     )
-    parser.add_argument("--arch", metavar="F1-F2-F3", help="filter sizes (9-1-5)")
+    parser.add_argument(
+        "--arch", metavar="F1-F2-F3", help="filter sizes (9-1-5); or fsrcnn, or fsrcnn-s"
+    )
     parser.add_argument("--filters", metavar="N1-N2", type=counts, help="filter counts (64-32)")
     parser.add_argument(
         "--colour",
@@ -49,7 +51,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         dest="start",
         metavar="MODEL",
         type=name,
-        help="begin with a model's weights: a name that `srcnn-np models` lists, or a file",
+        help="begin with a model's weights: a name that `srcnn-np models` lists, or a file; an "
+        "FSRCNN's may be of another scale, then its last layer is drawn anew",
     )
     parser.add_argument(
         "--jpeg",
@@ -75,9 +78,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--recipe",
-        choices=("fast", "sgd", "adam", "paper"),
-        default="fast",
-        help="how to train (fast)",
+        choices=("fast", "sgd", "adam", "paper", "fsrcnn"),
+        help="how to train (fast; of an FSRCNN, fsrcnn)",
+    )
+    parser.add_argument(
+        "--only-last",
+        action="store_true",
+        help="with --from, keep all layers but the last as they are",
     )
     length = parser.add_mutually_exclusive_group()
     length.add_argument(
@@ -152,11 +159,13 @@ def _run(options: argparse.Namespace) -> int:
     files = check_name(options.out), last_path(options.out), log_path(options.out)
     force = options.force or options.resume
     options.team.by_first(lambda: [check_output(path, force=force) for path in files])
-    recipe = RECIPES[options.recipe]
-    names = ("epochs", "rate", "batch", "size", "schedule", "average", "jpeg", "noise")
+    model = _model_at_the_start(options)
+    recipe = RECIPES[options.recipe or ("fsrcnn" if model.network.zoom > 1 else "fast")]
+    names = ("epochs", "rate", "batch", "size", "schedule", "average", "only_last", "jpeg", "noise")
     changes = {name: getattr(options, name) for name in names}
     recipe = replace(recipe, **{name: value for name, value in changes.items() if value})
-    model = _model_at_the_start(options)
+    if options.only_last and options.start is None:
+        raise InputError("--only-last goes with --from: layers that know nothing must learn")
     if options.start is not None:
         recipe = replace(recipe, init=None)
     # JPEG keeps colour in its own way, which leaves traces in luma.
@@ -216,23 +225,27 @@ def _run(options: argparse.Namespace) -> int:
 
 def _model_at_the_start(options: argparse.Namespace) -> "Model":
     from ..model import Model, load_model
-    from ..network import SRCNN
+    from ..network import FSRCNN, FSRCNNS, SRCNN, for_scale
 
     if options.start is None:
         colour = options.colour or "luma"
         channels = {"luma": 1, "ycbcr": 3}[colour]
-        filters = options.filters or (64, 32)
-        return Model(
-            SRCNN(options.arch or "9-1-5", filters=filters, channels=channels),
-            options.scale,
-            colour,
-        )
+        if options.arch in FSRCNNS:
+            if options.filters is not None:
+                raise InputError(f"--arch {options.arch} says its filters; leave out --filters")
+            network = FSRCNN(*FSRCNNS[options.arch], scale=options.scale, channels=channels)
+        else:
+            filters = options.filters or (64, 32)
+            network = SRCNN(options.arch or "9-1-5", filters=filters, channels=channels)
+        return Model(network, options.scale, colour)
     for option in ("arch", "filters", "colour"):
         if getattr(options, option) is not None:
             raise InputError(f"--{option} is the model's of --from; leave it out")
     start = load_model(options.start)
-    about = {"from": options.start}
-    return Model(start.network, options.scale, start.colour, start.enlargement, about)
+    network, about = start.network, {"from": options.start}
+    if network.zoom not in (1, options.scale):
+        network = for_scale(network, options.scale)
+    return Model(network, options.scale, start.colour, start.enlargement, about)
 
 
 def _photographs(folder: str, team: Team, *, colour: str, grey_is_luma: bool = False) -> "Pictures":

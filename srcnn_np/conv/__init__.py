@@ -11,33 +11,29 @@ naive     `srcnn_np.conv.naive`       the definition and its derivation, plain l
 im2col    `srcnn_np.conv.columns`     NumPy views and a matrix product
 numba     `srcnn_np.conv.compiled`    the same sums by compiled kernels, on all threads
 ========  ==========================  ================================================
-"""
 
-from importlib import import_module
+The transposed convolution, `srcnn_np.conv.transposed`, is made of the same three functions.
+"""
 
 import numpy as np
 
+from .backends import BACKENDS, check_biases, check_same_dtype, implementation_of
 from .columns import col2im, im2col
 from .geometry import output_size, pad_backward, pad_forward, pair, same_pads
+from .transposed import conv_transpose2d_backward, conv_transpose2d_forward
 
 __all__ = [
     "BACKENDS",
     "col2im",
     "conv2d_backward",
     "conv2d_forward",
+    "conv_transpose2d_backward",
+    "conv_transpose2d_forward",
     "im2col",
     "pad_backward",
     "pad_forward",
     "same_pads",
 ]
-
-_MODULES = {"naive": ".naive", "im2col": ".columns", "numba": ".compiled"}
-_DTYPES = {
-    "naive": ("float32", "float64", "complex128"),
-    "im2col": ("float32", "float64", "complex128"),
-    "numba": ("float32", "float64"),
-}
-BACKENDS = tuple(_MODULES)
 
 
 def conv2d_forward(
@@ -98,9 +94,8 @@ def conv2d_forward(
            [7., 8.]])
     """
     implementation, stride, pads, _ = _prepare(x, w, stride, padding, backend)
-    if b.shape != w.shape[:1]:
-        raise ValueError(f"b has shape {b.shape}, but {w.shape[0]} filters need ({w.shape[0]},)")
-    _same_dtype(x=x, w=w, b=b)
+    check_biases(b, len(w))
+    check_same_dtype(x=x, w=w, b=b)
     return implementation.forward(pad_forward(x, pads), w, b, stride)
 
 
@@ -163,7 +158,7 @@ def conv2d_backward(
     implementation, stride, pads, y_shape = _prepare(x, w, stride, padding, backend)
     if dy.shape != y_shape:
         raise ValueError(f"dy has shape {dy.shape}, but the convolution's output has {y_shape}")
-    _same_dtype(x=x, w=w, dy=dy)
+    check_same_dtype(x=x, w=w, dy=dy)
     padded = pad_forward(x, pads)
     dx = None
     if need_dx and backend == "numba":
@@ -177,29 +172,8 @@ def conv2d_backward(
 
 def _prepare(x, w, stride, padding, backend):
     """Check what both functions are given; the backend's module, stride, pads, y's shape."""
-    if backend not in BACKENDS:
-        raise ValueError(f"unknown backend {backend!r}: choose one of {', '.join(BACKENDS)}")
-    if x.ndim != 4 or w.ndim != 4:
-        raise ValueError(
-            f"x has shape {x.shape} and w {w.shape}: give x as (N, C, H, W), w as (K, C, kh, kw)"
-        )
-    if 0 in x.shape or 0 in w.shape:
-        raise ValueError(f"x has shape {x.shape} and w {w.shape}: neither may be empty")
-    if x.shape[1] != w.shape[1]:
-        raise ValueError(f"x has {x.shape[1]} channels, but the filters in w {w.shape[1]}")
-    if x.dtype.name not in _DTYPES[backend] or not x.dtype.isnative:
-        raise TypeError(
-            f"the {backend} backend computes with {', '.join(_DTYPES[backend])}, not {x.dtype}"
-        )
+    implementation = implementation_of(backend, x, w, channels=1)
     stride, (ph, pw) = pair("stride", stride, 1), pair("padding", padding, 0)
     padded_size = (x.shape[2] + 2 * ph, x.shape[3] + 2 * pw)
     y_shape = (x.shape[0], w.shape[0], *output_size(padded_size, w.shape[2:], stride))
-    # Imported here, so that Numba is loaded only where it is used.
-    implementation = import_module(_MODULES[backend], __name__)
     return implementation, stride, (ph, ph, pw, pw), y_shape
-
-
-def _same_dtype(**arrays):
-    if len({a.dtype for a in arrays.values()}) > 1:
-        found = ", ".join(f"{name} {a.dtype}" for name, a in arrays.items())
-        raise TypeError(f"the arrays differ in dtype ({found}): convert them to one")

@@ -1,7 +1,8 @@
 """The convolution by compiled kernels, shared among threads.
 
-float32 at stride 1 runs on the core, `srcnn_np.kernels`; anything else, and everything on a
-processor without fused multiply-adds, by the plainer `srcnn_np.conv.shifted`.
+float32 runs on the core, `srcnn_np.kernels`; anything else, and everything on a processor without
+fused multiply-adds, by the plainer `srcnn_np.conv.shifted`. The core knows stride 1 alone. With
+another one, pictures and filters are taken apart, see `srcnn_np.conv.geometry.apart`.
 
 The work is cut into pieces, a few rows of a picture or a few small pictures. What adds up over
 pieces, dw, is summed in parts whose number depends on the sizes alone, and the parts are added in
@@ -18,7 +19,7 @@ from ..kernels.layouts import Piece, aligned, channels_first, channels_last, tur
 from ..kernels.vectors import FUSED
 from ..kernels.winograd import STEP
 from . import shifted
-from .geometry import pad_forward
+from .geometry import apart, output_size, pad_forward, together
 from .threads import share
 
 AVAILABLE = FUSED and COMPILES
@@ -32,8 +33,12 @@ PARTS_NUMBERS = 1 << 21  # in all parts of dw, if each is of less than two piece
 
 def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: tuple[int, int]) -> np.ndarray:
     """y (N, K, OH, OW) from x (N, C, H, W), w (K, C, kh, kw), b (K,)."""
-    if not _on_the_core(x, stride):
+    if not _on_the_core(x, w.shape, stride):
         return shifted.forward(x, w, b, stride)
+    if stride != (1, 1):
+        size = output_size(x.shape[2:], w.shape[2:], stride)
+        y = forward(_needed(x, w.shape, stride, size), apart(w, stride), b, (1, 1))
+        return y if np.isfinite(y).all() else shifted.forward(x, w, b, stride)
     x = channels_last(x)
     N, H, W, _ = x.shape
     K, _, kh, kw = w.shape
@@ -49,8 +54,13 @@ def weight_gradient(
     dy: np.ndarray, x: np.ndarray, w_shape: tuple[int, int, int, int], stride: tuple[int, int]
 ) -> np.ndarray:
     """dw (K, C, kh, kw) from dy (N, K, OH, OW) and x (N, C, H, W)."""
-    if not _on_the_core(x, stride):
+    if not _on_the_core(x, w_shape, stride):
         return shifted.weight_gradient(dy, x, w_shape, stride)
+    if stride != (1, 1):
+        K, C, kh, kw = w_shape
+        parts = _needed(x, w_shape, stride, dy.shape[2:])
+        shape = (K, parts.shape[1], -(-kh // stride[0]), -(-kw // stride[1]))
+        return together(weight_gradient(dy, parts, shape, (1, 1)), stride, (kh, kw))
     w = np.broadcast_to(np.float32(0), w_shape)
     return _gradients(channels_last(dy), channels_last(x), w, need_dx=False)[1]
 
@@ -59,8 +69,15 @@ def input_gradient(
     dy: np.ndarray, w: np.ndarray, x_shape: tuple[int, int, int, int], stride: tuple[int, int]
 ) -> np.ndarray:
     """dx (N, C, H, W) from dy (N, K, OH, OW) and w (K, C, kh, kw)."""
-    if not _on_the_core(dy, stride):
+    if not _on_the_core(dy, w.shape, stride):
         return shifted.input_gradient(dy, w, x_shape, stride)
+    if stride != (1, 1):
+        parts = _gradients(channels_last(dy), None, apart(w, stride), need_dx=True)[0]
+        found = together(parts, stride, x_shape[2:])
+        if not np.isfinite(found).all():
+            return shifted.input_gradient(dy, w, x_shape, stride)
+        rest = x_shape[2] - found.shape[2], x_shape[3] - found.shape[3]  # that no filter sees
+        return pad_forward(found, (0, rest[0], 0, rest[1]))
     return _gradients(channels_last(dy), None, w, need_dx=True)[0]
 
 
@@ -68,14 +85,25 @@ def gradients(
     dy: np.ndarray, x: np.ndarray, w: np.ndarray, stride: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """dx and dw together, which share some of the work."""
-    if not _on_the_core(x, stride):
+    if stride != (1, 1) or not _on_the_core(x, w.shape, stride):
         dx = input_gradient(dy, w, x.shape, stride)
         return dx, weight_gradient(dy, x, w.shape, stride)
     return _gradients(channels_last(dy), channels_last(x), w, need_dx=True)
 
 
-def _on_the_core(x, stride):
-    return AVAILABLE and x.dtype == np.float32 and stride == (1, 1)
+def _on_the_core(x, w_shape, stride):
+    fits = stride[0] <= w_shape[2] and stride[1] <= w_shape[3]  # else most of x is not seen
+    return AVAILABLE and x.dtype == np.float32 and fits
+
+
+def _needed(x, w_shape, stride, size):
+    """x taken apart, no more of it than `size` places of y need."""
+    rows, columns = (
+        s * (n + -(-k // s) - 1) for s, n, k in zip(stride, size, w_shape[2:], strict=True)
+    )
+    parts = apart(x[:, :, :rows, :columns], stride)
+    h, w = rows // stride[0] - parts.shape[2], columns // stride[1] - parts.shape[3]
+    return pad_forward(parts, (0, h, 0, w))
 
 
 def _gradients(dy, x, w, *, need_dx, exact=False):

@@ -151,3 +151,42 @@ def pair(name: str, value: int | tuple[int, int], least: int) -> tuple[int, int]
             f"{name} is {value!r}; give a whole number of at least {least}, or (rows, columns)"
         )
     return int(values[0]), int(values[1])
+
+
+def apart(x: np.ndarray, stride: tuple[int, int]) -> np.ndarray:
+    """Take pictures apart: every sh-th row and sw-th column is a picture of its own.
+
+    Parameters
+    ----------
+    x : (N, C, H, W) array
+    stride : (sh, sw)
+
+    Returns
+    -------
+    parts : (N, sh·sw·C, ceil(H / sh), ceil(W / sw)) array
+        Channel (a·sw + d)·C + c holds x[:, c, a::sh, d::sw], zeros filling it at the end. In
+        memory channels lie side by side.
+
+    Notes
+    -----
+    A convolution at stride (sh, sw) is one at stride 1 of pictures that are taken apart, with
+    filters that are: u = sh·u' + a runs over the taps as u' and a do.
+    """
+    (N, C, H, W), (sh, sw) = x.shape, stride
+    h, w = -(-H // sh), -(-W // sw)
+    parts = np.zeros((N, h, w, sh, sw, C), x.dtype)
+    last = x.transpose(0, 2, 3, 1)
+    for a in range(sh):
+        for d in range(sw):
+            part = last[:, a::sh, d::sw]
+            parts[:, : part.shape[1], : part.shape[2], a, d] = part
+    return parts.reshape(N, h, w, sh * sw * C).transpose(0, 3, 1, 2)
+
+
+def together(parts: np.ndarray, stride: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
+    """Put pictures (N, C, H, W) of size (H, W) together that `apart` has taken apart."""
+    (N, K, h, w), (sh, sw) = parts.shape, stride
+    C = K // (sh * sw)
+    x = parts.transpose(0, 2, 3, 1).reshape(N, h, w, sh, sw, C)
+    x = x.transpose(0, 1, 3, 2, 4, 5).reshape(N, h * sh, w * sw, C)
+    return x[:, : size[0], : size[1]].transpose(0, 3, 1, 2)

@@ -14,9 +14,18 @@ layers give, but for rounding: they are tested against them.
 
 from ..conv.compiled import AVAILABLE
 from ..kernels import activations
-from ..kernels.convolution import Activation
+from ..kernels.convolution import LINEAR, Activation
 from .picture import predict
 from .plan import Stage, sizes_of
 from .step import train_step
 
-__all__ = ["AVAILABLE", "Activation", "Stage", "activations", "predict", "sizes_of", "train_step"]
+__all__ = [
+    "AVAILABLE",
+    "LINEAR",
+    "Activation",
+    "Stage",
+    "activations",
+    "predict",
+    "sizes_of",
+    "train_step",
+]

@@ -39,7 +39,7 @@ def predict(stages: Sequence[Stage], picture: np.ndarray) -> np.ndarray:
     result = np.empty((1, H, W, len(stages[-1].w)), np.float32)
     rows = max(STEP, BLOCK_PIXELS // min(W, TILE_WIDTH) // STEP * STEP)
     size = min(rows, H), min(W, TILE_WIDTH)
-    convolutions = [Convolution(stage.w, stage.b, *size) for stage in stages]
+    convolutions = [Convolution(s.w, s.b, *size, s.activation) for s in stages]
     x = channels_first(picture[None])
     bordered = channels_last(pad_forward(x, stages[0].pads, stages[0].fill))
     tiles = tiles_of(H, W, THREADS)
@@ -97,7 +97,7 @@ def _compute_tile(stages, convolutions, sizes, tile, block, bordered, result):
         ends = [min(end, bottom)]
         for stage, (H, _) in zip(stages[:0:-1], sizes[-2:0:-1], strict=True):
             ends.insert(0, min(H, _up(ends[0] - stage.pads[0] + stage.w.shape[2] - 1)))
-        for n, stage in enumerate(stages):
+        for n in range(len(stages)):
             x, x_top, x_left = bordered, nexts[n], spans[n][0]
             if n > 0:
                 x, x_top, x_left = maps[n - 1].place_of_window(nexts[n])
@@ -107,7 +107,7 @@ def _compute_tile(stages, convolutions, sizes, tile, block, bordered, result):
             count, columns = ends[n] - nexts[n], spans[n][1] - spans[n][0]
             if count > 0:
                 piece = Piece(0, 1, x_top, x_left, y_top, y_left, count, columns)
-                convolutions[n].forward(x, y, piece, stage.activation)
+                convolutions[n].forward(x, y, piece)
             if n + 1 < len(stages):
                 maps[n].fill_borders(nexts[n], ends[n])
             nexts[n] = max(nexts[n], ends[n])

@@ -16,7 +16,7 @@ from ..conv.compiled import added_up, parts_of
 from ..conv.geometry import put_in
 from ..conv.threads import share
 from ..kernels.activations import CLIPPED, LEAKY, activated, back_through
-from ..kernels.convolution import Convolution
+from ..kernels.convolution import LINEAR, Convolution, slopes_of
 from ..kernels.layouts import Piece, channels_first, channels_last, turned
 from ..kernels.memory import buffer
 from .plan import Stage, sizes_of
@@ -26,8 +26,8 @@ GROUP = 4  # samples
 
 def train_step(
     stages: Sequence[Stage], x: np.ndarray, target: np.ndarray, count: int
-) -> tuple[float, list[np.ndarray], list[np.ndarray]]:
-    """Loss, and gradients of each stage's w and b.
+) -> tuple[float, list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
+    """Loss, and gradients of each stage's w, b, and the slopes of its activation.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def _train_step(stages, x, target, count, *, exact):
     shapes = [layer.convolution.sums_shape for layer in layers]
     parts = parts_of(-(-len(x) // GROUP), sum(map(math.prod, shapes)))
     dws = [buffer(f"layer {n} dw", (parts, *shape)) for n, shape in enumerate(shapes)]
-    dbs = [np.zeros((parts, len(s.b)), np.float32) for s in stages]
+    dbs, das = ([np.zeros((parts, len(s.b)), np.float32) for s in stages] for _ in range(2))
     losses = np.zeros(parts)
     own = threading.local()
 
@@ -66,8 +66,8 @@ def _train_step(stages, x, target, count, *, exact):
             named = enumerate(zip(layers, sizes[:-1], strict=True))
             own.passes = [_Pass(f"layer {n}", layer, size) for n, (layer, size) in named]
         passes = own.passes
-        for layer, dw, db in zip(passes, dws, dbs, strict=True):
-            layer.add_to(dw[part], db[part])
+        for layer, dw, db, da in zip(passes, dws, dbs, das, strict=True):
+            layer.add_to(dw[part], db[part], da[part])
         begin, end = len(x) * part // parts, len(x) * (part + 1) // parts
         for n in range(begin, end, GROUP):
             group = slice(n, min(n + GROUP, end))
@@ -78,7 +78,8 @@ def _train_step(stages, x, target, count, *, exact):
         layer.convolution.weight_gradient(added_up(dw))
         for layer, dw in zip(layers, dws, strict=True)
     ]
-    return float(losses.sum()) / count, dws, [db.sum(0) for db in dbs]
+    dbs, das = ([d.sum(0) for d in some] for some in (dbs, das))
+    return float(losses.sum()) / count, dws, dbs, das
 
 
 def _forwards_and_backwards(passes, x, target, count):
@@ -98,16 +99,20 @@ class _Layer:
 
     def __init__(self, stage, size, exact, need_dx):
         self.stage, self.need_dx = stage, need_dx
-        self.convolution = Convolution(stage.w, stage.b, *size, exact=exact)
+        # What comes out of a ReLU has the sign of what went in, which is all that its derivative
+        # needs, and a leaky one's too if its slope is above 0 and not learnt.
+        kind, slope = stage.activation
+        leaky = kind == LEAKY and (np.ndim(slope) > 0 or slope <= 0)
+        self.keeps_z = kind == CLIPPED or leaky
+        after = LINEAR if self.keeps_z else stage.activation
+        self.convolution = Convolution(stage.w, stage.b, *size, after, exact=exact)
+        self.slopes = slopes_of(stage.activation, len(stage.w))
         C, kh, kw = stage.w.shape[1:]
         self.reverse = None
         if need_dx and self.convolution.method != "winograd":
             # dx is a convolution of dy, with a border of zeros, with turned filters.
             none, wide = np.zeros(C, np.float32), (size[0] + kh - 1, size[1] + kw - 1)
             self.reverse = Convolution(turned(stage.w), none, *wide, exact=exact)
-        kind, slope = stage.activation
-        # Else what comes out has the sign of what went in, which is all that its derivative needs.
-        self.keeps_z = kind == CLIPPED or (kind == LEAKY and slope <= 0)
 
     @property
     def compiled_for(self):
@@ -139,14 +144,14 @@ class _Pass:
             self.bordered = buffer(f"{name} dy", (GROUP, H + kh - 1, W + kw - 1, K))
             self.bordered[...] = 0
 
-    def add_to(self, dw, db):
+    def add_to(self, dw, db, da):
         """Add gradients to these sums from now on, which begin at 0."""
-        self.dw, self.db = dw, db
+        self.dw, self.db, self.da = dw, db, da
         dw.fill(0)
 
     def forward(self, x):
         """y (N, H, W, K) from x (N, H, W, C), both remembered."""
-        N, (kind, slope) = len(x), self.stage.activation
+        N = len(x)
         if self.wide is not None:
             wide = channels_first(self.wide[:N])
             put_in(wide, channels_first(x), self.stage.pads, self.stage.fill)
@@ -155,15 +160,15 @@ class _Pass:
         whole = Piece(0, N, 0, 0, 0, 0, *y.shape[1:3])
         if self.layer.keeps_z:
             self.layer.convolution.forward(x, z, whole)
-            activated(z, y, kind, np.float32(slope))
+            activated(z, y, self.stage.activation.kind, self.layer.slopes)
         else:
-            self.layer.convolution.forward(x, y, whole, self.stage.activation)
+            self.layer.convolution.forward(x, y, whole)
         return y
 
     def backward(self, dy):
-        """dx, if it is needed, from dy, which is changed; adds to the sums of dw and db."""
-        N, (kind, slope) = len(dy), self.stage.activation
-        back_through(dy, self.z[:N], self.db, kind, np.float32(slope))
+        """dx, if it is needed, from dy, which is changed; adds to the sums of gradients."""
+        N, kind = len(dy), self.stage.activation.kind
+        back_through(dy, self.z[:N], self.db, self.da, kind, self.layer.slopes)
         x, convolution, need_dx = self.x, self.layer.convolution, self.layer.need_dx
         dx = self.dx[:N] if need_dx else None
         whole = Piece(0, N, 0, 0, 0, 0, *dy.shape[1:3])

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 ResizeBorder = Literal["symmetric", "replicate"]
-Enlargement = Literal["bicubic", "nearest"]
+Enlargement = Literal["bicubic", "nearest", "none"]
 Taps = tuple[np.ndarray, np.ndarray]  # which pixels each new one sums, and with which weights
 
 
@@ -121,19 +121,20 @@ def resized_rows(
 
 
 def enlarge(picture: np.ndarray, scale: int, enlargement: Enlargement = "bicubic") -> np.ndarray:
-    """Enlarge by a whole factor.
+    """Enlarge by a whole factor, for a network that takes what is enlarged so.
 
     Parameters
     ----------
     picture : (H, W) or (H, W, C) floating-point array
     scale : int
         At least 1.
-    enlargement : "bicubic" or "nearest"
-        `imresize`, or every pixel repeated.
+    enlargement : "bicubic", "nearest" or "none"
+        `imresize`, every pixel repeated, or the picture as it is.
 
     Returns
     -------
     enlarged : (scale·H, scale·W) or (scale·H, scale·W, C) array of the same dtype
+        Of "none" the picture.
 
     Raises
     ------
@@ -143,6 +144,8 @@ def enlarge(picture: np.ndarray, scale: int, enlargement: Enlargement = "bicubic
     if scale < 1 or scale != int(scale):
         raise ValueError(f"scale is {scale}: give a whole number of at least 1")
     _check_enlargement(enlargement)
+    if enlargement == "none":
+        return picture
     if enlargement == "nearest":
         return picture.repeat(scale, axis=0).repeat(scale, axis=1)
     return imresize(picture, size=(scale * picture.shape[0], scale * picture.shape[1]))
@@ -158,20 +161,24 @@ def enlarging(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Say what each of scale · length pixels sums of `length`: indices, weights (L, T).
 
+    With "none" there are `length` pixels, and each is its own.
+
     Raises
     ------
     ValueError
         If the enlargement is another word.
     """
     _check_enlargement(enlargement)
+    if enlargement == "none":
+        return np.arange(length)[:, None], np.ones((length, 1))
     if enlargement == "nearest":
         return np.arange(length).repeat(scale)[:, None], np.ones((scale * length, 1))
     return _taps(length, scale * length, scale, "symmetric")
 
 
 def _check_enlargement(enlargement: str) -> None:
-    if enlargement not in ("bicubic", "nearest"):
-        raise ValueError(f"unknown enlargement {enlargement!r}: choose bicubic or nearest")
+    if enlargement not in ("bicubic", "nearest", "none"):
+        raise ValueError(f"unknown enlargement {enlargement!r}: choose bicubic, nearest or none")
 
 
 def _resize_both(

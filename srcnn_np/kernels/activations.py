@@ -1,6 +1,7 @@
 """Activations, and their gradients, on a run of numbers that is still in the cache.
 
-They are those of `srcnn_np.layers`, by number, so that one kernel serves all. Loops like these the
+They are those of `srcnn_np.layers`, by number, so that one kernel serves all. LEAKY has a slope for
+each channel. Loops like these the
 compiler makes vector instructions of by itself.
 """
 
@@ -25,14 +26,15 @@ def all_finite(y):
 
 
 @part
-def activate(y, kind, slope):
-    """Replace numbers by their activations."""
+def activate(y, kind, slopes, K):
+    """Replace the numbers of whole pixels of K channels by their activations."""
     if kind == RELU:
         for i in range(len(y)):
             y[i] = ZERO if y[i] <= 0 else y[i]
     elif kind == LEAKY:
-        for i in range(len(y)):
-            y[i] = slope * y[i] if y[i] <= 0 else y[i]
+        for i in range(0, len(y), K):
+            for k in range(K):
+                y[i + k] = slopes[k] * y[i + k] if y[i + k] <= 0 else y[i + k]
     elif kind == CLIPPED:
         for i in range(len(y)):
             v = y[i]
@@ -42,41 +44,36 @@ def activate(y, kind, slope):
             y[i] = ONE if v > CEILING else inside
 
 
-@part
-def slope_of(kind, slope):
-    """The slope below 0, for those that bend there only."""
-    if kind == RELU:
-        return ZERO
-    return slope if kind == LEAKY else ONE
-
-
 @kernel
-def activated(z, y, kind, slope):
-    """Write the activations of an array to another one."""
+def activated(z, y, kind, slopes):
+    """Write the activations of an array (N, H, W, K) to another one."""
     flat, goal = z.reshape(-1), y.reshape(-1)
     for i in range(len(flat)):
         goal[i] = flat[i]
-    activate(goal, kind, slope)
+    activate(goal, kind, slopes, z.shape[3])
 
 
 @kernel
-def back_through(dy, z, db, kind, slope):
+def back_through(dy, z, db, da, kind, slopes):
     """Multiply dy (N, H, W, K) by the activation's derivative at z; add its sums to db (K,).
 
-    z may be what came out of a ReLU as well as what went in.
+    Add to da (K,) the gradients of slopes. z may be what came out of a ReLU as well as what went
+    in; so da is right if z is what went in.
     """
     N, H, W, K = dy.shape
-    line = np.empty(K, np.float32)
+    line, bend = np.empty(K, np.float32), np.empty(K, np.float32)
     for n in range(N):
         for i in range(H):
             line[:] = 0
+            bend[:] = 0
             for j in range(W):
                 for k in range(K):
                     v, d = z[n, i, j, k], dy[n, i, j, k]
                     if kind == RELU:
                         d = ZERO if v <= 0 else d
                     elif kind == LEAKY:
-                        d = slope * d if v <= 0 else d
+                        bend[k] += d * v if v <= 0 else ZERO
+                        d = slopes[k] * d if v <= 0 else d
                     elif kind == CLIPPED:
                         flat = FLAT * d if v < LOW or v > HIGH else d
                         d = ZERO if v < FLOOR or v > CEILING else flat
@@ -84,3 +81,4 @@ def back_through(dy, z, db, kind, slope):
                     line[k] += d
             for k in range(K):
                 db[k] += line[k]
+                da[k] += bend[k]

@@ -21,7 +21,7 @@ import numpy as np
 
 from ..compiling import SWITCHES
 from . import direct, first, winograd
-from .activations import NONE
+from .activations import LEAKY, NONE, RELU
 from .layouts import Piece, aligned, packed, padded, unit_of, whole_vectors
 from .memory import buffer
 from .vectors import LANES
@@ -32,13 +32,21 @@ _WINOGRAD = SWITCHES["SRCNN_NP_WINOGRAD"] == "1"
 
 
 class Activation(NamedTuple):
-    """One of `srcnn_np.kernels.activations`, and its slope below 0 if it has one."""
+    """One of `srcnn_np.kernels.activations`; of LEAKY, the slope, or one for each filter (K,)."""
 
     kind: int = NONE
-    slope: float = 0.0
+    slope: float | np.ndarray = 0.0
 
 
 LINEAR = Activation()
+
+
+def slopes_of(activation: Activation, K: int) -> np.ndarray:
+    """Slopes below 0 of K filters, 1 where it does not bend there only; they fill whole vectors."""
+    slopes = np.ones(whole_vectors(K), np.float32)
+    if activation.kind in (RELU, LEAKY):
+        slopes[:K] = activation.slope
+    return slopes
 
 
 def method_for(shape: tuple[int, int, int, int], rows: int, columns: int) -> str:
@@ -80,15 +88,25 @@ class Convolution:
     w, b : array
     rows, columns : int
         Of a piece, by which the method is chosen.
+    activation : Activation
+        What comes after `forward`.
     exact : bool
         Whether a NaN or an infinity must reach no value that does not depend on it. `forward` sees
         to that by itself; gradients by Winograd do not.
     """
 
     def __init__(
-        self, w: np.ndarray, b: np.ndarray, rows: int, columns: int, *, exact: bool = False
+        self,
+        w: np.ndarray,
+        b: np.ndarray,
+        rows: int,
+        columns: int,
+        activation: Activation = LINEAR,
+        *,
+        exact: bool = False,
     ) -> None:
         self.w, self.b = w, b
+        self._kind, self._slopes = activation.kind, slopes_of(activation, len(w))
         K, C, kh, _ = w.shape
         self.method = method_for(w.shape, rows, columns)
         if exact and self.method != "few":
@@ -103,7 +121,6 @@ class Convolution:
         x: np.ndarray,
         y: np.ndarray,
         piece: Piece,
-        activation: Activation = LINEAR,
         *,
         streamed: bool = False,
     ) -> None:
@@ -114,8 +131,7 @@ class Convolution:
         kh, kw = self.w.shape[2:]
         if kh * kw == 1:
             x, y, piece = _in_one_row(x, y, piece)
-        kind, slope = activation.kind, np.float32(activation.slope)
-        rest = tuple(piece), kind, slope
+        rest = tuple(piece), self._kind, self._slopes
         clean = False
         if self.method == "winograd":
             arrays = x, self._values, self._biases, y, self._scratch
@@ -130,7 +146,7 @@ class Convolution:
             direct.forward_few(tuple(group), tuple(window), kh, kw, *arrays, *rest)
             clean = True
         if not clean:  # or there is a NaN or an infinity that has spoilt its neighbours
-            streamed = streamed and len(self.w) % LANES == 0 and kind == NONE
+            streamed = streamed and len(self.w) % LANES == 0 and self._kind == NONE
             arrays = x, self._packed, self._biases, y
             direct.forward(self._unit, kh, kw, *arrays, *rest, streamed)
 

@@ -38,11 +38,11 @@ def few(K: int, C: int) -> bool:
 
 
 @kernel
-def forward(unit, kh, kw, x, w, b, y, piece, kind, slope, streamed):
+def forward(unit, kh, kw, x, w, b, y, piece, kind, slopes, streamed):
     """Write a piece of y (N, OH, OW, K) from x (N, H, W, C), activated.
 
-    w is `packed`, b fills whole vectors. y may be `streamed` if it is `aligned` and K fills whole
-    vectors.
+    w is `packed`; b and slopes fill whole vectors. y may be `streamed` if it is `aligned` and K
+    fills whole vectors.
     """
     first, last, top, left, to, y_left, rows, columns = piece
     _, H, W, C = x.shape
@@ -66,7 +66,7 @@ def forward(unit, kh, kw, x, w, b, y, piece, kind, slope, streamed):
                     for p in range(some):
                         for k in range(K):
                             ys[at + p * K + k] = spare[p * filters + k]
-                activate(ys[at : at + some * K], kind, slope)
+                activate(ys[at : at + some * K], kind, slopes, K)
 
 
 @kernel
@@ -100,7 +100,7 @@ def weight_gradient(unit, dy, x, dw, piece):
 
 
 @kernel
-def forward_few(group, window, kh, kw, x, w, b, y, piece, kind, slope):
+def forward_few(group, window, kh, kw, x, w, b, y, piece, kind, slopes):
     """As `forward`, for few filters; w is (K, kh, kw, C), C whole vectors.
 
     `group` and `window` are tuples as long as there are taps in a group, see `group_of`, and as
@@ -146,7 +146,7 @@ def forward_few(group, window, kh, kw, x, w, b, y, piece, kind, slope):
                         )
                     for p in range(some):
                         ys[goal + (j + p) * K + k] = totals[p]
-            activate(ys[goal : goal + columns * K], kind, slope)
+            activate(ys[goal : goal + columns * K], kind, slopes, K)
 
 
 def group_of(kw: int) -> int:

@@ -54,7 +54,7 @@ def grid(rows, columns):
 
 
 @kernel
-def forward(unit, taps, x, w, b, y, scratch, piece, kind, slope):
+def forward(unit, taps, x, w, b, y, scratch, piece, kind, slopes):
     """As `winograd.forward`, of filters with taps x taps taps; w has their pieces as channels."""
     first, last, top, left, to, y_left, rows, columns = piece
     (_, H, W, _), (_, OH, OW, K) = x.shape, y.shape
@@ -84,7 +84,7 @@ def forward(unit, taps, x, w, b, y, scratch, piece, kind, slope):
                     row, column = (i + tile // across) * STEP, (j + tile % across) * STEP
                     at = ((n * OH + to + row) * OW + y_left + column) * K
                     goal, exist = Window(ys, at, OW * K, K), (rows - row, columns - column, K)
-                    more = kind, slope, spoilt
+                    more = kind, slopes, spoilt
                     spoilt = interpolate(SIDE, products, tile, b, goal, exist, more, edge, spare)
     store(spare, 0, spoilt)
     return all_finite(spare[:LANES])

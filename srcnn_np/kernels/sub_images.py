@@ -65,17 +65,16 @@ class Places(NamedTuple):
     up_columns: np.ndarray
 
 
-def cut_plainly(
-    pixels, given, places, down, up, turned_rows, turned_columns, top, left, x, target, most
-):
+def cut_plainly(pixels, given, places, down, up, ratio, x_turns, turns, top, left, x, target, most):
     """As `cut`, by NumPy: what it means, and what there is without Numba's compiler."""
-    N, C, size, _ = x.shape
+    N, C, side, _ = x.shape
     OH, OW = target.shape[2:]
+    size = ratio * side
     for n in range(N):
         at, plane, width, *source, i, j, turn = (column[n] for column in places[:9])
         begins = [column[n] for column in places[9:]]
         down_rows, down_columns, up_rows, up_columns = begins
-        rows, columns = turned_rows[turn], turned_columns[turn]
+        rows, columns = turns[0, turn], turns[1, turn]
         wanted = rows[top : top + OH, left : left + OW], columns[top : top + OH, left : left + OW]
         for c in range(C):
             picture = pixels[at + c * plane : at + (c + 1) * plane].reshape(-1, width)
@@ -83,38 +82,40 @@ def cut_plainly(
             y = given[start : start + source[1]].reshape(-1, source[2])
             # The columns of what is given, and then its rows, each by both steps.
             for begin, begin_up, first in (
-                (down_columns, up_columns, j),
-                (down_rows, up_rows, i),
+                (down_columns, up_columns, j // ratio),
+                (down_rows, up_rows, i // ratio),
             ):
-                used = up.indices[begin_up + first : begin_up + first + size]
-                small = down.indices[begin + used]  # (size, T, taps)
-                weights = up.weights[begin_up + first : begin_up + first + size, :, None]
+                used = up.indices[begin_up + first : begin_up + first + side]
+                small = down.indices[begin + used]  # (side, T, taps)
+                weights = up.weights[begin_up + first : begin_up + first + side, :, None]
                 weights = weights * down.weights[begin + used]
                 y = np.einsum("stk,stkm->sm", weights, y.T[small])
-            x[n, c] = y[rows, columns] / 255
+            x[n, c] = y[x_turns[0, turn], x_turns[1, turn]] / 255
             target[n, c] = picture[i : i + size, j : j + size][wanted] / 255
 
 
 @kernel
-def cut(pixels, given, places, down, up, turned_rows, turned_columns, top, left, x, target, most):
-    """Write sub-images to x (N, C, size, size), and what is wanted to target (N, C, OH, OW).
+def cut(pixels, given, places, down, up, ratio, x_turns, turns, top, left, x, target, most):
+    """Write sub-images to x (N, C, side, side), and what is wanted to target (N, C, OH, OW).
 
-    x is made of `given`, the target of `pixels`; `down` and `up` are taps; `turned_rows` and
-    `turned_columns` (8, size, size) say which pixel comes where in each turn; the target begins in
-    row `top` and column `left`; `most` is a bound for the side of the square of `given` that a
-    sub-image depends on.
+    x is made of `given`, the target of `pixels`; `down` and `up` are taps; a pixel of x is `ratio`
+    of the target's high and wide; `x_turns` (2, 8, side, side) and `turns` (2, 8, size, size) say
+    which row and column comes where in each turn, of x and of its ratio·side pixels of the picture;
+    the target begins in row `top` and column `left` of these; `most` is a bound for the side of the
+    square of `given` that a sub-image depends on.
     """
     N, C, size, _ = x.shape
     OH, OW = target.shape[2:]
     row = (most + LANES - 1) // LANES * LANES
     one, two = np.empty(most * row, np.float32), np.empty(most * row, np.float32)
     for n in range(N):
-        i, j = places.row[n], places.column[n]
+        i, j = places.row[n] // ratio, places.column[n] // ratio
         rows, small_i = reach(up, places.up_rows[n] + i, size)
         columns, small_j = reach(up, places.up_columns[n] + j, size)
         high, first = reach(down, places.down_rows[n] + small_i, rows)
         wide, left_most = reach(down, places.down_columns[n] + small_j, columns)
-        rows_of, columns_of = turned_rows[places.turn[n]], turned_columns[places.turn[n]]
+        x_rows, x_columns = x_turns[0, places.turn[n]], x_turns[1, places.turn[n]]
+        rows_of, columns_of = turns[0, places.turn[n]], turns[1, places.turn[n]]
         for c in range(C):
             plane = places.source[n] + c * places.source_plane[n]
             for u in range(high):
@@ -132,8 +133,9 @@ def cut(pixels, given, places, down, up, turned_rows, turned_columns, top, left,
             combine(up, places.up_rows[n] + i, size, small_i, two, size, one, row)
             for p in range(size):
                 for q in range(size):
-                    x[n, c, p, q] = one[rows_of[p, q] * row + columns_of[p, q]] / np.float32(255)
-            corner = places.at[n] + c * places.plane[n] + i * places.width[n] + j
+                    x[n, c, p, q] = one[x_rows[p, q] * row + x_columns[p, q]] / np.float32(255)
+            corner = places.at[n] + c * places.plane[n]
+            corner += places.row[n] * places.width[n] + places.column[n]
             for p in range(OH):
                 for q in range(OW):
                     u, v = rows_of[top + p, left + q], columns_of[top + p, left + q]

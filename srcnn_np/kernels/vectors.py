@@ -272,20 +272,19 @@ def added(typing, left, right):
 
 
 @intrinsic
-def bent(typing, line, slope):
-    """line[i] where it is above 0, else slope · line[i]: "leaky", or a ReLU, for finite numbers."""
+def bent(typing, line, slopes):
+    """line[i] where it is above 0, else slopes · line[i]: leaky, or a ReLU, for finite numbers."""
 
     def generate(context, builder, sig, args):
-        slope = _splat(builder, context.cast(builder, args[1], sig.args[1], types.float32), LANES)
         new = []
         for vector in cgutils.unpack_tuple(builder, args[0]):
             zero = ir.Constant(vector.type, None)
             above = builder.fcmp_ordered(">", vector, zero)
             parts = builder.select(above, vector, zero), builder.select(above, zero, vector)
-            new.append(_fma(builder, slope, parts[1], parts[0]))
+            new.append(_fma(builder, args[1], parts[1], parts[0]))
         return context.make_tuple(builder, line, new)
 
-    return line(line, slope), generate
+    return line(line, slopes), generate
 
 
 @intrinsic

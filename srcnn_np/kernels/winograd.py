@@ -38,7 +38,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..compiling import kernel, part
-from .activations import CLIPPED, activate, all_finite, slope_of
+from .activations import CLIPPED, activate, all_finite
 from .layouts import Window, put_back, whole_window
 from .product import NOTHING, Factor, Lines, Turns, multiply
 from .vectors import (
@@ -47,6 +47,7 @@ from .vectors import (
     add_spoilt,
     added,
     bent,
+    load,
     load_line,
     store,
     store_line,
@@ -132,30 +133,30 @@ def _in_two_dimensions(transform, put):
         for i in range(count):
             for c in range(0, channels, LANES):
                 line = load_line(spare, c * size + i * len(like) * LANES, LANES, like)
-                more = put(transform(line, side), y, y.at + i * y.row + c, more)
+                more = put(transform(line, side), y, y.at + i * y.row + c, c, more)
         return more
 
     return transform_window
 
 
 @part
-def _write(line, y, at, more):
+def _write(line, y, at, channel, more):
     store_line(y.array, at, y.pixel, line)
     return more
 
 
 @part
-def _add(line, y, at, spoilt):
+def _add(line, y, at, channel, spoilt):
     line = added(load_line(y.array, at, y.pixel, line), line)
     store_line(y.array, at, y.pixel, line)
     return add_spoilt(spoilt, line)
 
 
 @part
-def _write_results(line, y, at, more):
-    slope, spoilt = more
-    store_line(y.array, at, y.pixel, bent(line, slope))
-    return slope, add_spoilt(spoilt, line)
+def _write_results(line, y, at, channel, more):
+    slopes, spoilt = more
+    store_line(y.array, at, y.pixel, bent(line, load(slopes, channel)))
+    return slopes, add_spoilt(spoilt, line)
 
 
 _filters_to_values = _in_two_dimensions(filter_values, _write)
@@ -200,10 +201,10 @@ def filter_gradients(side, taps, sums):
 
 
 @kernel
-def forward(side, unit, x, w, b, y, scratch, piece, kind, slope):
+def forward(side, unit, x, w, b, y, scratch, piece, kind, slopes):
     """Write a piece of y (N, OH, OW, K) from x (N, H, W, C), activated; whether all is finite.
 
-    w is what `evaluate_filters` gives, b fills whole vectors.
+    w is what `evaluate_filters` gives, b and slopes fill whole vectors.
     """
     first, last, top, left, to, y_left, rows, columns = piece
     _, H, W, C = x.shape
@@ -228,7 +229,7 @@ def forward(side, unit, x, w, b, y, scratch, piece, kind, slope):
             goal = Window(ys, (((first + n) * OH + to + i) * OW + y_left + j) * K, OW * K, K)
             size = rows - i, columns - j, K
             spoilt = interpolate(
-                side, products, tile, b, goal, size, (kind, slope, spoilt), edge, spare
+                side, products, tile, b, goal, size, (kind, slopes, spoilt), edge, spare
             )
     store(spare, 0, spoilt)
     return all_finite(spare[:LANES])
@@ -337,11 +338,11 @@ def evaluate(side, x, height, width, C, values, tile, channels, edge, spare):
 @part
 def interpolate(side, products, tile, b, goal, size, more, edge, spare):
     """Write a tile's 4 x 4 results, of which `size` exist, activated; what became of `spoilt`."""
-    (height, width, K), (kind, slope, spoilt) = size, more
+    (height, width, K), (kind, slopes, spoilt) = size, more
     filters, window = len(b), goal
     if height < STEP or width < STEP or filters > K:
         window = Window(edge, 0, STEP * filters, filters)
-    m, more = at_places(side, products, tile), (slope_of(kind, slope), spoilt)
+    m, more = at_places(side, products, tile), (slopes, spoilt)
     one = m.at + m.row + m.pixel  # the place of point 1, which counts once in each result
     for k in range(0, filters, LANES):
         line = added(load_line(m.array, one + k, 0, 1), load_line(b, k, 0, 1))
@@ -350,7 +351,7 @@ def interpolate(side, products, tile, b, goal, size, more, edge, spare):
     if kind == CLIPPED:
         for i in range(STEP):
             at = window.at + i * window.row
-            activate(window.array[at : at + STEP * window.pixel], kind, slope)
+            activate(window.array[at : at + STEP * window.pixel], kind, slopes, 1)
     put_back(window, goal, height, width, K, STEP)
     return more[1]
 
