@@ -32,11 +32,19 @@ from typing import Literal
 
 import numpy as np
 
-from .conv import BACKENDS, conv2d_backward, conv2d_forward, pad_backward, pad_forward
+from .conv import (
+    BACKENDS,
+    conv2d_backward,
+    conv2d_forward,
+    conv_transpose2d_backward,
+    conv_transpose2d_forward,
+    pad_backward,
+    pad_forward,
+)
 from .errors import check_dtype
-from .layers import ClippedLeakyReLU, Layer, LeakyReLU, ReLU
+from .layers import ClippedLeakyReLU, Layer, LeakyReLU, ReLU, prelu_backward, prelu_forward
 from .loss import mse_backward, mse_forward
-from .network import SRCNN, Sequential
+from .network import FSRCNN, SRCNN, Sequential
 
 Arrays = Mapping[str, np.ndarray]
 Method = Literal["differences", "complex step"]
@@ -211,6 +219,31 @@ def check_convolution(
     return check_gradients(forward, backward, inputs, method=method, seed=seed)
 
 
+def check_transposed(
+    x: np.ndarray,
+    w: np.ndarray,
+    b: np.ndarray,
+    *,
+    method: Method = "differences",
+    seed: int = 0,
+    **how: object,
+) -> dict[str, Check]:
+    """`check_gradients` of `conv_transpose2d_forward` with respect to x, w and b.
+
+    Parameters are as of `check_convolution`, with crop in place of padding.
+    """
+
+    def forward(x, w, b):
+        dtype = np.result_type(x, w, b)
+        return conv_transpose2d_forward(x.astype(dtype), w.astype(dtype), b.astype(dtype), **how)
+
+    def backward(dy, x, w, b):
+        return dict(zip("xwb", conv_transpose2d_backward(dy, x, w, **how), strict=True))
+
+    inputs = {"x": x, "w": w, "b": b}
+    return check_gradients(forward, backward, inputs, method=method, seed=seed)
+
+
 def check_layer(layer: Layer, x: np.ndarray, **options: object) -> dict[str, Check]:
     """`check_gradients` of an activation with respect to x; the layer stays as it was."""
     layer = deepcopy(layer)
@@ -292,6 +325,13 @@ def standard_checks(seed: int = 0) -> Iterator[tuple[str, str, str, dict[str, Ch
             for row in both(partial(check_convolution, *arrays, **how), backend):
                 yield f"conv2d, stride {stride}, padding {padding}", *row
 
+    arrays = [rng.standard_normal(shape) for shape in ((2, 3, 3, 2), (3, 2, 4, 3), (2,))]
+    for stride, crop in ((1, (0, 0, 0, 0)), ((3, 2), (1, 2, 0, 1))):
+        for backend in BACKENDS:
+            how = {"stride": stride, "crop": crop, "backend": backend}
+            for row in both(partial(check_transposed, *arrays, **how), backend):
+                yield f"conv_transpose2d, stride {stride}", *row
+
     x = rng.standard_normal((2, 2, 3, 4))
     for fill in ("zero", "replicate"):
         forward = partial(pad_forward, pads=(1, 2, 2, 1), fill=fill)
@@ -304,6 +344,15 @@ def standard_checks(seed: int = 0) -> Iterator[tuple[str, str, str, dict[str, Ch
         values = np.concatenate([rng.normal(0.5, spread, 40), rng.random(20), near])
         for row in both(partial(check_layer, layer, values)):
             yield type(layer).__name__, *row
+    check = partial(
+        check_gradients,
+        prelu_forward,
+        lambda dy, x, a: dict(zip("xa", prelu_backward(dy, x, a), strict=True)),
+        {"x": rng.standard_normal((2, 3, 4, 5)), "a": rng.random(3)},
+        pieces=lambda x, a: x > 0,
+    )
+    for row in both(check):
+        yield "PReLU", *row
     target = rng.standard_normal(x.shape)
     for mean_over in ("values", "pictures"):
 
@@ -323,6 +372,14 @@ def standard_checks(seed: int = 0) -> Iterator[tuple[str, str, str, dict[str, Ch
                 b += rng.normal(0, 0.1, b.shape).astype(b.dtype)
         for row in both(partial(check_network, network, x, target), backend):
             yield "SRCNN 3-1-3 with its loss", *row
+    x, target = rng.standard_normal((1, 1, 9, 9)), rng.random((1, 1, 2, 2))
+    for backend in BACKENDS:
+        network = FSRCNN(3, 2, 0, scale=2, seed=seed, backend=backend)
+        for name, p in network.params.items():  # and slopes that are alike
+            if not name.endswith(".w"):
+                p += rng.normal(0, 0.1, p.shape).astype(p.dtype)
+        for row in both(partial(check_network, network, x, target), backend):
+            yield "FSRCNN with its loss", *row
 
 
 def _padding_backward(fill: str) -> Callable:

@@ -15,17 +15,21 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from srcnn_np import (
+    FSRCNN,
     SRCNN,
     ClippedLeakyReLU,
     Conv2D,
+    ConvTranspose2D,
     LeakyReLU,
     Muon,
+    PReLU,
     ReLU,
     Sequential,
     fused,
     prediction,
 )
 from srcnn_np.conv import threads
+from srcnn_np.layers import CONVOLUTIONS
 
 SRCNNS = [(9, 1, 5), (9, 3, 5), (9, 5, 5)]
 seeds = st.integers(0, 2**32 - 1)
@@ -34,19 +38,31 @@ kernels = st.one_of(
     st.tuples(st.integers(1, 10), st.integers(1, 10)),
 )
 counts = st.one_of(st.sampled_from([1, 3, 16, 32, 64]), st.integers(1, 70))
-activations = st.sampled_from([None, ReLU(), LeakyReLU(0.2), LeakyReLU(-0.5), LeakyReLU(0.0)])
+activations = st.sampled_from(
+    [None, ReLU(), LeakyReLU(0.2), LeakyReLU(-0.5), LeakyReLU(0.0), "slopes"]
+)
 
 
 @st.composite
 def stacks(draw, borders=("valid", "zero", "replicate")):
-    """Up to five convolutions, each with or without an activation: a network with biases."""
+    """Up to five convolutions, each with or without an activation: a network with biases.
+
+    The last may be a transposed one.
+    """
     layers, C = [], draw(st.sampled_from([1, 3]))
     border = draw(st.sampled_from(borders))
     for _ in range(draw(st.integers(1, 4))):
         K = draw(counts)
-        layers += [Conv2D(C, K, draw(kernels), border=border), draw(activations)]
+        after = draw(activations)
+        after = PReLU(K) if after == "slopes" else after
+        layers += [Conv2D(C, K, draw(kernels), border=border), after]
         C = K
-    layers += [Conv2D(C, draw(st.sampled_from([1, 3])), draw(kernels), border=border)]
+    K, stride = draw(st.sampled_from([1, 3])), draw(st.integers(0, 4))
+    if stride == 0:
+        layers += [Conv2D(C, K, draw(kernels), border=border)]
+    else:
+        kernel = tuple(draw(st.integers(stride, 9)) for _ in range(2))
+        layers += [ConvTranspose2D(C, K, kernel, stride=stride, border=border)]
     layers = [copy.deepcopy(layer) for layer in layers if layer is not None]
     once = draw(st.booleans()) and border == "valid"
     net = Sequential(
@@ -58,7 +74,7 @@ def stacks(draw, borders=("valid", "zero", "replicate")):
 def with_biases(net, seed=0):
     rng = np.random.default_rng(seed)
     for name, p in net.params.items():
-        if name.endswith(".b"):
+        if not name.endswith(".w"):
             p += rng.normal(0, 0.1, p.shape).astype(p.dtype)
     return net
 
@@ -93,7 +109,7 @@ def far_from_kinks(net, x):
     own = list(net.layers.values())
     for layer, real, after in zip(layers, own, [*layers[1:], None], strict=True):
         z = layer.apply(z)
-        if not isinstance(layer, Conv2D) or isinstance(after, (Conv2D, type(None))):
+        if not isinstance(layer, Conv2D) or isinstance(after, (*CONVOLUTIONS, type(None))):
             continue
         for k in range(z.shape[1]):
             values = np.sort(np.append(z[:, k].ravel(), [z[:, k].min() - 1, z[:, k].max() + 1]))
@@ -153,7 +169,7 @@ def test_predict_in_several_tiles_equals_the_layers(make, size):
 @settings(max_examples=30)
 def test_a_training_step_equals_the_layers(net, out, N, mean_over, seed):
     rng = np.random.default_rng(seed)
-    top, bottom, left, right = net.margin
+    top, bottom, left, right = (-(-side // net.zoom) for side in net.margin)
     size = out[0] + top + bottom, out[1] + left + right
     x = rng.random((N, net.channels[0], *size), dtype=np.float32)
     net = far_from_kinks(net, x)
@@ -519,6 +535,7 @@ import threading
 import numpy as np
 from srcnn_np import SRCNN
 from srcnn_np.conv import threads
+from srcnn_np.layers import CONVOLUTIONS
 seen = set()
 threads.share(lambda n: seen.add(threading.get_ident()), 64)
 net = SRCNN("9-5-5")
@@ -570,3 +587,19 @@ def test_a_processor_without_fused_multiply_adds_uses_the_layers(monkeypatch):
     monkeypatch.setattr("srcnn_np.kernels.first.forward", None)
     picture = np.random.default_rng(0).random((20, 20), dtype=np.float32)
     assert_close_to(net.predict(picture), wide(net).predict(picture))
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_nan_and_infinity_reach_what_depends_on_them_through_a_transposed_layer(scale, bad):
+    """At scales that do not divide the filter, some taps of its parts are none."""
+    net = with_biases(FSRCNN(16, 5, 1, scale=scale))
+    picture = np.random.default_rng(0).random((40, 30), dtype=np.float32)
+    picture[12, 20] = bad
+    with np.errstate(all="ignore"):
+        depends = ~np.isfinite(wide(net).predict_by_layers(picture))
+        np.testing.assert_array_equal(~np.isfinite(net.predict(picture)), depends)
+    x = np.random.default_rng(1).random((3, 1, 24, 24), dtype=np.float32)
+    target = np.zeros_like(net.forward(x))
+    x[1, 0, 2, 2] = bad
+    assert check_that_bad_gradients_are_bad(net, x, target)
