@@ -7,6 +7,7 @@ import numpy as np
 
 from ..conv.geometry import Fill, Pads
 from ..kernels.convolution import LINEAR, Activation
+from ..kernels.layouts import whole_vectors
 
 
 class Stage(NamedTuple):
@@ -38,3 +39,30 @@ def sizes_of(stages: Sequence[Stage], H: int, W: int) -> list[tuple[int, int]]:
         H, W = H + top + bottom - kh + 1, W + left + right - kw + 1
         sizes.append((H, W))
     return sizes
+
+
+def in_whole_vectors(stages: Sequence[Stage]) -> list[Stage]:
+    """The same stages, but with maps between them that fill whole vectors, by filters of zeros.
+
+    These cost nothing, as their lanes are computed anyway, and pixels that begin at multiples of a
+    vector are stored and loaded as they are. The next stage has more channels to sum over; where
+    that were more than half as many again, a map stays as it is.
+    """
+    result, C = [], stages[0].w.shape[1]
+    for stage in stages:
+        K = len(stage.w)
+        full = whole_vectors(K)
+        if stage is stages[-1] or 2 * full > 3 * K:
+            full = K
+        if (full, C) != stage.w.shape[:2]:
+            w = np.zeros((full, C, *stage.w.shape[2:]), np.float32)
+            w[:K, : stage.w.shape[1]] = stage.w
+            b = np.zeros(full, np.float32)
+            b[:K] = stage.b
+            kind, slope = stage.activation
+            if np.ndim(slope):
+                slope = np.concatenate([slope, np.zeros(full - K, np.float32)])
+            stage = stage._replace(w=w, b=b, activation=Activation(kind, slope))
+        result.append(stage)
+        C = full
+    return result

@@ -19,7 +19,7 @@ from ..kernels.activations import CLIPPED, LEAKY, activated, back_through
 from ..kernels.convolution import LINEAR, Convolution, slopes_of
 from ..kernels.layouts import Piece, channels_first, channels_last, turned
 from ..kernels.memory import buffer
-from .plan import Stage, sizes_of
+from .plan import Stage, in_whole_vectors, sizes_of
 
 GROUP = 4  # samples
 
@@ -41,9 +41,13 @@ def train_step(
     If there is a NaN or an infinity anywhere, all is computed again by plain sums, so that it
     reaches what depends on it and nothing else.
     """
-    result = _train_step(stages, x, target, count, exact=False)
-    if all(np.isfinite(a).all() for grads in result[1:] for a in grads):
-        return result
+    loss, *grads = _train_step(in_whole_vectors(stages), x, target, count, exact=False)
+    if all(np.isfinite(a).all() for some in grads for a in some):
+        dws, dbs, das = grads
+        shapes = [(slice(K), slice(C)) for K, C, _, _ in (stage.w.shape for stage in stages)]
+        dws = [np.ascontiguousarray(dw[shape]) for dw, shape in zip(dws, shapes, strict=True)]
+        dbs, das = ([d[K] for d, (K, _) in zip(some, shapes, strict=True)] for some in (dbs, das))
+        return loss, dws, dbs, das
     return _train_step(stages, x, target, count, exact=True)
 
 

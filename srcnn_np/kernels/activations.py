@@ -1,13 +1,14 @@
 """Activations, and their gradients, on a run of numbers that is still in the cache.
 
 They are those of `srcnn_np.layers`, by number, so that one kernel serves all. LEAKY has a slope for
-each channel. Loops like these the
+each channel: slopes repeat themselves until whole pixels fill whole vectors. Loops like these the
 compiler makes vector instructions of by itself.
 """
 
 import numpy as np
 
 from ..compiling import kernel, part
+from .vectors import LANES, bent, load, load_line, store_line
 
 NONE, RELU, LEAKY, CLIPPED = range(4)
 # Where the clipped one bends: see `srcnn_np.layers.clipped_leaky_relu_forward`.
@@ -26,15 +27,13 @@ def all_finite(y):
 
 
 @part
-def activate(y, kind, slopes, K):
-    """Replace the numbers of whole pixels of K channels by their activations."""
+def activate(y, kind, slopes):
+    """Replace the numbers of whole pixels by their activations."""
     if kind == RELU:
         for i in range(len(y)):
             y[i] = ZERO if y[i] <= 0 else y[i]
     elif kind == LEAKY:
-        for i in range(0, len(y), K):
-            for k in range(K):
-                y[i + k] = slopes[k] * y[i + k] if y[i + k] <= 0 else y[i + k]
+        bend(y, y, slopes)
     elif kind == CLIPPED:
         for i in range(len(y)):
             v = y[i]
@@ -44,13 +43,26 @@ def activate(y, kind, slopes, K):
             y[i] = ONE if v > CEILING else inside
 
 
+@part
+def bend(z, y, slopes):
+    """Write the leaky activations of z, numbers of whole pixels, to y; slopes repeat themselves."""
+    vectors, j = len(z) // LANES * LANES, 0
+    for i in range(0, vectors, LANES):
+        store_line(y, i, 0, bent(load_line(z, i, 0, 1), load(slopes, j)))
+        j = j + LANES if j + LANES < len(slopes) else 0
+    for i in range(vectors, len(z)):
+        y[i] = slopes[i % len(slopes)] * z[i] if z[i] <= 0 else z[i]
+
+
 @kernel
 def activated(z, y, kind, slopes):
     """Write the activations of an array (N, H, W, K) to another one."""
     flat, goal = z.reshape(-1), y.reshape(-1)
-    for i in range(len(flat)):
-        goal[i] = flat[i]
-    activate(goal, kind, slopes, z.shape[3])
+    if kind == LEAKY:
+        bend(flat, goal, slopes)
+    else:
+        goal[:] = flat
+        activate(goal, kind, slopes)
 
 
 @kernel

@@ -14,6 +14,7 @@ method          for
 Everything here runs in the thread that calls it.
 """
 
+import math
 from functools import cached_property
 from typing import NamedTuple
 
@@ -42,11 +43,14 @@ LINEAR = Activation()
 
 
 def slopes_of(activation: Activation, K: int) -> np.ndarray:
-    """Slopes below 0 of K filters, 1 where it does not bend there only; they fill whole vectors."""
-    slopes = np.ones(whole_vectors(K), np.float32)
+    """Slopes below 0 of K filters, 1 where it bends elsewhere or not, again and again.
+
+    Until whole pixels fill whole vectors.
+    """
+    slopes = np.ones(K, np.float32)
     if activation.kind in (RELU, LEAKY):
-        slopes[:K] = activation.slope
-    return slopes
+        slopes[:] = activation.slope
+    return np.tile(slopes, LANES // math.gcd(K, LANES))
 
 
 def method_for(shape: tuple[int, int, int, int], rows: int, columns: int) -> str:

@@ -64,9 +64,8 @@ def forward(unit, kh, kw, x, w, b, y, piece, kind, slopes, streamed):
                 multiply(zeros(unit), pixels, taps, turns, biases, goal, some, filters)
                 if filters > K:
                     for p in range(some):
-                        for k in range(K):
-                            ys[at + p * K + k] = spare[p * filters + k]
-                activate(ys[at : at + some * K], kind, slopes, K)
+                        copy(spare, p * filters, ys, at + p * K, K)
+                activate(ys[at : at + some * K], kind, slopes)
 
 
 @kernel
@@ -146,7 +145,7 @@ def forward_few(group, window, kh, kw, x, w, b, y, piece, kind, slopes):
                         )
                     for p in range(some):
                         ys[goal + (j + p) * K + k] = totals[p]
-            activate(ys[goal : goal + columns * K], kind, slopes, K)
+            activate(ys[goal : goal + columns * K], kind, slopes)
 
 
 def group_of(kw: int) -> int:

@@ -351,7 +351,7 @@ def interpolate(side, products, tile, b, goal, size, more, edge, spare):
     if kind == CLIPPED:
         for i in range(STEP):
             at = window.at + i * window.row
-            activate(window.array[at : at + STEP * window.pixel], kind, slopes, 1)
+            activate(window.array[at : at + STEP * window.pixel], kind, slopes)
     put_back(window, goal, height, width, K, STEP)
     return more[1]
 
