@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from srcnn_np import (
+    FSRCNN,
     SRCNN,
     Conv2D,
     InputError,
@@ -36,11 +37,13 @@ def model(kind, scale):
         return Model(net, scale, enlargement="nearest")
     if kind == "colour":
         return Model(SRCNN("5-1-3", filters=(4, 4), channels=3, seed=1), scale, colour="ycbcr")
+    if kind == "fsrcnn":
+        return Model(FSRCNN(8, 4, 1, scale=scale, seed=1), scale)
     return Model(SRCNN(kind, filters=(8, 4), seed=1), scale)
 
 
 @given(
-    kind=st.sampled_from(["bicubic", "9-1-5", "9-5-5", "3-2-4", "theanonsr", "colour"]),
+    kind=st.sampled_from(["bicubic", "9-1-5", "9-5-5", "3-2-4", "theanonsr", "colour", "fsrcnn"]),
     scale=st.integers(2, 4),
     size=st.tuples(st.integers(20, 90), st.integers(1, 20)),
     what=st.sampled_from(["grey", "colour", "alpha", "deep"]),
