@@ -1,7 +1,7 @@
 """Activations, and their gradients, on a run of numbers that is still in the cache.
 
-They are those of `srcnn_np.layers`, by number, so that one kernel serves all. Loops like these the
-compiler makes vector instructions of by itself.
+They are those of `srcnn_np.layers`, by number, so that one kernel serves all. The compiler turns
+loops like these into vector instructions by itself.
 """
 
 import numpy as np
@@ -44,7 +44,7 @@ def activate(y, kind, slope):
 
 @part
 def slope_of(kind, slope):
-    """The slope below 0, for those that bend there only."""
+    """Return the slope below 0 of an activation that bends only there."""
     if kind == RELU:
         return ZERO
     return slope if kind == LEAKY else ONE
@@ -63,7 +63,7 @@ def activated(z, y, kind, slope):
 def back_through(dy, z, db, kind, slope):
     """Multiply dy (N, H, W, K) by the activation's derivative at z; add its sums to db (K,).
 
-    z may be what came out of a ReLU as well as what went in.
+    z may be a ReLU's output instead of its input.
     """
     N, H, W, K = dy.shape
     line = np.empty(K, np.float32)
