@@ -2,21 +2,21 @@ r"""Are the gradients right? Two ways to find a derivative without deriving it.
 
 **Central differences**: f'(x) ≈ (f(x + h) - f(x - h)) / 2h. The error is h²·f'''(x)/6
 from cutting off the Taylor series, and about ε·|f(x)|/h from rounding, ε = 2e-16 in
-float64: the one wants h small, the other large, so some ten digits are the best there
-is. What we check is at most quadratic in any one value, so f''' = 0 and h may be
-large (1e-4). That holds on one linear piece of an activation; where x - h and x + h lie on
+float64. The first wants h small, the second large, so some ten digits are the best there
+is. The functions checked are at most quadratic in any one value, so f''' = 0 and h may be
+large (1e-4). That holds on one linear piece of an activation. Where x - h and x + h lie on
 different sides of a ReLU's kink, the quotient is the derivative of neither side.
 Such values are left out, and counted.
 
 **The complex step**: for a function that is analytic, f(x + ih) = f(x) + ih·f'(x) - ...,
 so f'(x) ≈ Im f(x + ih) / h. Nothing is subtracted, so nothing is lost by rounding, h can
-be 1e-30, and the derivative is exact to the last digits. It needs code that computes with
-complex numbers, and nothing that is not analytic (a modulus, a conjugate). An
-activation chooses its piece by the real part, which the step does not move: there is
-no trouble at kinks.
+be 1e-30, and the derivative is exact to the last digits. The code must compute with
+complex numbers, and may use nothing that is not analytic (a modulus, a conjugate). An
+activation chooses its piece by the real part, which the step does not move, so kinks do
+no harm.
 
-A gradient is compared with the derivatives of <dy, f(x)> for a random dy: that is one
-scalar function, in which a mistake in any value of y would be seen.
+A gradient is compared with the derivatives of <dy, f(x)> for a random dy. This is one
+scalar function, which shows a mistake in any value of y.
 
 References: Squire and Trapp 1998, "Using complex variables to estimate derivatives of
 real functions"; Martins, Sturdza, Alonso 2003, "The complex-step derivative
@@ -49,7 +49,7 @@ from .network import FSRCNN, SRCNN, Sequential
 Arrays = Mapping[str, np.ndarray]
 Method = Literal["differences", "complex step"]
 
-# What float64 can be asked for; a wrong gradient is off by about 1.
+# What float64 can reach; a wrong gradient is off by about 1.
 TOLERANCE = {"differences": 1e-7, "complex step": 1e-13}
 
 
@@ -98,7 +98,7 @@ def check_gradients(
     method : "differences" or "complex step"
     pieces : function, optional
         ``pieces(**inputs)``: an array that says on which linear piece each activation
-        is. Differences between points where it differs are left out.
+        is. A difference of two points on different pieces is left out.
     step : float, optional
         h, above 0; 1e-4 for differences and 1e-30 for the complex step.
     seed : int
@@ -112,9 +112,9 @@ def check_gradients(
     ------
     ValueError
         If the method is another word, the step is not above 0, or `backward` names no gradient
-        or one of what is no input.
+        or one that is not of an input.
     TypeError
-        If an input is not float64, which has the digits that a derivative takes.
+        If an input is not float64, which has the digits that a derivative needs.
 
     Examples
     --------
@@ -171,7 +171,7 @@ def _differences(
         if where is not None and (where(above) != where(below)).any():
             skip[index] = True
             continue
-        # The step that was really taken: x + h is rounded.
+        # Divide by the step that was really taken, as x + h is rounded.
         derivative[index] = (dy * (f(above) - f(below))).sum() / (above[index] - below[index])
     return derivative, skip
 
@@ -196,7 +196,7 @@ def check_convolution(
     seed: int = 0,
     **how: object,
 ) -> dict[str, Check]:
-    """`check_gradients` of `conv2d_forward` with respect to x, w and b.
+    """Check the gradients of `conv2d_forward` with respect to x, w and b.
 
     Parameters
     ----------
@@ -245,7 +245,7 @@ def check_transposed(
 
 
 def check_layer(layer: Layer, x: np.ndarray, **options: object) -> dict[str, Check]:
-    """`check_gradients` of an activation with respect to x; the layer stays as it was."""
+    """Check the gradient of an activation with respect to x; the layer stays as it was."""
     layer = deepcopy(layer)
     return check_gradients(
         lambda x: layer.forward(x),
@@ -259,7 +259,7 @@ def check_layer(layer: Layer, x: np.ndarray, **options: object) -> dict[str, Che
 def check_network(
     network: Sequential, x: np.ndarray, target: np.ndarray, **options: object
 ) -> dict[str, Check]:
-    """`check_gradients` of a network and its loss as one function of x and all parameters.
+    """Check the gradients of a network and its loss, as one function of x and all parameters.
 
     Parameters
     ----------
@@ -305,7 +305,7 @@ def standard_checks(seed: int = 0) -> Iterator[tuple[str, str, str, dict[str, Ch
     Yields
     ------
     what, backend, gradient : str
-        A row of the table that ``srcnn-np gradcheck`` prints; backend is "" where
+        A row of the table that ``srcnn-np gradcheck`` prints; backend is "" if
         there is none.
     checks : dict of str to Check
         By method; no complex step where the backend has no complex numbers.
@@ -363,7 +363,7 @@ def standard_checks(seed: int = 0) -> Iterator[tuple[str, str, str, dict[str, Ch
         check = partial(check_gradients, lambda x, f=forward: f(x), backward, {"x": x})
         for row in both(check):
             yield f"mse, mean over {mean_over}", *row
-    # Around 0, so that every ReLU lets something through: nothing is checked behind a dead one.
+    # Around 0, so that every ReLU lets something through: a dead one would hide what is behind it.
     x, target = rng.standard_normal((2, 1, 7, 6)), rng.random((2, 1, 3, 2))
     for backend in BACKENDS:
         network = SRCNN("3-1-3", filters=(3, 2), seed=seed, backend=backend)

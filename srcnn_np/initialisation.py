@@ -1,4 +1,4 @@
-"""How the weights of convolutions are drawn before they learn.
+"""The rules by which the weights of convolutions are drawn before they learn.
 
 =============  ==================================================================
 name           weights
@@ -6,14 +6,14 @@ name           weights
 "he"           N(0, 2 / fan_in), which keeps the size of the signal through layers
                with ReLU (He et al. 2015, arXiv:1502.01852). fan_in = C·kh·kw is how
                many terms one output sums.
-"contrast"     as "he", then of each filter of the first layer its mean is taken
-               away, channel by channel. All pixels of a patch are nearly alike, which
-               "he" does not reckon with: the first features would all say how bright
-               the patch is. So they begin with 0 for anything flat, and what they say
-               is what differs. (Filters of one pixel stay as they are.)
+"contrast"     as "he", but each filter of the first layer then loses its mean, channel
+               by channel. All pixels of a patch are nearly alike, which "he" does not
+               allow for: the first features would all say how bright the patch is.
+               Without their means they begin with 0 for anything flat, and say what
+               differs. (Filters of one pixel stay as they are.)
 "glorot"       uniform on ±sqrt(6 / (fan_in + fan_out)), fan_out = K·kh·kw, a
                compromise between signal and gradient (Glorot and Bengio 2010).
-"gaussian"     N(0, 0.001²), as the SRCNN paper.
+"gaussian"     N(0, 0.001²), as in the SRCNN paper.
 =============  ==================================================================
 """
 
@@ -32,13 +32,13 @@ def draw(layers: Iterable[Layer], init: str, seed: int, *, keep: bool = False) -
     Parameters
     ----------
     layers : iterable of Layer
-        In the order of the network. Numbers are drawn for each, so that those of one depend on its
-        place alone.
+        In the order of the network. Numbers are drawn for each, so that a layer's own depend only
+        on its place.
     init : str
         See above.
     seed : int
     keep : bool
-        Whether layers that have weights, not all parameters being 0, stay as they are.
+        Whether layers that have weights (parameters not all 0) stay as they are.
 
     Raises
     ------

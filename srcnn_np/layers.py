@@ -1,7 +1,7 @@
 """The layers: for each a forward and a backward function, side by side, and a class.
 
-The functions hold the mathematics. The classes only remember, between forward and
-backward, what backward needs, and hold the parameters and their gradients.
+The functions hold the mathematics. The classes only hold the parameters and their
+gradients, and remember from forward what backward needs.
 
 Everywhere x goes in, y comes out, L is the loss, and d-something is ∂L/∂something.
 """
@@ -29,23 +29,23 @@ Border = Literal["valid", "zero", "replicate"]
 
 
 def relu_forward(x: np.ndarray) -> np.ndarray:
-    """y = max(0, x). A NaN stays one; a complex x is judged by its real part."""
+    """Return y = max(0, x). A NaN stays one; a complex x is judged by its real part."""
     return np.where(x.real <= 0, x.dtype.type(0), x)
 
 
 def relu_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """dx = dy · ∂y/∂x: dy where x > 0, else 0; so by convention at the kink x = 0 itself."""
+    """Return dx = dy · ∂y/∂x: dy where x > 0, else 0; by convention 0 at the kink x = 0."""
     return np.where(x.real <= 0, dy.dtype.type(0), dy)
 
 
 def leaky_relu_forward(x: np.ndarray, slope: float = 0.01) -> np.ndarray:
-    """y = x where x > 0, else slope·x."""
+    """Return y = x where x > 0, else slope·x."""
     check_dtype(x=x)
     return np.where(x.real <= 0, x.dtype.type(slope) * x, x)
 
 
 def leaky_relu_backward(dy: np.ndarray, x: np.ndarray, slope: float = 0.01) -> np.ndarray:
-    """dx = dy · ∂y/∂x: dy where x > 0, else slope·dy."""
+    """Return dx = dy · ∂y/∂x: dy where x > 0, else slope·dy."""
     check_dtype(dy=dy, x=x)
     return np.where(x.real <= 0, dy.dtype.type(slope) * dy, dy)
 
@@ -66,10 +66,10 @@ def prelu_backward(dy: np.ndarray, x: np.ndarray, a: np.ndarray) -> tuple[np.nda
 
 
 def clipped_leaky_relu_forward(x: np.ndarray) -> np.ndarray:
-    """theanonSR's activation: a picture's range [0, 1] is kept, what leaves it pressed down.
+    """Apply theanonSR's activation: keep a picture's range [0, 1], flatten what is outside.
 
-    Identity on [1/256, 255/256]; slope 1/1280 on both sides of that; 0 below
-    -1179/256 and 1 above 1535/256. (It jumps by 100/1280/256 at -1179/256, as given.)
+    It is the identity on [1/256, 255/256]; it has slope 1/1280 on both sides of that; it is 0
+    below -1179/256 and 1 above 1535/256. (It jumps by 100/1280/256 at -1179/256, as given.)
     """
     check_dtype(x=x)
     low, high, slope, floor, ceiling = _CLIPPED
@@ -82,7 +82,7 @@ def clipped_leaky_relu_forward(x: np.ndarray) -> np.ndarray:
 
 
 def clipped_leaky_relu_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """dx = dy · ∂y/∂x: dy times 0, 1/1280, 1, 1/1280, 0 on the five pieces."""
+    """Return dx = dy · ∂y/∂x: dy times 0, 1/1280, 1, 1/1280, 0 on the five pieces."""
     check_dtype(dy=dy, x=x)
     low, high, slope, floor, ceiling = _CLIPPED
     r = x.real
@@ -94,18 +94,19 @@ def clipped_leaky_relu_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
 _CLIPPED = (1 / 256, 255 / 256, 1 / 1280, -1179 / 256, 1535 / 256)
 
 
-# Every kind of layer by its name, as model files have it.
+# Every kind of layer by its name in model files.
 KINDS: dict[str, type["Layer"]] = {}
 
 
 class Layer:
     """What a network is made of.
 
-    A kind of layer gives `apply`, y from x, and `gradient`, dx from dy and x. But for a `Conv2D`
-    and a `ConvTranspose2D`, a place of y depends on the same place of x alone: `Sequential.predict`
-    cuts a picture into strips that overlap by what convolutions see. A kind gives its `settings`,
-    too, if its constructor takes arguments. A model file names the kinds of its layers: where it is
-    read, a kind that is not this package's must have been defined, or imported, before.
+    A kind of layer defines `apply`, y from x, and `gradient`, dx from dy and x. A place of y must
+    depend only on the same place of x, except in a `Conv2D` or a `ConvTranspose2D`:
+    `Sequential.predict` cuts a picture into strips that overlap by what convolutions see. A kind
+    also defines its `settings`, if its constructor takes arguments. A model file names the kinds of
+    its layers. A kind that is not this package's must have been defined or imported before such a
+    file is read.
 
     Attributes
     ----------
@@ -115,7 +116,7 @@ class Layer:
         What `backward` needs of the last `forward`: its x, and the shape of its y.
     kinks : tuple of float
         Inputs at which the layer has no derivative. A difference quotient taken
-        across one is wrong, so that `srcnn_np.gradcheck` asks for them.
+        across one is wrong, so `srcnn_np.gradcheck` asks for them.
     """
 
     kinks: tuple[float, ...] = ()
@@ -132,7 +133,7 @@ class Layer:
         return self.params["w"][0].size
 
     def __init_subclass__(cls, **more: object) -> None:
-        """Note the kind. This package's stay; of others the last counts, as notebooks have it."""
+        """Note the kind. This package's stay; others may be defined again, as in notebooks."""
         super().__init_subclass__(**more)
         if cls.__module__ == __name__ or not is_ours(cls.__name__):
             KINDS[cls.__name__] = cls
@@ -143,20 +144,20 @@ class Layer:
         self.remembered: tuple[np.ndarray, tuple[int, ...]] | None = None
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """y from x, remembering x for `backward`: x itself, so do not change it before."""
+        """Return y from x; remember x itself for `backward`, so do not change it before."""
         y = self.apply(x)
         self.remembered = x, y.shape
         return y
 
     def backward(self, dy: np.ndarray, *, need_dx: bool = True) -> np.ndarray | None:
-        """dx from dy, for the x last given to `forward`; fills `grads`.
+        """Return dx from dy, for the x last given to `forward`; fill `grads`.
 
         Raises
         ------
         RuntimeError
             If there was no `forward` to remember x from.
         ValueError
-            If dy has not the shape of that y.
+            If dy does not have the shape of that y.
         """
         if self.remembered is None:
             raise RuntimeError("backward was called before forward: there is no x to go back to")
@@ -166,15 +167,15 @@ class Layer:
         return self.gradient(dy, x, need_dx)
 
     def apply(self, x: np.ndarray) -> np.ndarray:
-        """y from x, remembering nothing."""
+        """Return y from x, remembering nothing."""
         raise NotImplementedError
 
     def gradient(self, dy: np.ndarray, x: np.ndarray, need_dx: bool) -> np.ndarray | None:
-        """dx from dy and x; fills `grads`. May be None unless `need_dx`."""
+        """Return dx from dy and x, or None if not `need_dx`; fill `grads`."""
         raise NotImplementedError
 
     def settings(self) -> dict:
-        """The arguments that build this layer again, for a model file's card."""
+        """Return the arguments that build this layer again, for a model file's card."""
         return {}
 
 
@@ -217,8 +218,8 @@ class Conv2D(Layer):
 
     Notes
     -----
-    The filters are correlated with the picture. A network whose filters are written
-    for a true convolution is expressed by turning each, `w[:, :, ::-1, ::-1]`.
+    The filters are correlated with the picture. For a network whose filters are written
+    for a true convolution, turn each, `w[:, :, ::-1, ::-1]`.
     """
 
     def __init__(
@@ -241,7 +242,7 @@ class Conv2D(Layer):
         self.params["b"] = np.zeros(channels[0], np.float32)
 
     def settings(self) -> dict:
-        """The constructor's arguments, but for the backend: any gives the same result."""
+        """Return the constructor's arguments, without the backend: any gives the same result."""
         K, C, kh, kw = self.params["w"].shape
         return {
             "in_channels": C,
@@ -263,7 +264,7 @@ class Conv2D(Layer):
 
     @property
     def fill(self) -> Fill:
-        """What `forward` widens x with."""
+        """The kind of border with which `forward` widens x."""
         return _FILLS[self.border]
 
     @property
@@ -272,16 +273,16 @@ class Conv2D(Layer):
         return same_pads(self.kernel)
 
     def convolve(self, x: np.ndarray) -> np.ndarray:
-        """y of the convolution alone, x (N, C, H, W) being widened already."""
+        """Return y of the convolution alone, from an x (N, C, H, W) already widened."""
         w, b = self.params["w"], self.params["b"]
         return conv2d_forward(x, w, b, stride=self.stride, backend=self.backend)
 
     def apply(self, x: np.ndarray) -> np.ndarray:
-        """y (N, K, OH, OW) from x (N, C, H, W)."""
+        """Return y (N, K, OH, OW) from x (N, C, H, W)."""
         return self.convolve(pad_forward(x, self.pads, self.fill))
 
     def gradient(self, dy: np.ndarray, x: np.ndarray, need_dx: bool) -> np.ndarray | None:
-        """dx from dy and x; dw and db go to `grads`."""
+        """Return dx from dy and x; write dw and db to `grads`."""
         dx, self.grads["w"], self.grads["b"] = conv2d_backward(
             dy,
             pad_forward(x, self.pads, self.fill),
@@ -386,7 +387,7 @@ class ConvTranspose2D(Layer):
 
     @property
     def fill(self) -> Fill:
-        """What `forward` widens x with."""
+        """The kind of border with which `forward` widens x."""
         return _FILLS[self.border]
 
     @property
@@ -466,7 +467,7 @@ class LeakyReLU(Layer):
         self.slope = float(slope)
 
     def settings(self) -> dict:
-        """The slope."""
+        """Return the slope."""
         return {"slope": self.slope}
 
     def apply(self, x: np.ndarray) -> np.ndarray:

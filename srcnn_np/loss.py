@@ -1,12 +1,12 @@
 """The mean squared error and its gradient.
 
-What the mean is taken over is a choice that moves the gradient, and with it the
-useful learning rate, by a constant factor. Both choices in use:
+The mean can be taken over two things. The choice changes the gradient, and with it the
+useful learning rate, by a constant factor:
 
 - over ``"values"``:  L = 1/(N·C·H·W) Σ (y - target)², independent of the batch's and the
   sub-image's size; PSNR = -10 log10 L for pictures in [0, 1]. The default.
 - over ``"pictures"``: L = 1/N Σ (y - target)², the paper's equation: C·H·W times larger
-  (441 times for its 21 x 21 outputs), which is how its rate of 1e-4 is to be read.
+  (441 times for its 21 x 21 outputs). The paper's rate of 1e-4 is for this mean.
 """
 
 from typing import Literal
@@ -19,7 +19,7 @@ MeanOver = Literal["values", "pictures"]
 
 
 def mse_forward(y: np.ndarray, target: np.ndarray, mean_over: MeanOver = "values") -> float:
-    """Mean squared error.
+    """Compute the mean squared error.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def mse_forward(y: np.ndarray, target: np.ndarray, mean_over: MeanOver = "values
     Returns
     -------
     L : float, or complex for complex y
-        A square, not a squared modulus, so that a complex step passes through.
+        It sums squares, not squared moduli, so that a complex step passes through.
 
     Raises
     ------
@@ -44,9 +44,9 @@ def mse_forward(y: np.ndarray, target: np.ndarray, mean_over: MeanOver = "values
 
 
 def mse_backward(y: np.ndarray, target: np.ndarray, mean_over: MeanOver = "values") -> np.ndarray:
-    """Gradient of `mse_forward`, which has the same parameters and errors.
+    """Compute the gradient of `mse_forward`, which has the same parameters and errors.
 
-    Each value stands in one term of the sum, (y - target)² / count, so that
+    Each value stands in one term of the sum, (y - target)² / count, so
 
         dy = ∂L/∂y = 2 (y - target) / count.
 
@@ -59,7 +59,7 @@ def mse_backward(y: np.ndarray, target: np.ndarray, mean_over: MeanOver = "value
 
 
 def divisor(target: np.ndarray, mean_over: MeanOver) -> int:
-    """What the sum of squares is divided by: how many values, or pictures, there are.
+    """Return what divides the sum of squares: how many values, or pictures, there are.
 
     Raises
     ------

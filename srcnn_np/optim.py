@@ -1,7 +1,7 @@
 """How gradients change parameters: SGD with momentum, Muon, Adam, schedules, clipping.
 
 An optimiser takes parameters and gradients as float32 or float64 arrays by the same names,
-and changes the parameters in place. What it remembers of them goes by name too, so it is for
+and changes the parameters in place. It remembers them by name too, so it serves only
 one network. A layer's own learning rate is the optimiser's times a factor:
 ``layer_rates={"conv3": 0.1}`` is for every name that begins with "conv3.".
 
@@ -27,13 +27,13 @@ Schedule = Callable[[float], float]
 class SGD:
     """Stochastic gradient descent with momentum.
 
-    Of each parameter p with gradient g it remembers a velocity v, at first 0::
+    For each parameter p with gradient g it remembers a velocity v, at first 0::
 
         v <- momentum · v - rate · g
         p <- p + v                               plain (heavy ball)
         p <- p + momentum · v - rate · g         Nesterov: the step v will take next
 
-    A constant gradient g so ends in steps of -rate · g / (1 - momentum): momentum 0.9
+    With a constant gradient g, steps approach -rate · g / (1 - momentum): momentum 0.9
     is ten times the rate in directions that persist, and averages the others away.
 
     Parameters
@@ -48,8 +48,8 @@ class SGD:
     Attributes
     ----------
     memory : dict of str to array
-        The velocities, "v.conv1.w" and so on: give them to another SGD, and it goes on as
-        this one would.
+        The velocities, "v.conv1.w" and so on. Another SGD that is given them goes on as this
+        one would.
 
     References
     ----------
@@ -87,13 +87,13 @@ class SGD:
 class Adam:
     """Steps scaled by each gradient value's own recent size.
 
-    Of each parameter p with gradient g, at step t = 1, 2, ...::
+    For each parameter p with gradient g, at step t = 1, 2, ...::
 
         m <- β1 · m + (1 - β1) · g          mean of g
         s <- β2 · s + (1 - β2) · g²         mean of g²
         p <- p - rate · (m / (1 - β1^t)) / (sqrt(s / (1 - β2^t)) + ε)
 
-    The divisors undo that m and s start from 0.
+    The divisors make up for m and s starting from 0.
 
     Parameters
     ----------
@@ -107,8 +107,8 @@ class Adam:
     Attributes
     ----------
     memory : dict of str to array
-        "t", "m.conv1.w", "s.conv1.w" and so on: give them to another Adam, and it goes on as
-        this one would.
+        "t", "m.conv1.w", "s.conv1.w" and so on. Another Adam that is given them goes on as this
+        one would.
 
     References
     ----------
@@ -155,20 +155,20 @@ class Adam:
 class Muon:
     """SGD with momentum whose steps are orthogonal: as long in every direction.
 
-    Of each parameter p with gradient g it remembers a velocity v, at first 0::
+    For each parameter p with gradient g it remembers a velocity v, at first 0::
 
         v <- momentum · v + g
         p <- p - rate · orthogonal(g + momentum · v)
 
     Why: a matrix of filters learns at very different speeds in different directions. All
-    pixels of a patch are nearly alike, so that the gradient of the first layer nearly is a
-    matrix of rank one, "brighter or darker everywhere", and the details, which are what
+    pixels of a patch are nearly alike, so the gradient of the first layer is nearly a
+    matrix of rank one, "brighter or darker everywhere". The details, which are what
     super-resolution is about, hardly move. A rate for each value (Adam) helps little, as
-    the directions lie across the values. Here each direction gets the same step, but for
+    the directions lie across the values. Here each direction gets the same step, except
     the very weakest, see `orthogonal`.
 
-    Weights and biases count as matrices by `as_matrix`. The step of one of A x B has the norm
-    rate · sqrt(min(A, B)), however large the gradient, so that there is nothing to clip; a
+    Weights and biases count as matrices by `as_matrix`. The step of an A x B matrix has the norm
+    rate · sqrt(min(A, B)), however large the gradient, so there is nothing to clip. A
     single column c becomes c / |c|.
 
     While it steps, the BLAS behind NumPy's matrix products has one thread, in the whole process;
@@ -187,15 +187,14 @@ class Muon:
     Attributes
     ----------
     memory : dict of str to array
-        The velocities, "v.conv1.w" and so on: give them to another Muon, and it goes on as
-        this one would.
+        The velocities, "v.conv1.w" and so on. Another Muon that is given them goes on as this
+        one would.
 
     References
     ----------
     Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks",
-    https://kellerjordan.github.io/posts/muon. There the orthogonal matrix comes from an
-    iteration, and the first and last layers and the biases are left to Adam; here all are
-    moved so.
+    https://kellerjordan.github.io/posts/muon. There an iteration finds the orthogonal
+    matrix, and Adam moves the first and last layers and the biases; here Muon moves all.
     """
 
     def __init__(
@@ -217,9 +216,9 @@ class Muon:
     def step(self, params: Arrays, grads: Arrays, factor: float = 1.0) -> None:
         """Change params in place; `factor` on the rate comes from a schedule."""
         rates = _rates(self, params, grads, factor)
-        # Matrices this small gain nothing from BLAS's threads, which look for more work for a
-        # while afterwards and so take the processors from the network's own. The limit is one
-        # for the whole process: of two steps at a time, the second would find 1, and leave it.
+        # Matrices this small gain nothing from BLAS's threads. Afterwards these look for more
+        # work for a while, and take the processors from the network's own. The limit is for the
+        # whole process: the second of two steps at a time would find 1, and leave it at that.
         with _limiting, _blas().limit(limits=1):
             ahead = {}
             for name in rates:
@@ -234,7 +233,7 @@ class Muon:
                 p -= p.dtype.type(rates[name]) * step.reshape(p.shape)
 
     def _orthogonal(self, matrices: Arrays) -> Arrays:
-        """Make each orthogonal; in a team each process some, and all get the same bits."""
+        """Make all orthogonal; in a team each process makes some, and all get the same bits."""
         if self.team.size == 1:
             return {name: orthogonal(m) for name, m in matrices.items()}
         owners = self.team.deal([m.size * min(m.shape) for m in matrices.values()])
@@ -244,7 +243,7 @@ class Muon:
         for (name, m), owner in zip(matrices.items(), owners, strict=True):
             if owner == self.team.rank:
                 parts[name][...] = orthogonal(m).ravel()
-        self.team.add_up(flat)  # of numbers that are 0 in all others
+        self.team.add_up(flat)  # each number is 0 in all processes but one
         return {name: parts[name].reshape(m.shape) for name, m in matrices.items()}
 
 
@@ -253,15 +252,15 @@ _limiting = Lock()
 
 @cache
 def _blas() -> ThreadpoolController:
-    """The library behind NumPy's matrix products; looked for once."""
+    """Return the library behind NumPy's matrix products, looked for once."""
     return ThreadpoolController().select(user_api="blas")
 
 
 def as_matrix(p: np.ndarray) -> np.ndarray:
-    """Weights (K, C, kh, kw) as (K, C·kh·kw), or (C, kh·kw) if K is 1; biases (K,) as (K, 1).
+    """Return weights (K, C, kh, kw) as (K, C·kh·kw), or (C, kh·kw) if K is 1; biases as (K, 1).
 
-    One filter would be one row, which has but one direction; what it makes of its C feature maps
-    are directions that differ. (A single number is as biases of one.)
+    A single filter would be a single row, with only one direction. Split by its C feature maps, it
+    has several. (A single number counts as one bias.)
     """
     p = np.atleast_1d(p)
     rows = p.shape[1] if p.ndim > 1 and p.shape[0] == 1 else p.shape[0]
@@ -269,12 +268,12 @@ def as_matrix(p: np.ndarray) -> np.ndarray:
 
 
 def orthogonal(m: np.ndarray, damping: float = 1e-9) -> np.ndarray:
-    """A matrix with all its singular values made one: of M = U S Vᵀ the matrix U Vᵀ.
+    """Make all singular values of a matrix one: return U Vᵀ for M = U S Vᵀ.
 
-    With M Mᵀ = U S² Uᵀ that is U S⁻¹ Uᵀ M, for which the eigenvectors U of a small symmetric
-    matrix do. Instead of 1/s stands 1/sqrt(s² + damping · max(s)²): directions weaker than
-    sqrt(damping) = 3e-5 of the strongest stay below one, as what is left of a mini-batch's
-    gradient there is noise.
+    As M Mᵀ = U S² Uᵀ, this is U S⁻¹ Uᵀ M, which takes only the eigenvectors U of a small symmetric
+    matrix. 1/s is replaced by 1/sqrt(s² + damping · max(s)²). So directions weaker than
+    sqrt(damping) = 3e-5 of the strongest stay below one: there a mini-batch's gradient is only
+    noise.
 
     Parameters
     ----------
@@ -290,7 +289,7 @@ def orthogonal(m: np.ndarray, damping: float = 1e-9) -> np.ndarray:
     Raises
     ------
     ValueError
-        If `m` is no matrix, or `damping` below 0.
+        If `m` is not a matrix, or `damping` is below 0.
     TypeError
         If `m` is not float32 or float64.
 
@@ -308,7 +307,7 @@ def orthogonal(m: np.ndarray, damping: float = 1e-9) -> np.ndarray:
     largest = np.abs(m).max()
     if largest == 0 or not np.isfinite(largest):
         return m * largest
-    # Squares double the digits that are needed, and must not leave the range of numbers.
+    # Squares need twice the digits, and must not leave the range of numbers.
     scaled = m.astype(np.float64) / largest
     squares, u = np.linalg.eigh(scaled @ scaled.T)  # ascending
     squares = np.maximum(squares, 0) + damping * squares[-1]
@@ -327,7 +326,7 @@ def clip_gradients(grads: Arrays, max_norm: float) -> float:
     Returns
     -------
     norm : float
-        The norm before. Where it is not finite, nothing is scaled, so that it shows.
+        The norm before. If it is not finite, nothing is scaled, so that it shows.
 
     Raises
     ------
@@ -350,12 +349,12 @@ def clip_gradients(grads: Arrays, max_norm: float) -> float:
 
 
 def constant(progress: float) -> float:
-    """Schedule: the full rate to the end."""
+    """Schedule: keep the full rate to the end."""
     return 1.0
 
 
 def cosine(progress: float) -> float:
-    """Schedule: from 1 down to 0 along half a cosine."""
+    """Schedule: fall from 1 to 0 along half a cosine."""
     _require(0 <= progress <= 1, f"progress is {progress}: give what share is done, in [0, 1]")
     return (1 + math.cos(math.pi * progress)) / 2
 
@@ -385,7 +384,7 @@ _DTYPES = ("float32", "float64")
 def _rates(
     optimiser: SGD | Adam | Muon, params: Arrays, grads: Arrays, factor: float
 ) -> dict[str, float]:
-    """Each parameter's rate by name, after all that a step is given was looked at."""
+    """Check what a step is given, and return each parameter's rate by name."""
     _require(0 <= factor < math.inf, f"factor is {factor}: give a finite one of at least 0")
     alone = ", ".join(sorted(params.keys() ^ grads.keys()))
     _require(not alone, f"each parameter needs its gradient, but one of both lacks: {alone}")
@@ -402,7 +401,7 @@ def _rates(
 
 
 def _remembered(memory: dict[str, np.ndarray], name: str, p: np.ndarray) -> np.ndarray:
-    """What is remembered of p by that name, 0 at first."""
+    """Return what is remembered of p by that name, 0 at first."""
     found = memory.setdefault(name, np.zeros_like(p))
     _require(
         (found.shape, found.dtype) == (p.shape, p.dtype),

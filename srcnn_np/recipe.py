@@ -10,7 +10,7 @@ from .loss import MeanOver
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything about a training but the network, the pictures and the seed.
+    """Everything about a training except the network, the pictures and the seed.
 
     Attributes
     ----------
@@ -21,18 +21,18 @@ class Recipe:
     rate : float
         Learning rate at the start.
     momentum : float
-        Of SGD and Muon, in [0, 1).
+        For SGD and Muon, in [0, 1).
     nesterov : bool
-        Of SGD.
+        For SGD.
     last_layer : float
         Factor on the rate for the last convolution.
     clip_norm : float, optional
         Limit on the gradient's norm, above 0.
     schedule : "constant" or "cosine"
-        How the rate goes on: stays, or falls to 0.
+        The rate stays, or falls to 0.
     average : float
-        In [0, 1). The result is not the last parameters but their running mean
-        a <- average · a + (1 - average) · p; 0 is the last ones.
+        In [0, 1). The result is the running mean of the parameters,
+        a <- average · a + (1 - average) · p; with 0 it is the last ones.
     batch : int
         Sub-images in a mini-batch.
     init : str or None
@@ -48,13 +48,13 @@ class Recipe:
         Whether the last layer alone learns. The others keep what they have, as of a network that
         learnt for another scale.
     jpeg, noise : (low, high), optional
-        From which qualities, 1 to 100, and which standard deviations, 0 to 255, what harms the
-        small pictures is drawn, anew in each epoch; see `srcnn_np.degradation`.
+        Ranges of JPEG qualities, 1 to 100, and of noise's standard deviations, 0 to 255, from which
+        the harm to the small pictures is drawn, anew in each epoch; see `srcnn_np.degradation`.
 
     Raises
     ------
     InputError
-        If one of them is none of these.
+        If one of them has another value.
     """
 
     epochs: float = 1.0

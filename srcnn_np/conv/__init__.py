@@ -1,6 +1,6 @@
 """One operation, the two-dimensional convolution, in several implementations.
 
-`conv2d_forward` and `conv2d_backward` are what a layer calls. They check the shapes,
+A layer calls `conv2d_forward` and `conv2d_backward`. They check the shapes,
 widen the border, and hand over to one of the backends, which all have the same
 three functions:
 
@@ -109,7 +109,7 @@ def conv2d_backward(
     backend: str = "numba",
     need_dx: bool = True,
 ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
-    r"""Gradients of a scalar L through `conv2d_forward`, from dy = ∂L/∂y.
+    r"""Compute gradients of a scalar L through `conv2d_forward`, from dy = ∂L/∂y.
 
     By the chain rule ∂L/∂q = Σ_{n,k,i,j} dy[n,k,i,j] · ∂y[n,k,i,j]/∂q. In the sum that
     is y[n,k,i,j], b[k] has the factor 1, w[k,c,u,v] the factor x[n, c, sh·i+u, sw·j+v],
@@ -132,8 +132,8 @@ def conv2d_backward(
     x, w, stride, padding, backend
         As given to `conv2d_forward`.
     need_dx : bool
-        False leaves dx out (None): nobody needs the gradient of a network's input,
-        and it costs as much as the forward pass.
+        False leaves dx out (None): nobody needs the gradient with respect to a network's
+        input, and it costs as much as the forward pass.
 
     Returns
     -------
@@ -166,12 +166,12 @@ def conv2d_backward(
     else:
         dw = implementation.weight_gradient(dy, padded, w.shape, stride)
         dx = implementation.input_gradient(dy, w, padded.shape, stride) if need_dx else None
-    db = dy.sum(axis=3).sum(axis=(0, 2))  # at once, in some layouts it would lose digits
+    db = dy.sum(axis=3).sum(axis=(0, 2))  # one sum would lose digits in some layouts
     return pad_backward(dx, pads) if need_dx else None, dw, db
 
 
 def _prepare(x, w, stride, padding, backend):
-    """Check what both functions are given; the backend's module, stride, pads, y's shape."""
+    """Check the arguments of both; return the backend's module, stride, pads, y's shape."""
     implementation = implementation_of(backend, x, w, channels=1)
     stride, (ph, pw) = pair("stride", stride, 1), pair("padding", padding, 0)
     padded_size = (x.shape[2] + 2 * ph, x.shape[3] + 2 * pw)

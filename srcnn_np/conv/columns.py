@@ -8,8 +8,8 @@ Number the taps (c, u, v) by one index t, and the places (i, j) by one index p:
     cols[n,t,p] = x[n, c, sh·i+u, sw·j+v]     T = C·kh·kw taps, P = OH·OW places
 
 For each picture that is a matrix product, w (K, T) times cols (T, P). Column p
-holds all that filter sees at place p; `im2col` writes the columns out, each value
-of x appearing once for every filter tap that passes over it. That costs memory
+holds all that a filter sees at place p. `im2col` writes the columns out, each value
+of x once for every filter tap that passes over it. That costs memory
 (T/C times the picture's) and buys the fastest routine any computer has.
 
 The gradients (3) and (4) are matrix products too. With dy as (K, P):
@@ -135,7 +135,7 @@ def col2im(
 
 
 def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: tuple[int, int]) -> np.ndarray:
-    """y = w cols + b, one picture at a time, so that only one picture's columns exist."""
+    """Compute y = w cols + b picture by picture, so that only one picture's columns exist."""
     N, _, H, W = x.shape
     K, _, kh, kw = w.shape
     OH, OW = output_size((H, W), (kh, kw), stride)
@@ -149,7 +149,7 @@ def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: tuple[int, int]
 def weight_gradient(
     dy: np.ndarray, x: np.ndarray, w_shape: tuple[int, int, int, int], stride: tuple[int, int]
 ) -> np.ndarray:
-    """dw = Σ_n dy cols^T."""
+    """Compute dw = Σ_n dy cols^T."""
     K, _, kh, kw = w_shape
     dw = np.zeros((K, int(np.prod(w_shape[1:]))), dy.dtype)
     for n in range(len(x)):
@@ -161,7 +161,7 @@ def weight_gradient(
 def input_gradient(
     dy: np.ndarray, w: np.ndarray, x_shape: tuple[int, int, int, int], stride: tuple[int, int]
 ) -> np.ndarray:
-    """dx = col2im(w^T dy)."""
+    """Compute dx = col2im(w^T dy)."""
     N = x_shape[0]
     K, _, kh, kw = w.shape
     dx = np.empty(x_shape, dy.dtype)

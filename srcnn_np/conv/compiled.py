@@ -1,12 +1,12 @@
 """The convolution by compiled kernels, shared among threads.
 
-float32 runs on the core, `srcnn_np.kernels`; anything else, and everything on a processor without
-fused multiply-adds, by the plainer `srcnn_np.conv.shifted`. The core knows stride 1 alone. With
-another one, pictures and filters are taken apart, see `srcnn_np.conv.geometry.apart`.
+float32 runs on the core, `srcnn_np.kernels`. Anything else, and everything on a processor without
+fused multiply-adds, runs on the plainer `srcnn_np.conv.shifted`. The core knows only stride 1; for
+another stride, pictures and filters are taken apart, see `srcnn_np.conv.geometry.apart`.
 
-The work is cut into pieces, a few rows of a picture or a few small pictures. What adds up over
-pieces, dw, is summed in parts whose number depends on the sizes alone, and the parts are added in
-order: the number of threads changes no bit of a result.
+The work is cut into pieces, a few rows of a picture or a few small pictures. dw is a sum over
+pieces, taken in parts whose number depends only on the sizes; the parts are added in order. So the
+number of threads changes no bit of a result.
 """
 
 import math
@@ -23,8 +23,8 @@ from .geometry import apart, output_size, pad_forward, together
 from .threads import share
 
 AVAILABLE = FUSED and COMPILES
-PIXELS = 8192  # results in a piece: enough that to hand it out costs nothing
-BAND = 2 * STEP  # rows of a band are a multiple of: whole tiles, and no fewer than bands share
+PIXELS = 8192  # results in a piece: enough that handing it out costs nothing
+BAND = 2 * STEP  # divides a band's rows: whole tiles, and no fewer than bands share
 STREAMED = 1 << 24  # bytes of results, far more than a thread's caches hold
 ALONE = 1 << 18  # numbers that one thread adds up sooner than another one wakes
 MOST_PARTS = 64
@@ -32,7 +32,7 @@ PARTS_NUMBERS = 1 << 21  # in all parts of dw, if each is of less than two piece
 
 
 def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: tuple[int, int]) -> np.ndarray:
-    """y (N, K, OH, OW) from x (N, C, H, W), w (K, C, kh, kw), b (K,)."""
+    """Compute y (N, K, OH, OW) from x (N, C, H, W), w (K, C, kh, kw), b (K,)."""
     if not _on_the_core(x, w.shape, stride):
         return shifted.forward(x, w, b, stride)
     if stride != (1, 1):
@@ -53,7 +53,7 @@ def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: tuple[int, int]
 def weight_gradient(
     dy: np.ndarray, x: np.ndarray, w_shape: tuple[int, int, int, int], stride: tuple[int, int]
 ) -> np.ndarray:
-    """dw (K, C, kh, kw) from dy (N, K, OH, OW) and x (N, C, H, W)."""
+    """Compute dw (K, C, kh, kw) from dy (N, K, OH, OW) and x (N, C, H, W)."""
     if not _on_the_core(x, w_shape, stride):
         return shifted.weight_gradient(dy, x, w_shape, stride)
     if stride != (1, 1):
@@ -68,7 +68,7 @@ def weight_gradient(
 def input_gradient(
     dy: np.ndarray, w: np.ndarray, x_shape: tuple[int, int, int, int], stride: tuple[int, int]
 ) -> np.ndarray:
-    """dx (N, C, H, W) from dy (N, K, OH, OW) and w (K, C, kh, kw)."""
+    """Compute dx (N, C, H, W) from dy (N, K, OH, OW) and w (K, C, kh, kw)."""
     if not _on_the_core(dy, w.shape, stride):
         return shifted.input_gradient(dy, w, x_shape, stride)
     if stride != (1, 1):
@@ -84,7 +84,7 @@ def input_gradient(
 def gradients(
     dy: np.ndarray, x: np.ndarray, w: np.ndarray, stride: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """dx and dw together, which share some of the work."""
+    """Compute dx and dw together, which share some of the work."""
     if stride != (1, 1) or not _on_the_core(x, w.shape, stride):
         dx = input_gradient(dy, w, x.shape, stride)
         return dx, weight_gradient(dy, x, w.shape, stride)
@@ -107,7 +107,7 @@ def _needed(x, w_shape, stride, size):
 
 
 def _gradients(dy, x, w, *, need_dx, exact=False):
-    """dx, if it is needed, and dw, if there is x; dy and x are (N, H, W, channels)."""
+    """Compute dx, if needed, and dw, if there is x; dy and x are (N, H, W, channels)."""
     N, OH, OW, _ = dy.shape
     _, C, kh, kw = w.shape
     pieces = pieces_of(N, OH, OW)
@@ -115,7 +115,7 @@ def _gradients(dy, x, w, *, need_dx, exact=False):
     convolution = Convolution(w, np.zeros(len(w), np.float32), *size, exact=exact)
     at_once = need_dx and convolution.method == "winograd" and np.isfinite(w).all()
     dx = np.zeros((N, OH + kh - 1, OW + kw - 1, C), np.float32) if at_once else None
-    # Neighbouring bands of a picture add to the same rows of dx: every other one first.
+    # Neighbouring bands of a picture add to the same rows of dx, so every other one goes first.
     bands = at_once and pieces[0].rows < OH
     dw, clean = None, True
     if at_once or x is not None:
@@ -133,7 +133,7 @@ def _gradients(dy, x, w, *, need_dx, exact=False):
 
 
 def _input_gradient(dy, w):
-    """dx (N, C, H, W) by a convolution of dy with a border of zeros, see `shifted`."""
+    """Compute dx (N, C, H, W) as a convolution of dy with a border of zeros, see `shifted`."""
     N, _, OH, OW = dy.shape
     _, C, kh, kw = w.shape
     if not np.isfinite(w).all():
@@ -144,7 +144,7 @@ def _input_gradient(dy, w):
 
 
 def _backward(convolution, dy, x, dx, pieces):
-    """Add pieces' parts to dx, if any; whether dx is finite, and dw's sums, if there is x."""
+    """Add pieces' parts to dx, if any; return whether it is finite, and dw's sums, if any."""
     shape = convolution.sums_shape
     parts = len(pieces) if x is None else parts_of(len(pieces), math.prod(shape))
     sums = np.zeros((0 if x is None else parts, *shape), np.float32)
@@ -160,7 +160,7 @@ def _backward(convolution, dy, x, dx, pieces):
 
 
 def pieces_of(N: int, OH: int, OW: int) -> list[Piece]:
-    """N pictures of OH x OW results, cut into bands or taken together, to about PIXELS each."""
+    """Cut N pictures of OH x OW results into bands, or group them, to about PIXELS each."""
     if OH * OW <= PIXELS:
         some = PIXELS // (OH * OW)
         ends = [min(n + some, N) for n in range(0, N, some)]
@@ -172,15 +172,15 @@ def pieces_of(N: int, OH: int, OW: int) -> list[Piece]:
 
 
 def parts_of(pieces: int, numbers: int) -> int:
-    """In how many parts pieces are summed.
+    """Return in how many parts pieces are summed.
 
-    A part for each; for two if a sum is many numbers; and then no more than MOST_PARTS.
+    One for each piece; if a sum is many numbers, one for two, and no more than MOST_PARTS.
     """
     return min(pieces, max(min(-(-pieces // 2), MOST_PARTS), PARTS_NUMBERS // numbers))
 
 
 def added_up(parts: np.ndarray) -> np.ndarray:
-    """The sum over the first axis, in its order."""
+    """Return the sum over the first axis, in its order."""
     if parts.size < ALONE:
         with np.errstate(over="ignore", invalid="ignore"):
             return parts.sum(0)

@@ -1,7 +1,7 @@
 """Sizes, and widening an array's border together with its gradient.
 
 A padded convolution is two operations, one after the other: widen the border,
-then convolve without any. So no backend of this package knows about padding, and
+then convolve without padding. So no backend of this package knows about padding, and
 each way to fill a border is written, and checked, once.
 """
 
@@ -40,7 +40,7 @@ def pad_forward(x: np.ndarray, pads: Pads, fill: Fill = "zero") -> np.ndarray:
         return x
     N, C, H, W = x.shape
     rows, columns = top + H, left + W
-    if x.strides[1] == x.itemsize:  # channels lie side by side, and shall do so in y
+    if x.strides[1] == x.itemsize:  # channels lie side by side, and will in y
         y = np.empty((N, rows + bottom, columns + right, C), x.dtype).transpose(0, 3, 1, 2)
     else:
         y = np.empty((N, C, rows + bottom, columns + right), x.dtype)
@@ -61,7 +61,7 @@ def put_in(y: np.ndarray, x: np.ndarray, pads: Pads, fill: Fill) -> None:
 
 
 def pad_backward(dy: np.ndarray, pads: Pads, fill: Fill = "zero") -> np.ndarray:
-    """Gradient of `pad_forward`: every new place gives its gradient back to its source.
+    """Compute the gradient of `pad_forward`: each new place gives its own back to its source.
 
     Zeros have no source, so their gradient is dropped. A replicated place is a
     copy of the border value, and the gradient of a copied value is the sum over
@@ -109,9 +109,9 @@ def _check(pads: Pads, fill: str) -> None:
 
 
 def same_pads(kernel: tuple[int, int]) -> Pads:
-    """Pads (top, bottom, left, right) with which a filter keeps the size at stride 1.
+    """Return pads (top, bottom, left, right) with which a filter keeps the size at stride 1.
 
-    A filter of height kh reaches kh - 1 rows beyond its first; an even one has no
+    A filter of height kh reaches kh - 1 rows beyond its first. An even one has no
     middle, and takes the odd row below and the odd column on the right.
     """
     kh, kw = kernel
@@ -121,7 +121,7 @@ def same_pads(kernel: tuple[int, int]) -> Pads:
 def output_size(
     size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int]
 ) -> tuple[int, int]:
-    """(OH, OW) that a filter gives on a picture of (H, W), padding included.
+    """Return the (OH, OW) that a filter gives on a picture of (H, W), padding included.
 
     Raises
     ------
@@ -137,12 +137,12 @@ def output_size(
 
 
 def pair(name: str, value: int | tuple[int, int], least: int) -> tuple[int, int]:
-    """(rows, columns) from one whole number for both, or two.
+    """Return (rows, columns) from one whole number for both, or two.
 
     Raises
     ------
     ValueError
-        If that is not what `value` is, or it is below `least`; `name` says of what.
+        If `value` is neither, or is below `least`; the message calls it `name`.
     """
     values = (value, value) if np.ndim(value) == 0 else tuple(value)
     whole = all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in values)

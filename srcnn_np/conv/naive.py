@@ -37,7 +37,7 @@ Put into (2):
     dx[n,c,p,r]  = Σ_{k,i,j,u,v: p = sh·i+u, r = sw·j+v}
                                       dy[n,k,i,j] · w[k,c,u,v]                   (4)
 
-Each product dy·w in (4) belongs to exactly one place of dx, so instead of looking
+Each product dy·w in (4) belongs to exactly one place of dx. So instead of looking
 for the terms of one place we walk over all terms and add each where it belongs.
 Then all three functions have the same seven loops: (1), (3) and (4) differ only in
 which of y, w, x stands on the left.
@@ -49,7 +49,7 @@ import numpy as np
 
 
 def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: tuple[int, int]) -> np.ndarray:
-    """Equation (1): y from x (N, C, H, W), w (K, C, kh, kw), b (K,)."""
+    """Compute y by (1) from x (N, C, H, W), w (K, C, kh, kw), b (K,)."""
     N, C, H, W = x.shape
     K, _, kh, kw = w.shape
     sh, sw = stride
@@ -64,7 +64,7 @@ def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: tuple[int, int]
 def weight_gradient(
     dy: np.ndarray, x: np.ndarray, w_shape: tuple[int, int, int, int], stride: tuple[int, int]
 ) -> np.ndarray:
-    """Equation (3): dw (K, C, kh, kw) from dy (N, K, OH, OW) and x (N, C, H, W)."""
+    """Compute dw (K, C, kh, kw) by (3) from dy (N, K, OH, OW) and x (N, C, H, W)."""
     _, C, kh, kw = w_shape
     sh, sw = stride
     dw = np.zeros(w_shape, dy.dtype)
@@ -77,7 +77,7 @@ def weight_gradient(
 def input_gradient(
     dy: np.ndarray, w: np.ndarray, x_shape: tuple[int, int, int, int], stride: tuple[int, int]
 ) -> np.ndarray:
-    """Equation (4): dx (N, C, H, W) from dy (N, K, OH, OW) and w (K, C, kh, kw)."""
+    """Compute dx (N, C, H, W) by (4) from dy (N, K, OH, OW) and w (K, C, kh, kw)."""
     _, C, kh, kw = w.shape
     sh, sw = stride
     dx = np.zeros(x_shape, dy.dtype)

@@ -5,18 +5,17 @@ filter at place (i, j) stands a fixed distance behind the value under tap (0, 0,
 
     x[c, i+u, j+v] = flat[p + shift[t]],   p = i·W + j,   shift[t] = (c·H + u)·W + v
 
-so that a result becomes a sum over a few shifted copies of one long row, and no columns are
-ever written:
+So a result is a sum over shifted copies of one long row, and no columns are ever written:
 
     forward           y[k,p]  = b[k] + Σ_t w[k,t] · flat[p + shift[t]]
 
-The places p that run over a row's end (j >= OW) are computed and dropped. Eight taps are summed in
-one pass over the row, so that each visit to the sum in memory serves eight multiplications, and the
-compiler turns the inner loop into vector instructions.
+The places p that run over a row's end (j >= OW) are computed and dropped. One pass over the row
+sums eight taps, so that each visit to the sum in memory serves eight multiplications. The compiler
+turns the inner loop into vector instructions.
 
 The input gradient needs no loop of its own. By (4) of `srcnn_np.conv.naive`, dx[p] sums
-dy[p - shift] · w over all taps: that is a convolution of dy, with a border of kh - 1 and
-kw - 1 zeros, with the filters turned by 180 degrees and the roles of C and K exchanged.
+dy[p - shift] · w over all taps. That is a convolution of dy, widened by kh - 1 and kw - 1
+zeros, with the filters turned by 180 degrees and the roles of C and K exchanged.
 
 A stride only drops places: y is computed at stride 1 and thinned out, and dy is spread
 out with zeros between.
@@ -36,13 +35,13 @@ _jit = kernel(fastmath={"reassoc", "contract"})
 
 # A strip of rows is about this long, so that its sum stays in the first-level cache.
 _STRIP = 2048
-# The weight gradient is a sum over at most so many parts, whatever the number of
-# threads, so that its rounding does not depend on it.
+# The weight gradient is summed in at most this many parts. The number of threads does not
+# change the parts, and so not the rounding.
 _PARTS = 16
 
 
 def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: tuple[int, int]) -> np.ndarray:
-    """y (N, K, OH, OW) from x (N, C, H, W), w (K, C, kh, kw), b (K,)."""
+    """Compute y (N, K, OH, OW) from x (N, C, H, W), w (K, C, kh, kw), b (K,)."""
     N, _, H, W = x.shape
     K, _, kh, kw = w.shape
     y = np.empty((N, K, H - kh + 1, W - kw + 1), x.dtype)
@@ -62,7 +61,7 @@ def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: tuple[int, int]
 def weight_gradient(
     dy: np.ndarray, x: np.ndarray, w_shape: tuple[int, int, int, int], stride: tuple[int, int]
 ) -> np.ndarray:
-    """dw (K, C, kh, kw) from dy (N, K, OH, OW) and x (N, C, H, W)."""
+    """Compute dw (K, C, kh, kw) from dy (N, K, OH, OW) and x (N, C, H, W)."""
     N, _, OH, _ = dy.shape
     dy, x = np.ascontiguousarray(dy), np.ascontiguousarray(x)
     parts = np.zeros((min(N * OH, _PARTS), *w_shape), x.dtype)
@@ -78,7 +77,7 @@ def weight_gradient(
 def input_gradient(
     dy: np.ndarray, w: np.ndarray, x_shape: tuple[int, int, int, int], stride: tuple[int, int]
 ) -> np.ndarray:
-    """dx (N, C, H, W) from dy (N, K, OH, OW) and w (K, C, kh, kw)."""
+    """Compute dx (N, C, H, W) from dy (N, K, OH, OW) and w (K, C, kh, kw)."""
     _, C, kh, kw = w.shape
     if not np.isfinite(w).all():
         return input_gradient_by_taps(dy, w, x_shape, stride)
@@ -91,7 +90,7 @@ def input_gradient(
 def input_gradient_by_taps(
     dy: np.ndarray, w: np.ndarray, x_shape: tuple[int, int, int, int], stride: tuple[int, int]
 ) -> np.ndarray:
-    """As `input_gradient`, without a border of zeros: one of them times a NaN would be a NaN."""
+    """Do as `input_gradient`, without a border of zeros: a zero times a NaN would be a NaN."""
     (_, _, OH, OW), (_, _, kh, kw), (sh, sw) = dy.shape, w.shape, stride
     dx = np.zeros(x_shape, dy.dtype)
     for u, v in np.ndindex(kh, kw):
@@ -105,7 +104,7 @@ def _rows(a: np.ndarray, count: int) -> np.ndarray:
 
 
 def _shifts(x_shape: tuple, w_shape: tuple) -> np.ndarray:
-    """How far behind the value under tap 0 that under tap t stands, (T,)."""
+    """Distances (T,) from the value under tap 0 to the value under tap t."""
     _, _, H, W = x_shape
     _, C, kh, kw = w_shape
     c, u, v = np.ogrid[:C, :kh, :kw]
@@ -113,7 +112,7 @@ def _shifts(x_shape: tuple, w_shape: tuple) -> np.ndarray:
 
 
 def _spread(dy: np.ndarray, x_shape: tuple, w_shape: tuple, stride: tuple) -> np.ndarray:
-    """dy as it would be at stride 1: zeros at the places that the stride drops."""
+    """Return dy as at stride 1, with zeros at the places that the stride drops."""
     if stride == (1, 1):
         return dy
     N, _, H, W = x_shape
@@ -125,7 +124,7 @@ def _spread(dy: np.ndarray, x_shape: tuple, w_shape: tuple, stride: tuple) -> np
 
 @_jit
 def _forward_strip(flat, w, b, shifts, W, top, bottom, y):
-    """Rows [top, bottom) of one picture's y (K, OH, OW); flat (C·H·W,), w (K, T)."""
+    """Write rows [top, bottom) of one picture's y (K, OH, OW) from flat (C·H·W,), w (K, T)."""
     K, OH, OW = y.shape
     bottom = min(bottom, OH)
     length = (bottom - top - 1) * W + OW

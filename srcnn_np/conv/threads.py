@@ -1,10 +1,10 @@
 """Sharing work among threads.
 
-Kernels compiled with ``nogil=True`` leave Python's lock while they run, so plain
+Kernels compiled with ``nogil=True`` release Python's lock while they run, so plain
 threads suffice. Unlike Numba's own ``parallel=True``, this is safe to use from several
-Python threads at once. How many there are is for the variable NUMBA_NUM_THREADS to say, when
-the package is first used; `threadpoolctl` and the like limit the BLAS behind NumPy's matrix
-products, which only the "im2col" backend and `Muon` use.
+Python threads at once. The variable NUMBA_NUM_THREADS sets their number when the package is
+first used. `threadpoolctl` and the like limit the BLAS behind NumPy's matrix products, which
+only the "im2col" backend and `Muon` use.
 """
 
 import itertools
@@ -19,21 +19,21 @@ from ..compiling import THREADS
 
 _helpers = ThreadPoolExecutor(max(1, THREADS - 1), thread_name_prefix="srcnn_np")
 
-_compiled: set = set()  # every kind of `work` whose kernels were called before
+_compiled: set = set()  # kinds of `work` whose kernels were called before
 _compiling = threading.Lock()
 
 
 def share(work: Callable[[int], None], count: int) -> None:
     """Call work(0), work(1), ... work(count - 1), each once, on all threads; wait for all.
 
-    Which thread does which is left to chance, so that results are repeatable only if
-    no two calls write to the same place.
+    Chance decides which thread does which, so results are repeatable only if no two calls
+    write to the same place.
     """
     kind = _kind(work)
     numbers = itertools.count()  # next() on it is atomic
     if count and kind not in _compiled:
-        # Alone: Numba compiles behind a lock that an interrupt (Ctrl-C) may leave shut, and
-        # no helper should be waiting there.
+        # Alone, since Numba compiles behind a lock that an interrupt (Ctrl-C) may leave shut,
+        # and no helper should be waiting there.
         with _compiling:
             if kind not in _compiled:
                 work(next(numbers))
@@ -52,13 +52,13 @@ def share(work: Callable[[int], None], count: int) -> None:
                 raise
 
     helpers = []
-    with suppress(RuntimeError):  # Python is shutting down and starts no helpers: we do it alone
+    with suppress(RuntimeError):  # Python is shutting down and starts no helpers: go on alone
         for _ in range(min(THREADS, count) - 1):
             helpers.append(_helpers.submit(work_until_none_is_left))
     try:
         work_until_none_is_left()
     finally:
-        # A helper still waiting, because the pool serves another caller, is not needed.
+        # A helper that still waits, because the pool serves another caller, is not needed.
         running = [helper for helper in helpers if not helper.cancel()]
         wait(running)
     for helper in running:
@@ -66,7 +66,7 @@ def share(work: Callable[[int], None], count: int) -> None:
 
 
 def _kind(work: Callable[[int], None]) -> tuple:
-    """What decides how its kernels are compiled: its code, and how its arrays lie in memory."""
+    """All that decides how its kernels are compiled: its code, and how its arrays lie in memory."""
     cells = (cell.cell_contents for cell in work.__closure__ or ())
     return work.__code__, *map(_cell_kind, cells)
 

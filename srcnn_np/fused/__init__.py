@@ -1,4 +1,4 @@
-"""A stack of layers as one function, faster: nothing here is needed to understand it.
+"""A stack of layers as one function, faster. None of this is needed to understand a network.
 
 `srcnn_np.network` runs a network layer by layer: every feature map is written to memory whole, and
 read again by the next layer. For an SRCNN that is much of the time and nearly all of the memory.
@@ -8,8 +8,8 @@ pieces so small that maps stay in the processor's cache from one layer to the ne
 - `predict` takes a whole picture (`srcnn_np.fused.picture`);
 - `train_step` is a training step (`srcnn_np.fused.step`).
 
-Both call the kernels that a single convolution runs on, `srcnn_np.kernels`, and give what the
-layers give, but for rounding: they are tested against them.
+Both call the kernels of a single convolution, `srcnn_np.kernels`. Their results are those of the
+layers except for rounding, which tests check.
 """
 
 from ..conv.compiled import AVAILABLE

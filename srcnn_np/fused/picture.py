@@ -1,14 +1,14 @@
 """A whole picture through a stack of layers, so that no feature map is ever whole in memory.
 
 The picture is cut into tiles, which threads share. A tile goes from top to bottom in blocks of
-rows: for a block of the last map, each map before it is continued by the rows that the next one
-needs, and of its older rows only those are kept that the next block needs again. These rows are one
+rows. For a block of the last map, each map before it is extended by the rows that the next one
+needs, and keeps only those older rows that the next block needs again. These rows are one
 or two megabytes for each map, which the processor's caches hold. Only what neighbouring tiles
 share is computed twice.
 
-All maps are computed from rows and columns on that are multiples of STEP, as in one piece:
-Winograd's tiles then lie the same however the picture is cut, and of a picture of finite numbers
-not a bit of the result depends on how many threads there are.
+All maps begin at rows and columns that are multiples of STEP, as in one piece. So Winograd's
+tiles lie the same however the picture is cut, and if the picture's numbers are finite, no bit of
+the result depends on the number of threads.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ BLOCK_PIXELS = 6144  # of the last map, in a block of rows
 
 
 def predict(stages: Sequence[Stage], picture: np.ndarray) -> np.ndarray:
-    """The map (H', W', K) that the stages make of a picture (H, W, C), float32.
+    """Return the map (H', W', K) that the stages make of a picture (H, W, C), float32.
 
     H' and W' are what the stages' borders leave.
     """
@@ -58,7 +58,7 @@ def _predict(stages, picture):
 
 
 def tiles_of(H: int, W: int, threads: int) -> list[tuple[int, int, int, int]]:
-    """(top, bottom, left, right) of tiles: as many for each thread, or enough that it is alike."""
+    """Return (top, bottom, left, right) of tiles: as many for each thread, or nearly so."""
     across = -(-W // TILE_WIDTH)
     most = max(1, H // LEAST_ROWS)
     down = min(most, -(-threads // across))
@@ -69,7 +69,7 @@ def tiles_of(H: int, W: int, threads: int) -> list[tuple[int, int, int, int]]:
 
 
 def _cuts(size, count):
-    """[begin, end) of nearly equal ranges that begin at multiples of STEP."""
+    """Return [begin, end) of nearly equal ranges that begin at multiples of STEP."""
     ends = [size * n // count // STEP * STEP for n in range(count)] + [size]
     return [(a, b) for a, b in pairwise(ends) if a < b]
 
@@ -85,7 +85,7 @@ def _up(place):
 def _compute_tile(stages, convolutions, sizes, tile, block, bordered, result):
     """Fill a tile of the result, `block` rows after `block` rows."""
     top, bottom, left, right = tile
-    # Of each stage's map: the next row to compute, and the columns [begin, end).
+    # For each stage's map: the next row to compute, and the columns [begin, end).
     nexts, spans = [top], [(left, right)]
     for stage, (_, W) in zip(stages[:0:-1], sizes[-2:0:-1], strict=True):
         before_row, _, before, _ = stage.pads
@@ -122,7 +122,7 @@ def _compute_tile(stages, convolutions, sizes, tile, block, bordered, result):
 
 
 class _Map:
-    """The rows of a map that a tile still needs, with the border that the next stage wants.
+    """The rows of a map that a tile still needs, with the border that the next stage needs.
 
     Places are counted in the widened map. Row i, column j of `rows` is its row base + i, column
     begin + j.
@@ -141,15 +141,15 @@ class _Map:
         self.rows = buffer(name, shape)
 
     def place_of_window(self, row):
-        """Where the window of the next stage's first result in that row begins."""
+        """Return where the window of the next stage's first result in that row begins."""
         return self.rows, row - self.base, self.window - self.begin
 
     def place_of_row(self, row):
-        """Where the first computed pixel of the map's own row goes."""
+        """Return where the first computed pixel of the map's own row goes."""
         return self.rows, row + self.top - self.base, self.computed - self.begin
 
     def fill_borders(self, first, last):
-        """Fill what is beyond the map beside, above and below its rows [first, last)."""
+        """Fill the border beside, above and below the map's rows [first, last)."""
         a, b = first + self.top - self.base, last + self.top - self.base
         rows, copies = self.rows[0], self.stage.fill == "replicate"
         left, right = self.computed - self.begin, self.computed_end - self.begin

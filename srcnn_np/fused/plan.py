@@ -1,4 +1,4 @@
-"""What a stack of layers is to the fused network: convolutions, borders and activations."""
+"""A stack of layers as the fused network sees it: convolutions, borders and activations."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -19,7 +19,7 @@ class Stage(NamedTuple):
     pads : (top, bottom, left, right)
         Rows and columns by which x is widened first.
     fill : "zero" or "replicate"
-        What with.
+        What x is widened with.
     activation : Activation
     """
 
@@ -31,7 +31,7 @@ class Stage(NamedTuple):
 
 
 def sizes_of(stages: Sequence[Stage], H: int, W: int) -> list[tuple[int, int]]:
-    """Rows and columns of what goes into the first stage, and of what comes out of each."""
+    """Return rows and columns of the first stage's input, and of each stage's output."""
     sizes = [(H, W)]
     for stage in stages:
         top, bottom, left, right = stage.pads

@@ -1,8 +1,8 @@
 """One training step: the mean squared error of a mini-batch, and all its gradients.
 
 A few samples go forwards and backwards through the network while their feature maps are still in
-the processor's cache. These groups are shared among threads; what they add to a gradient is kept
-apart, and added in order at the end, so that the result does not depend on the number of threads.
+the processor's cache. Threads share these groups. Their parts of a gradient are kept apart, and
+added in order at the end, so that the result does not depend on the number of threads.
 """
 
 import math
@@ -27,7 +27,7 @@ GROUP = 4  # samples
 def train_step(
     stages: Sequence[Stage], x: np.ndarray, target: np.ndarray, count: int
 ) -> tuple[float, list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
-    """Loss, and gradients of each stage's w, b, and the slopes of its activation.
+    """Compute the loss, and its gradients with respect to each stage's w, b and slopes.
 
     Parameters
     ----------
@@ -38,8 +38,8 @@ def train_step(
 
     Notes
     -----
-    If there is a NaN or an infinity anywhere, all is computed again by plain sums, so that it
-    reaches what depends on it and nothing else.
+    If there is a NaN or an infinity in any gradient, all is computed again by plain sums, so that
+    it reaches what depends on it and nothing else.
     """
     loss, *grads = _train_step(in_whole_vectors(stages), x, target, count, exact=False)
     if all(np.isfinite(a).all() for some in grads for a in some):
@@ -87,7 +87,7 @@ def _train_step(stages, x, target, count, *, exact):
 
 
 def _forwards_and_backwards(passes, x, target, count):
-    """Add some samples' gradients to the sums; their part of the loss."""
+    """Add some samples' gradients to the sums; return their part of the loss."""
     y = x
     for layer in passes:
         y = layer.forward(y)
@@ -99,12 +99,12 @@ def _forwards_and_backwards(passes, x, target, count):
 
 
 class _Layer:
-    """A stage's kernels, for maps of some size: those of all threads."""
+    """A stage's kernels, for maps of some size; all threads share them."""
 
     def __init__(self, stage, size, exact, need_dx):
         self.stage, self.need_dx = stage, need_dx
-        # What comes out of a ReLU has the sign of what went in, which is all that its derivative
-        # needs, and a leaky one's too if its slope is above 0 and not learnt.
+        # A ReLU's output has the sign of its input, which is all that the derivative needs. So has
+        # a leaky one's, if its slope is above 0 and not learnt.
         kind, slope = stage.activation
         leaky = kind == LEAKY and (np.ndim(slope) > 0 or slope <= 0)
         self.keeps_z = kind == CLIPPED or leaky
@@ -120,7 +120,7 @@ class _Layer:
 
     @property
     def compiled_for(self):
-        """What decides which kernels are called, and how they are compiled."""
+        """All that decides which kernels are called, and how they are compiled."""
         reverse = None if self.reverse is None else self.reverse.compiled_for
         return self.convolution.compiled_for, reverse, self.keeps_z
 
@@ -149,12 +149,12 @@ class _Pass:
             self.bordered[...] = 0
 
     def add_to(self, dw, db, da):
-        """Add gradients to these sums from now on, which begin at 0."""
+        """Add gradients to these sums from now on; they begin at 0."""
         self.dw, self.db, self.da = dw, db, da
         dw.fill(0)
 
     def forward(self, x):
-        """y (N, H, W, K) from x (N, H, W, C), both remembered."""
+        """Compute y (N, H, W, K) from x (N, H, W, C), and remember both."""
         N = len(x)
         if self.wide is not None:
             wide = channels_first(self.wide[:N])
@@ -170,7 +170,7 @@ class _Pass:
         return y
 
     def backward(self, dy):
-        """dx, if it is needed, from dy, which is changed; adds to the sums of gradients."""
+        """Compute dx, if needed, from dy, which is changed; add to the sums of gradients."""
         N, kind = len(dy), self.stage.activation.kind
         back_through(dy, self.z[:N], self.db, self.da, kind, self.layer.slopes)
         x, convolution, need_dx = self.x, self.layer.convolution, self.layer.need_dx

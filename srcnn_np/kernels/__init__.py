@@ -1,4 +1,4 @@
-"""The fast kernels, all on one product: nothing here is needed to understand a convolution.
+"""The fast kernels, all built on one product. None is needed to understand a convolution.
 
 - `srcnn_np.kernels.vectors`: the processor's vector registers, as values in Numba;
 - `srcnn_np.kernels.product`: the one matrix product, its sums in registers;
@@ -6,10 +6,10 @@
 - `srcnn_np.kernels.direct`: the plain sums of a convolution, as such products;
 - `srcnn_np.kernels.winograd`, `srcnn_np.kernels.first`: fewer multiplications than these sums have;
 - `srcnn_np.kernels.activations`: what comes after a convolution;
-- `srcnn_np.kernels.convolution`: which of them a layer uses;
+- `srcnn_np.kernels.convolution`: which of these a layer uses;
 - `srcnn_np.kernels.memory`: arrays that a thread uses again and again;
 - `srcnn_np.kernels.sub_images`: what a network learns from, cut out of pictures.
 
 They compute a *piece*, some rows of some pictures, in the thread that calls them. `srcnn_np.conv`
-makes whole arrays of pieces, `srcnn_np.fused` whole networks.
+puts pieces together to whole arrays, `srcnn_np.fused` to whole networks.
 """

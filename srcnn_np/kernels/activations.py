@@ -1,8 +1,8 @@
 """Activations, and their gradients, on a run of numbers that is still in the cache.
 
 They are those of `srcnn_np.layers`, by number, so that one kernel serves all. LEAKY has a slope for
-each channel: slopes repeat themselves until whole pixels fill whole vectors. Loops like these the
-compiler makes vector instructions of by itself.
+each channel, and slopes repeat until whole pixels fill whole vectors. The compiler turns loops like
+these into vector instructions by itself.
 """
 
 import numpy as np
@@ -45,7 +45,7 @@ def activate(y, kind, slopes):
 
 @part
 def bend(z, y, slopes):
-    """Write the leaky activations of z, numbers of whole pixels, to y; slopes repeat themselves."""
+    """Write the leaky activations of z, numbers of whole pixels, to y."""
     vectors, j = len(z) // LANES * LANES, 0
     for i in range(0, vectors, LANES):
         store_line(y, i, 0, bent(load_line(z, i, 0, 1), load(slopes, j)))
@@ -69,8 +69,7 @@ def activated(z, y, kind, slopes):
 def back_through(dy, z, db, da, kind, slopes):
     """Multiply dy (N, H, W, K) by the activation's derivative at z; add its sums to db (K,).
 
-    Add to da (K,) the gradients of slopes. z may be what came out of a ReLU as well as what went
-    in; so da is right if z is what went in.
+    Add the gradients of LEAKY's slopes to da (K,). z may be a ReLU's output instead of its input.
     """
     N, H, W, K = dy.shape
     line, bend = np.empty(K, np.float32), np.empty(K, np.float32)

@@ -1,6 +1,6 @@
-"""One convolution's filters, packed as its kernels want them, and what they make of a piece.
+"""One convolution: its filters, packed as its kernels want them, and their results on a piece.
 
-Which kernels these are depends on the filters, and on how large a piece is:
+The choice of kernels depends on the filters, and on how large a piece is:
 
 ==============  ==================================================================
 method          for
@@ -43,9 +43,9 @@ LINEAR = Activation()
 
 
 def slopes_of(activation: Activation, K: int) -> np.ndarray:
-    """Slopes below 0 of K filters, 1 where it bends elsewhere or not, again and again.
+    """Return the slopes below 0 of K filters, repeated until whole pixels fill whole vectors.
 
-    Until whole pixels fill whole vectors.
+    They are 1 for activations that do not bend there alone.
     """
     slopes = np.ones(K, np.float32)
     if activation.kind in (RELU, LEAKY):
@@ -54,12 +54,12 @@ def slopes_of(activation: Activation, K: int) -> np.ndarray:
 
 
 def method_for(shape: tuple[int, int, int, int], rows: int, columns: int) -> str:
-    """The method for rows x columns results of filters (K, C, kh, kw): the plain sums, or fewer.
+    """Return the method for rows x columns results of filters (K, C, kh, kw).
 
-    Counted in vectors of multiply-adds for a tile of 4 x 4 results: by Winograd at each of the
-    places one for each channel and vector of filters; and for the way there and back some 9 for
-    each vector of channels and 6 for each vector of filters, as measured. These go through the
-    second-level cache, which GAIN reckons with.
+    The cost is counted in vectors of multiply-adds for a tile of 4 x 4 results. Winograd's way
+    takes at each place one for each channel and vector of filters. The way there and back takes
+    at each place some 9 for each vector of channels and 6 for each vector of filters, as measured.
+    It goes through the second-level cache, which GAIN allows for.
     """
     K, C, kh, kw = shape
     if direct.few(K, C):
@@ -80,7 +80,7 @@ def method_for(shape: tuple[int, int, int, int], rows: int, columns: int) -> str
 
 
 def _side_of(taps: int, C: int) -> tuple[int, ...]:
-    """A tuple as long as the side of a tile's window; kernels are compiled for its length."""
+    """Return a tuple as long as a tile's window is wide; kernels are compiled for its length."""
     return first.SIDE if C == 1 else tuple(range(taps + winograd.STEP - 1))
 
 
@@ -91,12 +91,12 @@ class Convolution:
     ----------
     w, b : array
     rows, columns : int
-        Of a piece, by which the method is chosen.
+        Size of a piece, by which the method is chosen.
     activation : Activation
-        What comes after `forward`.
+        Applied by `forward`.
     exact : bool
-        Whether a NaN or an infinity must reach no value that does not depend on it. `forward` sees
-        to that by itself; gradients by Winograd do not.
+        Whether a NaN or an infinity must reach no value that does not depend on it. `forward`
+        ensures this by itself; gradients by Winograd do not.
     """
 
     def __init__(
@@ -173,12 +173,12 @@ class Convolution:
         piece : Piece
         sums : array of `sums_shape`, optional
         dx : (N, H, W, C) array, optional
-            Only by the method "winograd"; else dx is a convolution of dy with turned filters.
+            Only for the method "winograd". For others dx is a convolution with turned filters.
 
         Returns
         -------
         bool
-            Whether dx, if given, has no NaN and no infinity, be it its own or a neighbour's.
+            Whether dx, if given, has no NaN and no infinity, of its own or spread by a neighbour.
         """
         if self.method == "winograd":
             nothing = np.empty((0, whole_vectors(self.w.shape[1]), len(self._biases)), np.float32)
@@ -200,7 +200,7 @@ class Convolution:
 
     @property
     def sums_shape(self) -> tuple[int, ...]:
-        """Of the sums that `backward` adds to."""
+        """Shape of the sums that `backward` adds to."""
         K, C, kh, kw = self.w.shape
         if self.method == "first":
             return (len(self._side) ** 2, first.PIECES**2, whole_vectors(K))
@@ -212,11 +212,11 @@ class Convolution:
 
     @property
     def compiled_for(self) -> tuple:
-        """What decides which kernels are called, and how they are compiled."""
+        """All that decides which kernels are called, and how they are compiled."""
         return self.method, self._side, self._unit, self._unit_back, self.w.shape[3]
 
     def weight_gradient(self, sums: np.ndarray) -> np.ndarray:
-        """dw (K, C, kh, kw) from what `backward` added up."""
+        """Return dw (K, C, kh, kw) from what `backward` added up."""
         K, C, kh, kw = self.w.shape
         if self.method == "few":
             return np.ascontiguousarray(sums.reshape(K, kh, kw, C).transpose(0, 3, 1, 2))
@@ -275,7 +275,7 @@ class Convolution:
 
 
 def _in_one_row(x, y, piece):
-    """The same for filters of one pixel, with all rows one after the other, if these are whole."""
+    """Return x, y and piece with all rows end to end, for 1 x 1 filters, if rows are whole."""
     (_, H, W, C), (_, OH, OW, K) = x.shape, y.shape
     pictures = piece.last - piece.first
     if not piece.columns == W == OW or (pictures > 1 and not piece.rows == H == OH):

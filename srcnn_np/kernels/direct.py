@@ -1,9 +1,9 @@
 """The plain sums, row by row, as the one product: for any filters at stride 1.
 
-What a filter sees of a row is one run of kw·C neighbouring numbers of x, and the run of the next
-pixel begins C numbers on. So a row of results is the product of `srcnn_np.kernels.product`, with
+A filter sees one run of kw·C neighbouring numbers in a row of x, and the run of the next pixel
+begins C numbers on. So a row of results is the product of `srcnn_np.kernels.product`, with
 pixels as its lines, filters as its lanes, the kh rows of the window as outer turns and the run as
-inner ones. Of the weight gradient the run is the lines, filters are the lanes, places the turns.
+inner ones. The weight gradient has the run as lines, filters as lanes, and places as turns.
 
 A layer of few filters would leave most lanes empty. There a vector is some of a pixel's channels,
 and neighbouring taps share the pixels they load.
@@ -27,8 +27,8 @@ from .vectors import (
 )
 
 SEGMENT = 128  # pixels of a row, activated while they are in the first-level cache
-FEW = 4  # filters, for which lanes are channels
-PIXELS = 8  # whose sums are in registers at once there
+FEW = 4  # filters at most, for lanes to be channels
+PIXELS = 8  # whose sums are then in registers at once
 MOST_TERMS = 128  # of a weight gradient's sum in one register, or a row: longer ones lose digits
 
 
@@ -100,16 +100,16 @@ def weight_gradient(unit, dy, x, dw, piece):
 
 @kernel
 def forward_few(group, window, kh, kw, x, w, b, y, piece, kind, slopes):
-    """As `forward`, for few filters; w is (K, kh, kw, C), C whole vectors.
+    """Do as `forward`, for few filters; w is (K, kh, kw, C), C whole vectors.
 
-    `group` and `window` are tuples as long as there are taps in a group, see `group_of`, and as
-    pixels that the taps of PIXELS neighbouring ones meet.
+    `group` is a tuple as long as a group of taps, see `group_of`; `window` is one as long as the
+    row of pixels that a group meets from PIXELS neighbouring places.
     """
     first, last, top, left, to, y_left, rows, columns = piece
     _, H, W, C = x.shape
     _, OH, OW, K = y.shape
     xs, ws, ys = x.reshape(-1), w.reshape(-1), y.reshape(-1)
-    # Past a row's end lie other rows, but nothing past the last one.
+    # Other rows lie past a row's end, but nothing lies past the last one.
     end = len(xs) - (PIXELS + kw - 1) * C
     spare = np.zeros(kh * (PIXELS + kw - 1) * C, np.float32)
     totals = np.empty(PIXELS, np.float32)
@@ -149,7 +149,7 @@ def forward_few(group, window, kh, kw, x, w, b, y, piece, kind, slopes):
 
 
 def group_of(kw: int) -> int:
-    """How many neighbouring taps share the pixels they load: five or three, if whole groups."""
+    """Return how many neighbouring taps share the pixels they load: three if they fit, or five."""
     return 3 if kw % 3 == 0 else 5
 
 
@@ -172,7 +172,7 @@ def sum_taps(group, window, kh, run, x, at, row, C, w, w_at, bias, y, y_at):
 
 @kernel
 def weight_gradient_few(dy, x, dw, piece):
-    """As `weight_gradient`, for few filters; dw is (K, kh, kw·C), C whole vectors."""
+    """Do as `weight_gradient`, for few filters; dw is (K, kh, kw·C), C whole vectors."""
     first, last, top, left, to, y_left, rows, columns = piece
     _, H, W, C = x.shape
     _, OH, OW, K = dy.shape

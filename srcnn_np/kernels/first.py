@@ -1,8 +1,8 @@
 """Winograd for the first layer: one channel, and large filters, cut into 3 x 3 pieces.
 
-A 9 x 9 filter (8 x 8 alike, filled up with zeros) is the sum of nine 3 x 3 filters, each
-on the picture moved by multiples of 3: as if these were nine channels, of which the other eight
-need no values of their own, but have the first one's at other rows and columns. So values are
+A 9 x 9 filter (or an 8 x 8 one, filled up with zeros) is the sum of nine 3 x 3 filters, each on
+the picture moved by multiples of 3, as if there were nine channels. Only the first needs values
+of its own: the other eight have the same ones at other rows and columns. So values are
 taken at every column, with neighbouring columns as lanes. Sums over the pieces are taken before
 going back from products to results: 9 · 36 products for 4 x 4 results where the plain sum needs
 16 · 81.
@@ -36,7 +36,7 @@ MOST_TILES = 48  # in one go, so that their products stay in the second-level ca
 
 
 class Grid(NamedTuple):
-    """How many rows and columns of tiles there are, and in one go; how long rows of values are."""
+    """Rows and columns of tiles, in all and in one go, and the length of a row of values."""
 
     down: int
     across: int
@@ -47,7 +47,7 @@ class Grid(NamedTuple):
 
 @part
 def grid(rows, columns):
-    """The grid of that many results."""
+    """Return the grid for so many rows and columns of results."""
     down, across = (rows + STEP - 1) // STEP, (columns + STEP - 1) // STEP
     tiles = min(across, MOST_TILES)
     return Grid(down, across, max(1, MOST_TILES // tiles), tiles, tiles * STEP + REACH + LANES)
@@ -55,7 +55,7 @@ def grid(rows, columns):
 
 @kernel
 def forward(unit, taps, x, w, b, y, scratch, piece, kind, slopes):
-    """As `winograd.forward`, of filters with taps x taps taps; w has their pieces as channels."""
+    """Do as `winograd.forward`, for taps x taps filters; w has their pieces as channels."""
     first, last, top, left, to, y_left, rows, columns = piece
     (_, H, W, _), (_, OH, OW, K) = x.shape, y.shape
     filters, some = len(b), grid(rows, columns)
@@ -77,7 +77,7 @@ def forward(unit, taps, x, w, b, y, scratch, piece, kind, slopes):
                         pixels = pixels_at(values, some.length, row, place, STEP, PIECE)
                         at = place * products.step + row * across * products.tile
                         goal = Lines(products.array, at, products.tile, False)
-                        # What is written past a row, the next one's overwrite, or nobody reads.
+                        # The next row overwrites what is written past a row, or nobody reads it.
                         count = rounded(across)
                         multiply(zeros(unit), pixels, factor, turns, NOTHING, goal, count, filters)
                 for tile in range(down * across):
@@ -139,7 +139,7 @@ def add_pieces(unit, x, dy, turns, goal):
 
 
 def scratch_for(filters: int) -> int:
-    """How many numbers `cut` cuts up at most."""
+    """Return how many numbers `cut` cuts up at most."""
     rows = MOST_TILES * (STEP + REACH + LANES)  # of one column of tiles, the longest in all
     return len(SIDE) ** 2 * (PIECES * rows + (MOST_TILES + MOST + 2) * filters) + 2048
 
@@ -157,14 +157,14 @@ def cut(scratch, some, filters):
 
 @part
 def pixels_at(values, length, row, place, line, step):
-    """The values at one place as a factor; from one outer turn to the next is a row of pieces."""
+    """Return the values at one place as a factor; each outer turn takes the next row of pieces."""
     at = (row * PIECES * len(SIDE) ** 2 + place) * length
     return Factor(values, at, line, len(SIDE) ** 2 * length, step)
 
 
 @part
 def evaluate(x, height, width, down, values, length):
-    """Values of `down` rows of tiles; of x exist height x width pixels, the others are zeros."""
+    """Write the values of `down` rows of tiles; pixels of x beyond height x width are zeros."""
     high, side = len(SIDE) + (PIECES - 1) * PIECE, len(SIDE)
     strip, half = np.empty(high * length, np.float32), np.empty(side * length, np.float32)
     for row in range(down):

@@ -1,12 +1,12 @@
 """How pictures and filters lie in memory for the kernels.
 
-Pictures lie (N, H, W, C): all channels of a pixel side by side ("channels last"). What a filter
-sees of a row is then one run of kw·C neighbouring numbers, and what it sees one pixel further is
-the same, C numbers on: all columns of `im2col`, without making them. To everybody else they have
-the shape (N, C, H, W), as views, so that nothing is copied from one layer to the next.
+Pictures lie (N, H, W, C): all channels of a pixel side by side ("channels last"). A filter then
+sees one run of kw·C neighbouring numbers in a row, and the run of the next pixel begins C numbers
+on. These are all columns of `im2col`, without copies. Other modules see views of the shape
+(N, C, H, W), so that nothing is copied from one layer to the next.
 
 Filters lie as their products want them: a *unit* is one or two vectors of neighbouring filters,
-and of each unit all taps follow each other.
+and all taps of a unit follow each other.
 """
 
 import math
@@ -19,21 +19,21 @@ from .vectors import LANES, load, store
 
 
 def channels_last(x: np.ndarray) -> np.ndarray:
-    """x (N, C, H, W) as a C-contiguous array (N, H, W, C): a view if it lies so, else a copy.
+    """Return x (N, C, H, W) as a C-contiguous array (N, H, W, C): a view, or where needed a copy.
 
-    What may not be written is copied too: kernels take it for one type with their own memory.
+    A read-only array is copied too: kernels then take it for one type with their own memory.
     """
     last = np.ascontiguousarray(x.transpose(0, 2, 3, 1))
     return last if last.flags.writeable else last.copy()
 
 
 def channels_first(x: np.ndarray) -> np.ndarray:
-    """x (N, H, W, C) as a view of shape (N, C, H, W)."""
+    """Return x (N, H, W, C) as a view of shape (N, C, H, W)."""
     return x.transpose(0, 3, 1, 2)
 
 
 def aligned(shape: tuple[int, ...]) -> np.ndarray:
-    """An empty array of float32 that begins at a multiple of a vector's size in memory."""
+    """Return an empty float32 array that begins at a multiple of a vector's size in memory."""
     count = math.prod(shape)
     full = np.empty(count + LANES, np.float32)
     first = -full.ctypes.data // 4 % LANES
@@ -41,20 +41,20 @@ def aligned(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def whole_vectors(count: int) -> int:
-    """`count` rounded up to whole vectors."""
+    """Return `count` rounded up to whole vectors."""
     return -(-count // LANES) * LANES
 
 
 def unit_of(filters: int) -> tuple[int, ...]:
-    """Where the vectors of a unit begin: two if the filters fill whole pairs of vectors, or one.
+    """Return where a unit's vectors begin: two if the filters fill whole pairs of them, or one.
 
-    A tuple, whose length kernels are compiled for.
+    It is a tuple, as kernels are compiled for its length.
     """
     return (0, LANES) if whole_vectors(filters) % (2 * LANES) == 0 else (0,)
 
 
 def packed(w: np.ndarray) -> np.ndarray:
-    """Filters (K, C, kh, kw) as (units, kh, kw·C, width), zeros filling the last unit."""
+    """Return filters (K, C, kh, kw) as (units, kh, kw·C, width), zeros filling the last unit."""
     K, C, kh, kw = w.shape
     full = np.zeros((kh, kw, C, whole_vectors(K)), w.dtype)
     full[..., :K] = w.transpose(2, 3, 1, 0)
@@ -63,12 +63,12 @@ def packed(w: np.ndarray) -> np.ndarray:
 
 
 def turned(w: np.ndarray) -> np.ndarray:
-    """Filters (K, C, kh, kw) turned by 180 degrees, filters and channels exchanged."""
+    """Return filters (K, C, kh, kw) turned by 180 degrees, filters and channels exchanged."""
     return w[:, :, ::-1, ::-1].swapaxes(0, 1)
 
 
 def padded(b: np.ndarray) -> np.ndarray:
-    """The biases, zeros filling the last vector."""
+    """Return the biases with zeros filling the last vector."""
     full = np.zeros(whole_vectors(len(b)), b.dtype)
     full[: len(b)] = b
     return full
@@ -110,9 +110,9 @@ class Window(NamedTuple):
 
 @part
 def whole_window(x, height, width, channels, size, full, spare):
-    """A window of size x size pixels of `full` channels, of which height x width exist.
+    """Return a window of size x size pixels of `full` channels, of which height x width exist.
 
-    x itself if it has all; else a copy in `spare`, with zeros for what does not exist.
+    This is x itself if it has all, or a copy in `spare`, with zeros for what does not exist.
     """
     if height >= size and width >= size and channels == full:
         return x
@@ -129,7 +129,7 @@ def whole_window(x, height, width, channels, size, full, spare):
 
 @part
 def put_back(window, x, height, width, channels, size):
-    """Copy a window that may be a copy to where it came from, x."""
+    """Copy a window back to x, unless it is x."""
     if window.array is x.array:
         return
     for i in range(min(size, height)):

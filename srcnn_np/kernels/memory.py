@@ -1,7 +1,7 @@
 """Arrays that a thread uses again and again.
 
-Memory that is new costs as much as much arithmetic: the system gives it page by page, each cleared.
-What a kernel needs only while it runs comes from here, and is kept as long as its thread lives.
+New memory costs as much as a lot of arithmetic: the system gives it page by page, each cleared.
+Memory that a kernel needs only while it runs comes from here, and is kept while its thread lives.
 """
 
 import math
@@ -15,7 +15,7 @@ _own = threading.local()
 
 
 def buffer(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """An array of that name of the calling thread's own, float32, with what was left in it."""
+    """Return the calling thread's float32 array of that name, with what was left in it."""
     count = math.prod(shape)
     arrays = _own.__dict__
     if name not in arrays or arrays[name].size < count:

@@ -1,15 +1,15 @@
-"""The one matrix product that all fast kernels are made of, summed in registers.
+"""The one matrix product that all fast kernels are built on, summed in registers.
 
     y[r, s] = begin[r, s] + Σ_i Σ_j  x[r·row + i·next + j·step] · v[s + i·next + j·step]
 
 x gives single numbers, one for each line r of the sums; v gives vectors, so that s runs over
 neighbouring lanes. A convolution is this product with r the pixels of a row, s the filters, and
-i, j the rows of the window and the run of numbers in each; its weight gradient the same with r the
-run, s the filters, and i, j the places; Winograd's the same again at each of its own places.
+i, j the rows of the window and the run of numbers in each. Its weight gradient has r the run, s
+the filters, and i, j the places. Winograd's convolution does such a product at each of its places.
 
-MOST lines of two vectors are 16 sums, kept in registers while i and j run: each turn loads two
-vectors and 8 numbers and makes 16 fused multiply-adds, so that the processor is kept busy by
-arithmetic and not by memory. The lines left over go by 4, 2 and 1.
+MOST lines of two vectors are 16 sums, kept in registers while i and j run. Each turn loads two
+vectors and 8 numbers and makes 16 fused multiply-adds, so that arithmetic keeps the processor
+busy, not memory. The lines left over go by 4, 2 and 1.
 """
 
 from typing import NamedTuple
@@ -39,7 +39,7 @@ class Factor(NamedTuple):
     at : int
         The first.
     row : int
-        From one line of the sums to the next; of v, from one lane to the next, in whole units.
+        From one line of the sums to the next; in v, from one lane to the next, in whole units.
     next, step : int
         From one outer turn of the sum to the next, and from one inner turn.
     """
@@ -54,7 +54,7 @@ class Factor(NamedTuple):
 class Lines(NamedTuple):
     """Where lines of sums lie: the first at element `at`, each next one `row` elements on.
 
-    If they are `streamed`, they are written past the caches, see `stream_block`.
+    `streamed` lines are written past the caches, see `stream_block`.
     """
 
     array: np.ndarray | None
@@ -75,7 +75,7 @@ NOTHING = Lines(None, 0, 0, False)  # to begin with
 
 @part
 def multiply(zero, x, v, turns, begin, y, count, lanes):
-    """Write `count` lines of `lanes` numbers to y, by units as long as `zero`, see above."""
+    """Write `count` lines of `lanes` numbers to y, in units as long as `zero`, see above."""
     whole = count // MOST * MOST
     for r in range(0, whole, MOST):
         for k in range(0, lanes, len(zero) * LANES):
@@ -94,7 +94,7 @@ def multiply(zero, x, v, turns, begin, y, count, lanes):
 
 @part
 def rounded(count):
-    """Up to how many lines take no longer than `count`: a block of 8 for 5, 6 or 7, of 4 for 3."""
+    """Return how many lines take no longer than `count`: 8 instead of 5, 6 or 7, 4 instead of 3."""
     left = count % MOST
     return count + (MOST - left if left > 4 else left == 3)
 
@@ -103,7 +103,7 @@ def rounded(count):
 def multiply_block(zero, r, k, x, v, turns, begin, y):
     """Write as many lines of a unit as `zero` has, from line r and lane k on.
 
-    `begin` is added last: sums of many parts, each rounded while it is small, keep more digits.
+    `begin` is added last: sums of many parts keep more digits if each is rounded while small.
     """
     sums = zero
     for i in range(turns.outer):

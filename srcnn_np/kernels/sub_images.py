@@ -5,9 +5,8 @@ somewhat larger square of the picture, by two small matrices for each of the two
 
     small = S_rows · picture · S_columnsᵀ,   given = E_rows · small · E_columnsᵀ
 
-whose rows have a few numbers each that are not 0 (`Taps`). So nothing but the picture itself need
-be kept, a byte for each pixel. Where the small picture is not that one, but went through JPEG, say,
-it is kept too, and S is 1.
+Each of their rows has only a few numbers that are not 0 (`Taps`). So only the picture itself is
+kept, a byte for each pixel. A small picture that differs, say by JPEG, is kept too, and S is 1.
 """
 
 from typing import NamedTuple
@@ -32,7 +31,7 @@ class Taps(NamedTuple):
 
 
 class Places(NamedTuple):
-    """Where sub-images lie, an array of N for each.
+    """Where sub-images lie: arrays of N numbers, one for each sub-image.
 
     Attributes
     ----------
@@ -41,9 +40,9 @@ class Places(NamedTuple):
     plane, width : int array
         From one plane to the next, and from one row to the next, in elements.
     source, source_plane, source_width : int array
-        The same of what is given to the network: of the small picture, or of the picture again.
+        The same for what x is made from: the small picture, or the picture again.
     row, column : int array
-        Of the sub-image's first pixel.
+        The sub-image's first pixel.
     turn : int array
         0 to 7, see `srcnn_np.data.turn`.
     down_rows, down_columns, up_rows, up_columns : int array
@@ -66,7 +65,7 @@ class Places(NamedTuple):
 
 
 def cut_plainly(pixels, given, places, down, up, ratio, x_turns, turns, top, left, x, target, most):
-    """As `cut`, by NumPy: what it means, and what there is without Numba's compiler."""
+    """Do as `cut`, in NumPy: to say what it means, and to serve without Numba's compiler."""
     N, C, side, _ = x.shape
     OH, OW = target.shape[2:]
     size = ratio * side
@@ -80,7 +79,7 @@ def cut_plainly(pixels, given, places, down, up, ratio, x_turns, turns, top, lef
             picture = pixels[at + c * plane : at + (c + 1) * plane].reshape(-1, width)
             start = source[0] + c * source[1]
             y = given[start : start + source[1]].reshape(-1, source[2])
-            # The columns of what is given, and then its rows, each by both steps.
+            # First columns, then rows, each by both steps.
             for begin, begin_up, first in (
                 (down_columns, up_columns, j // ratio),
                 (down_rows, up_rows, i // ratio),
@@ -144,7 +143,7 @@ def cut(pixels, given, places, down, up, ratio, x_turns, turns, top, left, x, ta
 
 @part
 def reach(taps, begin, count):
-    """How many numbers some rows of a matrix sum in all, from the first to the last; the first."""
+    """Return how many numbers some rows of a matrix span, from first to last, and the first."""
     first, last = taps.indices[begin, 0], taps.indices[begin, 0]
     for n in range(begin, begin + count):
         for k in range(taps.indices.shape[1]):
@@ -154,9 +153,9 @@ def reach(taps, begin, count):
 
 @part
 def combine(taps, begin, count, first, x, length, y, row):
-    """y (count, length) = rows of a matrix times x, whose rows are numbered from `first` on.
+    """Write y (count, length) = rows of a matrix times x, whose rows count from `first` on.
 
-    Rows are `row` elements apart, whole vectors; what lies past `length` is of no meaning.
+    Rows are `row` elements apart, whole vectors; numbers past `length` have no meaning.
     """
     weights, T = taps.weights.reshape(-1), taps.weights.shape[1]
     for n in range(count):
@@ -170,7 +169,7 @@ def combine(taps, begin, count, first, x, length, y, row):
 
 @part
 def transpose(x, rows, columns, y, row):
-    """y (columns, rows) = x (rows, columns) transposed."""
+    """Write x (rows, columns) to y (columns, rows), transposed."""
     for n in range(rows):
         for m in range(columns):
             y[m * row + n] = x[n * row + m]

@@ -1,14 +1,14 @@
 """The processor's vector registers, as values in functions compiled by Numba.
 
 A processor multiplies and adds 4, 8 or 16 float32 numbers at once, if they lie side by side
-in one of its vector registers. Compilers find such chances in plain loops, but which sums
-stay in registers from one turn of a loop to the next decides the speed of a matrix product,
-and that they seldom find. Here it is written down:
+in one of its vector registers. Compilers find such chances in plain loops. But the speed of a
+matrix product depends on which sums stay in registers from one turn of a loop to the next, and
+compilers seldom find these. Here they are written down:
 
 - a *vector* is LANES numbers in one register. `load(array, at)` reads them from a
   C-contiguous array, beginning `at` elements after its first; `store` writes them;
-- a *line* is a tuple of vectors: `load_line`, `store_line`, and what `transformation`
-  makes, which multiplies a line by a small constant matrix;
+- a *line* is a tuple of vectors. `load_line` and `store_line` read and write it; a function made
+  by `transformation` multiplies it by a small constant matrix;
 - a *block* is a tuple of lines, all of one length. Its heart is `add_outer_product`, the step of a
   matrix product: eight numbers times two vectors are 16 vectors of sums, all kept in registers.
 
@@ -17,7 +17,7 @@ by fused multiply-adds, written as such, so that no "fastmath" is needed and a N
 infinity goes where arithmetic sends it.
 
 Nothing here checks bounds, unless the environment variable SRCNN_NP_CHECK_BOUNDS is 1: then
-a read or write outside an array raises an IndexError. A test does that.
+a read or write outside an array raises an IndexError. A test sets it.
 """
 
 import platform
@@ -36,7 +36,7 @@ from ..compiling import SWITCHES
 
 
 def _features() -> set[str]:
-    """What the processor that Numba compiles for can do, in LLVM's words."""
+    """Return the features, in LLVM's words, of the processor that Numba compiles for."""
     if config.CPU_FEATURES is not None:
         return {f[1:] for f in config.CPU_FEATURES.split(",") if f.startswith("+")}
     return {name for name, there in llvmlite.binding.get_host_cpu_features().items() if there}
@@ -44,7 +44,7 @@ def _features() -> set[str]:
 
 _FEATURES = _features()
 _ARM = platform.machine().lower() in ("aarch64", "arm64")
-# Without the instruction, a fused multiply-add is a call of a slow function.
+# Without the instruction, a fused multiply-add calls a slow function.
 FUSED = _ARM or "fma" in _FEATURES
 _REGISTER_BYTES = 64 if "avx512f" in _FEATURES else 32 if "avx" in _FEATURES else 16
 REGISTERS = 32 if _ARM or "avx512f" in _FEATURES else 16  # how many there are
@@ -126,7 +126,7 @@ def store_line(typing, array, at, step, line):
 
 @intrinsic
 def add_block(typing, block, array, at, row):
-    """The block plus what the array, if any, holds; the block's lines are `row` elements apart."""
+    """Return the block plus the array's numbers, if any; its lines are `row` elements apart."""
     if array is types.none:
         return block(block, array, at, row), lambda context, builder, sig, args: args[0]
 
@@ -151,7 +151,7 @@ def store_block(typing, array, at, row, block):
 
 @intrinsic
 def stream_block(typing, array, at, row, block):
-    """As `store_block`, past the caches, which need not read first what is overwritten whole.
+    """Do as `store_block`, past the caches: they need not read what is then overwritten whole.
 
     All vectors must begin at multiples of their size in memory.
     """
@@ -177,7 +177,7 @@ def _block_writer(past_cache):
 
 @intrinsic
 def store_totals(typing, array, at, constant, line):
-    """Write, from element `at` on, constant + the sum of its lanes for each of 2, 4, 8 vectors."""
+    """Write, from element `at` on, constant + the sum of lanes, for each of 2, 4 or 8 vectors."""
 
     def generate(context, builder, sig, args):
         at = _index(context, builder, sig, args, 1)
@@ -195,7 +195,7 @@ def store_totals(typing, array, at, constant, line):
 
 @intrinsic(prefer_literal=True)
 def zeros(typing, count):
-    """A line of zeros: `count` vectors, a constant or as many as a tuple has."""
+    """Return a line of zeros: `count` vectors, a constant, or as many as a tuple has."""
     line = _line(count)
 
     def generate(context, builder, sig, args):
@@ -206,7 +206,7 @@ def zeros(typing, count):
 
 @intrinsic(prefer_literal=True)
 def stacked(typing, line, count):
-    """A block of `count` times the same line; `count` is a constant."""
+    """Return a block of `count` times the same line; `count` is a constant."""
     block = types.UniTuple(line, count.literal_value)
 
     def generate(context, builder, sig, args):
@@ -217,7 +217,7 @@ def stacked(typing, line, count):
 
 @intrinsic
 def add_outer_product(typing, sums, x, at, row, v, v_at):
-    """sums[r][s] + x[at + r·row] · v[v_at + s·LANES ...], for each line r and vector s."""
+    """Return sums[r][s] + x[at + r·row] · v[v_at + s·LANES ...], for each line r and vector s."""
 
     def generate(context, builder, sig, args):
         at, row, v_at = (_index(context, builder, sig, args, n) for n in (2, 3, 5))
@@ -237,7 +237,7 @@ def add_outer_product(typing, sums, x, at, row, v, v_at):
 
 @intrinsic
 def add_scaled(typing, sums, line, vector):
-    """sums[i] + line[i] · vector."""
+    """Return sums[i] + line[i] · vector."""
 
     def generate(context, builder, sig, args):
         old, line_ = (cgutils.unpack_tuple(builder, args[n]) for n in (0, 1))
@@ -249,7 +249,7 @@ def add_scaled(typing, sums, line, vector):
 
 @intrinsic
 def add_windows(typing, sums, line, weights):
-    """sums[i] + line[i] · weights[0] + line[i + 1] · weights[1] + ..."""
+    """Return sums[i] + line[i] · weights[0] + line[i + 1] · weights[1] + ..."""
 
     def generate(context, builder, sig, args):
         new, line_, weights_ = (cgutils.unpack_tuple(builder, arg) for arg in args)
@@ -262,7 +262,7 @@ def add_windows(typing, sums, line, weights):
 
 @intrinsic
 def added(typing, left, right):
-    """left[i] + right[i]."""
+    """Return left[i] + right[i]."""
 
     def generate(context, builder, sig, args):
         pairs = zip(*(cgutils.unpack_tuple(builder, arg) for arg in args), strict=True)
@@ -273,7 +273,7 @@ def added(typing, left, right):
 
 @intrinsic
 def bent(typing, line, slopes):
-    """line[i] where it is above 0, else slopes · line[i]: leaky, or a ReLU, for finite numbers."""
+    """Return line[i] where it is above 0, elsewhere slopes · line[i]: leaky or ReLU, if finite."""
 
     def generate(context, builder, sig, args):
         new = []
@@ -289,7 +289,7 @@ def bent(typing, line, slopes):
 
 @intrinsic
 def add_spoilt(typing, vector, line):
-    """The vector plus 0 for each finite number of the line, and NaN for each other."""
+    """Return the vector plus 0 for each finite number of the line, and NaN for any other."""
 
     def generate(context, builder, sig, args):
         total, zero = args[0], ir.Constant(args[0].type, None)
@@ -304,7 +304,7 @@ Matrix = list[list[Fraction]]
 
 
 def transformation(matrix_for: Callable[[int], Matrix]) -> Callable:
-    """A function for kernels that multiplies a line by a constant matrix, written out.
+    """Make a function for kernels that multiplies a line by a constant matrix, written out.
 
     Parameters
     ----------
@@ -331,13 +331,13 @@ def transformation(matrix_for: Callable[[int], Matrix]) -> Callable:
     return transform
 
 
-# --- what these are made of, in the words of LLVM ------------------------------------------
+# --- the parts of these, in the words of LLVM ----------------------------------------------
 
 
 def _product(builder, matrix, vectors):
-    """Matrix times vectors, where two rows or columns that differ in signs alone share work.
+    """Matrix times vectors; two rows or columns that differ only in signs share work.
 
-    Of such rows, one is the sum and one the difference of two halves; of such columns the sum and
+    Two such rows are the sum and the difference of two halves. For two such columns, the sum and
     the difference of their vectors are taken first.
     """
     rows = _alike(matrix)
@@ -364,7 +364,7 @@ def _product(builder, matrix, vectors):
 
 
 def _alike(rows):
-    """For each row the later one that has other signs in some places, but no other numbers."""
+    """For each row, the later one that differs from it only in some signs."""
     return {
         i: k
         for k, other in enumerate(rows)
@@ -418,7 +418,7 @@ def _index(context, builder, sig, args, n):
 
 
 def _pointer(context, builder, array_type, array, at, count=1):
-    """Address of element `at`, from which `count` elements are read or written."""
+    """Address of element `at`, where `count` elements are read or written."""
     if array_type.layout != "C" or array_type.dtype != types.float32:
         raise NumbaTypeError("vectors lie in C-contiguous arrays of float32 only")
     struct = context.make_array(array_type)(context, builder, array)
@@ -464,9 +464,9 @@ def _fma(builder, a, b, c):
 
 
 def _totals(builder, vectors):
-    """One vector of the sums of each vector's lanes.
+    """One vector with the sum of each vector's lanes.
 
-    Two vectors are folded into one: the sums of the lower and the upper half of each.
+    Two vectors are folded into one, which adds the lower and the upper half of each.
     """
 
     def fold(a, b, size):

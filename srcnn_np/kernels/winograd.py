@@ -1,31 +1,31 @@
 """Winograd's convolution F(4 x 4, r x r): (r + 3)² products where the plain sum needs 16 r².
 
-In one dimension, let the 4 results of a filter g of r taps on r + 3 pixels d be wanted,
+In one dimension, a filter g of r taps has 4 results on r + 3 pixels d,
 
     y[i] = Σ_u g[u] · d[i + u],   i = 0 ... 3
 
-4 r products as it stands. The other way round (transposed), with e of 4 numbers,
+which take 4 r products as they stand. The other way round (transposed), with e of 4 numbers,
 
     z[k] = Σ_u g[u] · e[k - u],   k = 0 ... r + 2
 
 are the coefficients of the product of two polynomials, g(s) of degree r - 1 and e(s) of degree 3.
 A polynomial of degree r + 2 is known by its values at r + 3 places, and its value at a place is
-the product of g's and e's: so evaluate both (at 0, 1, -1, 2, -2, 1/2, -1/2, or fewer of them, and
+the product of g's and e's. So evaluate both (at 0, 1, -1, 2, -2, 1/2, -1/2, or fewer of them, and
 as the leading coefficient "at infinity"), multiply place by place, and interpolate: r + 3 products.
-Written with matrices, z = C ((G g) · (E e)), where G and E evaluate and C interpolates. Transposing
-this linear map of e gives the one that was wanted, at the same r + 3 products:
+Written with matrices, z = C ((G g) · (E e)), where G and E evaluate and C interpolates. The
+transpose of this linear map of e gives y, with the same r + 3 products:
 
     y = E^T ((G g) · (C^T d))
 
 `evaluation` and `interpolation` give the matrices in exact fractions. In two dimensions all of it
-is done on columns and then on rows: 64 products of 400 for 5 x 5 taps, 36 of 144 for 3 x 3. G is
-applied once for each filter; pixels' values serve all filters; and sums over channels are taken
-before E^T, at each of the places by a matrix product (values) x (filters' values), which is nearly
-all the work.
+is done on columns and then on rows: 64 products instead of 400 for 5 x 5 taps, 36 instead of 144
+for 3 x 3. G is applied once for each filter. Pixels' values serve all filters. Sums over channels
+are taken before E^T, at each place by a matrix product (values) x (filters' values), which is
+nearly all the work.
 
 The price is rounding: the numbers grow by evaluation and cancel in interpolation. In float32
 the error stays below 1e-5 of the largest result (or of 1), which a test asserts. And a NaN or an
-infinity in one pixel spoils all 16 results that share its values: whoever calls must look, and
+infinity in one pixel spoils all 16 results that share its values: the caller must look for it, and
 compute these by the plain sum.
 
 References: Winograd 1980, "Arithmetic complexity of computations"; Lavin and Gray 2016,
@@ -56,7 +56,7 @@ from .vectors import (
 )
 
 STEP = 4  # results of a tile in a row, and in a column
-TILES = 16  # whose values and products the second-level cache holds, with the filters'
+TILES = 16  # the second-level cache holds their values and products, and the filters' values
 TILES_BACK = 48  # more, since each adds to as many sums as filters have values
 MOST_TERMS = 64  # of a sum over channels in one register: a longer one loses digits
 TAPS = (3, 5)  # sides of the filters that gain
@@ -67,17 +67,17 @@ POINTS = [Fraction(p) for p in ("0", "1", "-1", "2", "-2", "1/2", "-1/2")]
 
 
 def evaluation(side: int, count: int) -> Matrix:
-    """E (side, count): `count` coefficients to values at side - 1 points and at infinity."""
+    """Return E (side, count): `count` coefficients to values at side - 1 points and infinity."""
     infinity = [Fraction(int(n == count - 1)) for n in range(count)]
     return [[p**n for n in range(count)] for p in POINTS[: side - 1]] + [infinity]
 
 
 def interpolation(side: int) -> Matrix:
-    """C^T (side, side), each row up to the factor that `filter_evaluation` has instead.
+    """Return C^T (side, side), each row up to the factor that `filter_evaluation` has instead.
 
-    By Lagrange the value at a point p takes part as the polynomial that is 0 at all others,
-    Π (s - q) / Π (p - q) over the points q ≠ p; here it stands without the denominator. The
-    leading coefficient, at infinity, takes part as the one that is 0 at all points.
+    By Lagrange the value at a point p multiplies the polynomial that is 0 at all others,
+    Π (s - q) / Π (p - q) over the points q ≠ p; here it has no denominator. The leading
+    coefficient, at infinity, multiplies the polynomial that is 0 at all points.
     """
     points = POINTS[: side - 1]
     rows = []
@@ -92,7 +92,7 @@ def interpolation(side: int) -> Matrix:
 
 
 def filter_evaluation(side: int) -> Matrix:
-    """G (side, taps): E, divided by the denominators that `interpolation` left out."""
+    """Return G (side, taps): E, divided by the denominators that `interpolation` left out."""
     rows = evaluation(side, side - STEP + 1)
     for p, row in zip(POINTS[: side - 1], rows, strict=False):
         for q in POINTS[: side - 1]:
@@ -102,7 +102,7 @@ def filter_evaluation(side: int) -> Matrix:
 
 
 def transposed(matrix: Matrix) -> Matrix:
-    """Rows for columns."""
+    """Exchange rows and columns."""
     return [list(column) for column in zip(*matrix, strict=True)]
 
 
@@ -116,10 +116,10 @@ spread = transformation(lambda side: evaluation(side, STEP))
 
 
 def _in_two_dimensions(transform, put):
-    """Transform a window x of whole vectors of channels: its columns, and then the rows of these.
+    """Make a function that transforms a window x of whole vectors: its columns, then their rows.
 
-    The results, `count` rows, are `put` to the window y line by line; what that returns, it gets
-    with the next one, and the last is returned.
+    It `put`s the results, `count` rows, to the window y line by line. Each call of `put` gets as
+    `more` what the one before returned; the last one's is returned.
     """
 
     @part
@@ -172,7 +172,7 @@ _results_to_products = _in_two_dimensions(spread, _write)
 
 @kernel
 def evaluate_filters(side, taps, unit, w, values):
-    """Write the values (places, units, C, width) of filters w (r, r, C, K), whole vectors."""
+    """Write the values (places, units, C, width) of filters w (r, r, C, K), in whole vectors."""
     _, _, C, K = w.shape
     width = len(unit) * LANES
     spare, flat = np.empty(len(side) ** 2 * LANES, np.float32), w.reshape(-1)
@@ -186,7 +186,7 @@ def evaluate_filters(side, taps, unit, w, values):
 
 @kernel
 def filter_gradients(side, taps, sums):
-    """dw (r, r, C, K) from the gradients (places, C, K) of the filters' values."""
+    """Return dw (r, r, C, K) from the gradients (places, C, K) of the filters' values."""
     _, C, K = sums.shape
     dw = np.empty((len(taps), len(taps), C, K), np.float32)
     spare, x, y = np.empty(len(side) ** 2 * LANES, np.float32), sums.reshape(-1), dw.reshape(-1)
@@ -202,9 +202,9 @@ def filter_gradients(side, taps, sums):
 
 @kernel
 def forward(side, unit, x, w, b, y, scratch, piece, kind, slopes):
-    """Write a piece of y (N, OH, OW, K) from x (N, H, W, C), activated; whether all is finite.
+    """Write a piece of y (N, OH, OW, K) from x (N, H, W, C), activated.
 
-    w is what `evaluate_filters` gives, b and slopes fill whole vectors.
+    w comes from `evaluate_filters`; b and slopes fill whole vectors. Returns whether all is finite.
     """
     first, last, top, left, to, y_left, rows, columns = piece
     _, H, W, C = x.shape
@@ -239,8 +239,8 @@ def forward(side, unit, x, w, b, y, scratch, piece, kind, slopes):
 def backward(side, unit, unit_back, dy, x, w, sums, dx, scratch, piece, need_dw, need_dx):
     """Add to dx and to `sums` (places, C, K), whole vectors, what a piece of dy gives.
 
-    Returns whether dx is finite. w is what `evaluate_filters` gives of the filters with C and K
-    exchanged, whose units `unit_back` tells.
+    w comes from `evaluate_filters`, for the filters with C and K exchanged; `unit_back` is their
+    unit. Returns whether dx is finite.
     """
     first, last, top, left, to, y_left, rows, columns = piece
     _, H, W, C = x.shape
@@ -283,7 +283,7 @@ def backward(side, unit, unit_back, dy, x, w, sums, dx, scratch, piece, need_dw,
 
 @part
 def place_of(tile, tiles, across):
-    """Picture, row and column where a tile's results begin; of each picture are `tiles`."""
+    """Return picture, row and column where a tile's results begin; each picture has `tiles`."""
     n, tile = tile // tiles, tile % tiles
     return n, tile // across * STEP, tile % across * STEP
 
@@ -297,7 +297,7 @@ class Places(NamedTuple):
 
 
 def scratch_for(side: tuple[int, ...], channels: int, filters: int) -> int:
-    """How many numbers `cut` cuts up at most."""
+    """Return how many numbers `cut` cuts up at most."""
     return (TILES_BACK + 2) * (len(side) ** 2 * (channels + filters) + 2 * LANES)
 
 
@@ -312,7 +312,7 @@ def cut(side, scratch, tiles, channels, filters):
 
 @part
 def places(side, scratch, at, channels, tiles):
-    """Places in memory from there on; where it ends.
+    """Return places in memory from `at` on, and where they end.
 
     Tiles are a vector apart, so that they use all sets of a cache.
     """
@@ -323,13 +323,13 @@ def places(side, scratch, at, channels, tiles):
 
 @part
 def at_places(side, values, tile):
-    """The window of a tile's places."""
+    """Return the window of a tile's places."""
     return Window(values.array, tile * values.tile, len(side) * values.step, values.step)
 
 
 @part
 def evaluate(side, x, height, width, C, values, tile, channels, edge, spare):
-    """The values of a tile's window, of which height x width exist."""
+    """Write the values of a tile's window, of which height x width pixels exist."""
     window = whole_window(x, height, width, C, len(side), channels, edge)
     v = at_places(side, values, tile)
     _pixels_to_values(side, side, window, v, channels, len(side), spare, 0)
@@ -337,7 +337,7 @@ def evaluate(side, x, height, width, C, values, tile, channels, edge, spare):
 
 @part
 def interpolate(side, products, tile, b, goal, size, more, edge, spare):
-    """Write a tile's 4 x 4 results, of which `size` exist, activated; what became of `spoilt`."""
+    """Write a tile's 4 x 4 results, of which `size` exist, activated; return the new `spoilt`."""
     (height, width, K), (kind, slopes, spoilt) = size, more
     filters, window = len(b), goal
     if height < STEP or width < STEP or filters > K:
@@ -358,7 +358,7 @@ def interpolate(side, products, tile, b, goal, size, more, edge, spare):
 
 @part
 def spread_tile(side, dy, size, products, tile, filters, edge, spare):
-    """Gradients of a tile's products from its 4 x 4 results', of which `size` exist."""
+    """Write the gradients of a tile's products from its 4 x 4 results', of which `size` exist."""
     height, width, K = size
     dy = whole_window(dy, height, width, K, STEP, filters, edge)
     m = at_places(side, products, tile)
@@ -367,7 +367,7 @@ def spread_tile(side, dy, size, products, tile, filters, edge, spare):
 
 @part
 def multiply_places(side, unit, x, channels, w, y, filters, tiles):
-    """At every place, y[tile, filter] from x[tile, channel] and the filters' values w."""
+    """Write, at every place, y[tile, filter] from x[tile, channel] and the filters' values w."""
     width = len(unit) * LANES
     for place in range(len(side) ** 2):
         goal = Lines(y.array, place * y.step, y.tile, False)
@@ -384,7 +384,7 @@ def multiply_places(side, unit, x, channels, w, y, filters, tiles):
 
 @part
 def add_value_gradients(side, unit, x, channels, dy, filters, tiles, sums):
-    """At every place, add to sums[channel, filter] the sums over tiles of x times dy."""
+    """Add, at every place, the sums over tiles of x times dy to sums[channel, filter]."""
     for place in range(len(side) ** 2):
         factor = Factor(x.array, place * x.step, 1, 0, x.tile)
         other = Factor(dy.array, place * dy.step, 1, 0, dy.tile)
