@@ -243,7 +243,7 @@ class Sequential:
     def loss_and_gradients_by_layers(
         self, x: np.ndarray, target: np.ndarray, mean_over: MeanOver = "values"
     ) -> tuple[float, dict[str, np.ndarray]]:
-        """Do as `loss_and_gradients`, one layer after the other."""
+        """Do what `loss_and_gradients` does, one layer after the other."""
         y = self.forward(x)
         loss = mse_forward(y, target, mean_over)
         self.backward(mse_backward(y, target, mean_over))
@@ -359,7 +359,7 @@ class Sequential:
         return self._predict(prediction.predict, picture)
 
     def predict_by_layers(self, picture: np.ndarray) -> np.ndarray:
-        """Do as `predict`, one layer after the other, in strips of the picture."""
+        """Do what `predict` does, one layer after the other, in strips of the picture."""
         return self._predict(prediction.predict_by_layers, picture)
 
     def _predict(self, how: Callable, picture: np.ndarray) -> np.ndarray:

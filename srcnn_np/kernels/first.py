@@ -55,7 +55,7 @@ def grid(rows, columns):
 
 @kernel
 def forward(unit, taps, x, w, b, y, scratch, piece, kind, slope):
-    """Do as `winograd.forward`, for taps x taps filters; w has their pieces as channels."""
+    """Do what `winograd.forward` does, for taps x taps filters; w has their pieces as channels."""
     first, last, top, left, to, y_left, rows, columns = piece
     (_, H, W, _), (_, OH, OW, K) = x.shape, y.shape
     filters, some = len(b), grid(rows, columns)

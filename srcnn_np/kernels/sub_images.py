@@ -67,7 +67,7 @@ class Places(NamedTuple):
 def cut_plainly(
     pixels, given, places, down, up, turned_rows, turned_columns, top, left, x, target, most
 ):
-    """Do as `cut`, in NumPy: to say what it means, and to serve without Numba's compiler."""
+    """Do what `cut` does, in NumPy: to say what it means, and to serve without Numba's compiler."""
     N, C, size, _ = x.shape
     OH, OW = target.shape[2:]
     for n in range(N):
