@@ -296,7 +296,7 @@ def rows(logs: dict[str, list[dict[str, float]]]) -> list[str]:
 
 
 def first_above(log: list[dict[str, float]], psnr: float) -> dict[str, float] | None:
-    """Return the first row with more than so many dB on Set5."""
+    """Return the first row with more than `psnr` dB on Set5."""
     return next((row for row in log if row["watched"] > psnr), None)
 
 

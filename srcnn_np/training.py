@@ -199,7 +199,7 @@ def epochs_in(
     recipe: Recipe,
     team: Team = ALONE,
 ) -> float:
-    """Return how many epochs fit into `minutes` on this machine, by a trial of a few seconds.
+    """Return how many epochs `minutes` on this machine allow, by a trial of a few seconds.
 
     Parameters and errors are those of `train`; `model` stays as it is.
     """

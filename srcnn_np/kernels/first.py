@@ -47,7 +47,7 @@ class Grid(NamedTuple):
 
 @part
 def grid(rows, columns):
-    """Return the grid for so many rows and columns of results."""
+    """Return the grid for `rows` x `columns` results."""
     down, across = (rows + STEP - 1) // STEP, (columns + STEP - 1) // STEP
     tiles = min(across, MOST_TILES)
     return Grid(down, across, max(1, MOST_TILES // tiles), tiles, tiles * STEP + REACH + LANES)
