@@ -1,7 +1,7 @@
 """A whole picture through a stack of layers, keeping its size.
 
-Where a layer's own border is "valid", the picture's size is kept by copies of border pixels: each
-layer replicates the border of what it is given, as the SRCNN authors' code does, or (`once`) the
+Where a layer's own border is "valid", copies of border pixels keep the picture's size. Each
+layer replicates the border of its input, as the SRCNN authors' code does; or (`once`) the
 picture's border is replicated once, by the reach of all layers together, as theanonSR does.
 """
 
@@ -23,7 +23,7 @@ _STRIP_PIXELS = 1 << 18
 
 
 def predict(layers: Sequence[Layer], picture: np.ndarray, *, once: bool) -> np.ndarray:
-    """The result (H, W, K) of a picture (H, W, C), by `srcnn_np.fused` where that can do it."""
+    """Return the result (H, W, K) for a picture (H, W, C), by `srcnn_np.fused` if it can."""
     stages = stages_of(layers)
     if stages is None:
         return predict_by_layers(layers, picture, once=once)
@@ -40,10 +40,10 @@ def predict(layers: Sequence[Layer], picture: np.ndarray, *, once: bool) -> np.n
 
 
 def stages_of(layers: Sequence[Layer]) -> "list[Stage] | None":
-    """The layers as the fused network has them, with the borders of `forward`.
+    """Return the layers as the fused network has them, with the borders of `forward`.
 
-    None if they are anything else than convolutions at stride 1, each with no or one of this
-    package's activations after it, in float32, by the "numba" backend.
+    Return None unless they are convolutions at stride 1, each with at most one of this package's
+    activations after it, in float32, by the "numba" backend.
     """
     for layer in layers:
         if type(layer) is Conv2D:
@@ -70,7 +70,7 @@ _ACTIVATIONS = {ReLU: "RELU", LeakyReLU: "LEAKY", ClippedLeakyReLU: "CLIPPED"}
 
 
 def predict_by_layers(layers: Sequence[Layer], picture: np.ndarray, *, once: bool) -> np.ndarray:
-    """As `predict`, one layer after the other.
+    """Do what `predict` does, one layer after the other.
 
     Feature maps are large: 64 of them for a 4K picture fill 2 GB. So the picture is cut into strips
     of whole rows, each with as many rows around it as the layers reach. Only a strip that touches
@@ -110,12 +110,12 @@ def _predict_strip(layers, x, at_top, at_bottom, once):
 
 
 def reach(layers: Iterable[Layer]) -> Pads:
-    """How far around a place its result depends, at stride 1: (top, bottom, left, right)."""
+    """Return how far a result looks around its place, at stride 1: (top, bottom, left, right)."""
     return _sum_of_pads(_convolutions(layers))
 
 
 def margin(layers: Iterable[Layer]) -> Pads:
-    """By how much y of `forward` is smaller, at stride 1: (top, bottom, left, right)."""
+    """Return by how much y of `forward` is smaller, at stride 1: (top, bottom, left, right)."""
     return _sum_of_pads(conv for conv in _convolutions(layers) if conv.border == "valid")
 
 
