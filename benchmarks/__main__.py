@@ -3,7 +3,7 @@
 Prints for each task a table of all contestants: median time, GFLOP/s by the count of the
 direct sum (an algorithm that needs fewer operations may exceed the machine's rate), percent
 of the measured rates of fused multiply-adds and SGEMM, the most memory, and the time in units
-of the first contestant's, as the median of the rounds and, in brackets, the quarters around it.
+of the first contestant's, as the median of the rounds, with the quartiles in brackets.
 """
 
 import argparse
@@ -110,7 +110,7 @@ def _versions() -> dict[str, str]:
 
 
 def _write(report: dict, path: str | None) -> None:
-    """After every race, so that an interrupt loses one."""
+    """Write the report; this comes after every race, so that an interrupt loses only one."""
     if path is not None:
         with writing(path, force=True) as part:
             Path(part).write_text(json.dumps(report, indent=1) + "\n")
@@ -167,7 +167,7 @@ def _print_table(table: dict) -> None:
 
 
 def _ranks(rounds: int) -> dict:
-    """Several processes, where there can be."""
+    """Measure several processes, where there can be any."""
     if why := ranks.why_not():
         print(f"\n{why}", flush=True)
         return {}
@@ -178,7 +178,7 @@ def _ranks(rounds: int) -> dict:
 
 
 def _enlarging(times: int) -> dict:
-    """The shipped x3 model on colour pictures."""
+    """Measure the shipped x3 model on colour pictures."""
     from srcnn_np.model import default_name
 
     model = default_name(3)

@@ -1,4 +1,4 @@
-"""Who competes: each function takes a task and gives a function that does it once.
+"""The contestants: each function takes a task and returns a function that does it once.
 
 A contestant that is not installed, or cannot do the task, raises `Absent`.
 """
@@ -16,7 +16,7 @@ from .tasks import Inference, Layer, Task, TrainingStep
 
 Run = Callable[[], object]
 
-# Each library counts its threads by a variable of its own.
+# Each library has a variable of its own for its number of threads.
 _COUNTS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 ALL_THREADS, ONE_THREAD = dict.fromkeys(_COUNTS, str(THREADS)), dict.fromkeys(_COUNTS, "1")
 RATE, MOMENTUM = 1e-3, 0.9  # of a training step's SGD
@@ -27,9 +27,9 @@ class Absent(Exception):  # noqa: N818 (it is no error)
 
 
 class Contestant(NamedTuple):
-    """How a task is built, what its process's environment is given, and how exact it must be.
+    """How to build a task, what to add to its process's environment, and how exact it must be.
 
-    `tolerance` is on the difference of results, relative to their largest value.
+    `tolerance` bounds the difference of results, relative to their largest value.
     """
 
     build: Callable[[Task], Run]
@@ -41,7 +41,7 @@ class Contestant(NamedTuple):
 
 
 def ours(task: Task) -> Run:
-    """The fused network."""
+    """Run the fused network."""
     if isinstance(task, Layer):
         raise Absent("is for whole networks")
     network = network_of(task, "numba")
@@ -52,10 +52,10 @@ def ours(task: Task) -> Run:
 
 
 def our_layers(backend: str) -> Callable[[Task], Run]:
-    """One of the backends of `srcnn_np.conv`, or "shifted"; for a network, its layers one by one.
+    """Run a backend of `srcnn_np.conv`, or "shifted"; a network runs layer by layer.
 
-    "numba" is given its pictures as it gives them itself, and as "PyTorch tuned" is: with the
-    channels of a pixel side by side.
+    "numba" gets its pictures as it returns them itself, and as "PyTorch tuned" gets them: with
+    the channels of a pixel side by side.
     """
 
     def build(task: Task) -> Run:
@@ -96,12 +96,12 @@ def _our_layer(task: Layer, module) -> Run:
 
 
 def _with_both(runs: dict[str, Run]) -> dict[str, Run]:
-    """And one gradient after the other."""
+    """Add the run that computes one gradient after the other."""
     return {**runs, "dx and dw": lambda: [runs["dx"](), runs["dw"]()]}
 
 
 def network_of(task: Inference | TrainingStep, backend: str):
-    """The network all contestants of a task run; small random biases, so that they matter."""
+    """Return the network all contestants of a task run, with small biases, so that they matter."""
     from srcnn_np import Sequential
     from srcnn_np.layers import ClippedLeakyReLU, Conv2D, ReLU
 
@@ -121,7 +121,7 @@ def network_of(task: Inference | TrainingStep, backend: str):
 
 
 def training(task: TrainingStep, network, loss_and_gradients) -> Run:
-    """A step of SGD; gives the loss and the gradients, in the order PyTorch has them."""
+    """Return a step of SGD, which returns the loss and the gradients in PyTorch's order."""
     from srcnn_np.optim import SGD
 
     x, target = task.batch()
@@ -139,7 +139,7 @@ def training(task: TrainingStep, network, loss_and_gradients) -> Run:
 
 
 def einsum(task: Task) -> Run:
-    """NumPy's einsum over a view of all windows."""
+    """Run NumPy's einsum over a view of all windows."""
     if not isinstance(task, Layer) or task.flops > 2e8:
         raise Absent("is for small layers")
     a, k = task.arrays(), task.k
@@ -158,7 +158,7 @@ def einsum(task: Task) -> Run:
 
 
 def scipy_signal(method: str) -> Callable[[Task], Run]:
-    """scipy.signal's convolution, a picture at a time; "direct" a channel and filter at a time."""
+    """Run scipy.signal's convolution picture by picture; "direct" by channel and filter, too."""
 
     def build(task: Task) -> Run:
         from scipy import fft, signal
@@ -192,7 +192,7 @@ def scipy_signal(method: str) -> Callable[[Task], Run]:
 
 
 def pytorch(*, channels_last: bool, compiled: bool = False) -> Callable[[Task], Run]:
-    """PyTorch in one of its memory layouts, compiled or not."""
+    """Run PyTorch in one of its memory layouts, compiled or not."""
 
     def build(task: Task) -> Run:
         torch = imported("torch")
@@ -281,7 +281,7 @@ def _torch_network(torch, task: Inference | TrainingStep):
 
 
 def onnxruntime(task: Task) -> Run:
-    """ONNX Runtime."""
+    """Run ONNX Runtime."""
     runtime = imported("onnxruntime")
     x, graph = onnx_graph(task)
     options = runtime.SessionOptions()
@@ -291,7 +291,7 @@ def onnxruntime(task: Task) -> Run:
 
 
 def openvino(task: Task) -> Run:
-    """OpenVINO, in float32."""
+    """Run OpenVINO, in float32."""
     runtime = imported("openvino")
     x, graph = onnx_graph(task)
     core = runtime.Core()
@@ -310,10 +310,10 @@ def openvino(task: Task) -> Run:
 
 
 def mnn(task: Task) -> Run:
-    """MNN, in float32.
+    """Run MNN, in float32.
 
-    Its converter is called without MNN.tools, which would install a package, and send what is
-    converted to the maker's log.
+    Its converter is called without MNN.tools, which would install a package, and send the
+    converted network to the maker's log.
     """
     imported("MNN")
     import _tools
@@ -334,7 +334,7 @@ def mnn(task: Task) -> Run:
 
 
 def ncnn(task: Task) -> Run:
-    """ncnn, in float32: a network of its own text format. It takes one picture at a time."""
+    """Run ncnn, in float32, on a network in its own text format, one picture at a time."""
     runtime = imported("ncnn")
     x, layers = _one_way(task)
     lines, weights, last = ["Input x 0 1 x"], b"", "x"
@@ -376,7 +376,7 @@ def ncnn(task: Task) -> Run:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "weights").write_bytes(weights)
         network.load_model(f"{folder}/weights")
-    x = np.ascontiguousarray(x)  # by this name, as a Mat does not keep what it looks at
+    x = np.ascontiguousarray(x)  # kept by this name, as a Mat does not keep its array
     pictures = [runtime.Mat(picture).clone() for picture in x]
 
     def run() -> np.ndarray:
@@ -391,7 +391,7 @@ def ncnn(task: Task) -> Run:
 
 
 def onnx_graph(task: Task) -> tuple[np.ndarray, bytes]:
-    """The input x, and the task, with result y, as an ONNX graph."""
+    """Return the input x, and the task, with result y, as an ONNX graph."""
     onnx = imported("onnx")
     x, layers = _one_way(task)
     nodes, constants = [], []
@@ -429,19 +429,19 @@ def onnx_graph(task: Task) -> tuple[np.ndarray, bytes]:
 
 
 def result_of(task: Task, y: np.ndarray) -> np.ndarray:
-    """The result as all give it: (H, W) or (H, W, K) of a whole picture."""
+    """Return the result in the common form: (H, W) or (H, W, K) of a whole picture."""
     if not isinstance(task, Inference):
         return y
     return y[0, 0] if y.shape[1] == 1 else y[0].transpose(1, 2, 0)
 
 
-# theanonSR's activation is the identity from the first to the second, bends there to the third's
-# slope, and is 0 below the fourth and 1 above the fifth, where it has reached 1 by itself.
+# theanonSR's activation is the identity from the first to the second. There it bends to the slope
+# of the third. It is 0 below the fourth, and 1 above the fifth, where it has reached 1 by itself.
 CLIPPED = (1 / 256, 255 / 256, 1 / 1280, -1179 / 256, 1535 / 256)
 
 
 def _one_way(task: Task):
-    """The input (N, C, H, W) and `_layers`, for those that do not train."""
+    """Return the input (N, C, H, W) and `_layers`, for systems that do not train."""
     if isinstance(task, Layer) and task.what == "forward":
         a = task.arrays()
         return a["x"], [(a["w"], a["b"], 0, "edge", "")]
@@ -451,7 +451,7 @@ def _one_way(task: Task):
 
 
 def _layers(task: Inference | TrainingStep) -> list[tuple]:
-    """Of each layer: w, b, by how much x is widened, how (NumPy's word), and its activation."""
+    """Return for each layer: w, b, x's border, its kind (NumPy's word), and the activation."""
     network, params = task.network, network_of(task, "numba").params
     found = []
     for n, k in enumerate(network.sides, 1):
@@ -466,15 +466,15 @@ def _layers(task: Inference | TrainingStep) -> list[tuple]:
 
 
 def imported(name: str):
-    """A module, or Absent."""
+    """Return a module, or raise Absent."""
     try:
         return __import__(name)
     except ImportError:
         raise Absent(f"{name} is not installed") from None
 
 
-# glibc gives freed memory back to the system and asks for it again at every step, which costs
-# PyTorch much of its time; these keep it.
+# glibc returns freed memory to the system and asks for it again at every step, which costs
+# PyTorch much of its time. With these it keeps the memory.
 _KEEP = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "17179869184"}
 
 CONTESTANTS = {
@@ -498,7 +498,7 @@ CONTESTANTS = {
     "PyTorch tuned, compiled": Contestant(pytorch(channels_last=True, compiled=True), _KEEP),
     "ONNX Runtime": Contestant(onnxruntime, {}),
     "OpenVINO": Contestant(openvino, {}),
-    # Its Winograd errs by up to 1e-3, "high" precision or not; all others by 1e-5 or less.
+    # Its Winograd errs by up to 1e-3, even at "high" precision; all others by 1e-5 or less.
     "MNN": Contestant(mnn, {}, tolerance=5e-3),
     "ncnn": Contestant(ncnn, {}),
     "srcnn_np, 1 thread": Contestant(ours, ONE_THREAD),

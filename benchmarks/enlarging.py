@@ -1,4 +1,4 @@
-"""What enlarging a picture needs: memory within a process, and the whole command's."""
+"""The cost of enlarging a picture: memory within a process, and the whole command's."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ print(with_memory(lambda: upscale(Picture(noise), 3, model))[1])
 
 
 def within_a_process(model: str) -> int | None:
-    """Bytes that `upscale` to 4K needs at most, its result of 25 MB included; Linux only."""
+    """Return the most bytes that `upscale` to 4K needs, with its result of 25 MB; Linux only."""
     if not Path("/proc/self/clear_refs").exists():
         return None
     command = [sys.executable, "-c", _WITHIN, model]
@@ -45,7 +45,7 @@ sys.exit(code)
 
 
 def command(model: str, size: tuple[int, int], times: int) -> tuple[float, int]:
-    """Seconds of the whole command `upscale` of a colour picture (median), and bytes it needs."""
+    """Return the median seconds and the bytes of the command `upscale` on a colour picture."""
     seconds = []
     with tempfile.TemporaryDirectory() as folder:
         source, result = Path(folder, "source.png"), Path(folder, "result.png")
@@ -57,14 +57,14 @@ def command(model: str, size: tuple[int, int], times: int) -> tuple[float, int]:
             start = time.perf_counter()
             subprocess.run([sys.executable, "-m", "srcnn_np", *words], check=True, stdout=DEVNULL)
             seconds.append(time.perf_counter() - start)
-        # Its largest size, by itself: the system counts its parent's to it.
+        # It measures its largest size itself: the system would add its parent's.
         code = [sys.executable, "-c", _COMMAND, *words]
         done = subprocess.run(code, check=True, capture_output=True, text=True)
     return float(np.median(seconds[1:])), int(done.stdout.split()[-1])
 
 
 def lines(figures: dict) -> list[str]:
-    """Return what was measured, as `python -m benchmarks` prints it and its page has it."""
+    """Return the figures as lines, for `python -m benchmarks` and its page."""
     found = [f"enlarging a colour picture three times, by {figures['model']}"]
     if (used := figures["upscale_to_4K_bytes"]) is not None:
         found.append(f"upscale() to 3840 x 2160: {used / 1e6:.0f} MB above the process before")

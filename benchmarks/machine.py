@@ -1,4 +1,4 @@
-"""What the machine itself can do, to compare with."""
+"""The machine's own rates, to compare with."""
 
 import json
 import os
@@ -20,7 +20,7 @@ _TURNS = 3_000_000
 
 
 def rates() -> dict[str, float]:
-    """By all threads: GFLOP/s of fused multiply-adds, and of SGEMM at 2048; GB/s of copying."""
+    """Return all threads' GFLOP/s of fused multiply-adds, and SGEMM at 2048; GB/s of copying."""
     environment = {**os.environ, **ALL_THREADS}
     command = [sys.executable, "-m", "benchmarks.machine"]
     return json.loads(subprocess.run(command, env=environment, check=True, stdout=PIPE).stdout)
@@ -33,14 +33,14 @@ def _rates() -> dict[str, float]:
 
 
 def fma() -> float:
-    """GFLOP/s of fused multiply-adds in registers, on the threads that this process has."""
+    """Return GFLOP/s of fused multiply-adds in registers, on this process's threads."""
     xs = 1e-6 * np.random.default_rng(0).random((THREADS, 12 * LANES), dtype=np.float32)
     seconds = least_seconds(lambda: share(lambda n: _multiply_add(xs[n], _TURNS), THREADS))
     return THREADS * _TURNS * 12 * LANES * 2 / seconds / 1e9
 
 
 def copying() -> float:
-    """GB/s that are read and written, together, by copying what no cache holds."""
+    """Return GB/s read and written, together, by copying more than caches hold."""
     x = np.ones((4 * THREADS, 1 << 23), np.float32)
     y = np.empty_like(x)
     seconds = least_seconds(lambda: share(lambda n: np.copyto(y[n], x[n]), len(x)))
@@ -49,7 +49,7 @@ def copying() -> float:
 
 @njit(nogil=True)
 def _multiply_add(x, turns):
-    sums = load_line(x, 0, LANES, 12)  # all different, or the compiler sums but one
+    sums = load_line(x, 0, LANES, 12)  # all different, or the compiler sums only one
     line = load_line(x, 0, 0, 12)  # twelve times the same
     factor = load(x, LANES)
     for _ in range(turns):
@@ -58,7 +58,7 @@ def _multiply_add(x, turns):
 
 
 def least_seconds(run: Callable[[], object]) -> float:
-    """The best of five, after one that compiles and wakes threads."""
+    """Return the best time of five, after one run that compiles and wakes threads."""
     run()
     seconds = []
     for _ in range(5):

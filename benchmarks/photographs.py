@@ -1,7 +1,7 @@
 """Measure what `upscale` does to pictures as people have them: JPEG, noise, other sizes.
 
-Small pictures are harmed, `upscale` enlarges them with the model that it chooses itself, and luma
-is compared with the original's, as PSNR over bicubic interpolation of the same picture.
+Small pictures are harmed, and `upscale` enlarges them with the model that it chooses itself. The
+luma is compared with the original's, as PSNR over bicubic interpolation of the same picture.
 """
 
 import argparse
@@ -26,7 +26,7 @@ SIZES = (1.5, 2.5, 3.5)
 
 
 def main() -> None:
-    """Measure, and print the tables; without a folder print what was measured."""
+    """Measure, and print the tables; without a folder print the last measurement."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.photographs", description=__doc__.partition("\n")[0]
     )
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def measured(data: Path) -> dict:
-    """The mean gains in PSNR and SSIM over all pictures, by harm and scale."""
+    """Return the mean gains in PSNR and SSIM over all pictures, by harm and scale."""
     originals = _originals(data)
     gains = {f"x{scale:g}": _gains(originals, scale, None) for scale in (*SCALES, *SIZES)}
     return gains | {"drawn": drawn()}
@@ -59,7 +59,7 @@ def _originals(data: Path) -> list[np.ndarray]:
 
 
 def _gains(originals: list[np.ndarray], scale: float, model: Model | None) -> dict[str, dict]:
-    """The mean gains of a model, or else of the one that `upscale` chooses, by harm."""
+    """Return the mean gains of a model, or of the one that `upscale` chooses, by harm."""
     gains = {}
     for name, harm in _harms(scale).items():
         print(f"x{scale:g}, {name} ...", file=sys.stderr, flush=True)
@@ -68,7 +68,7 @@ def _gains(originals: list[np.ndarray], scale: float, model: Model | None) -> di
 
 
 def _harms(scale: float) -> dict[str, Callable[[np.ndarray, int], Picture]]:
-    """What is done to the small picture of a number."""
+    """Return, by name, what can be done to a small picture and its number."""
     harms = {"none": lambda small, n: Picture(small)}
     if scale in SCALES:
         for quality in QUALITIES:
@@ -110,7 +110,7 @@ def _gain(
 
 
 def drawn() -> dict[str, dict[str, float]]:
-    """PSNR in dB of what is no photograph, enlarged by 3: pixel art, and text."""
+    """Return PSNR in dB of pixel art and of text, which are no photographs, enlarged by 3."""
     rng = np.random.default_rng(0)
     sprite = rng.integers(0, 256, (6, 3), np.uint8)[rng.integers(0, 6, (32, 32))]
     page = Image.new("RGB", (480, 240), "white")
@@ -135,7 +135,7 @@ def _luma(pixels: np.ndarray) -> np.ndarray:
 
 
 def tables(found: dict) -> str:
-    """What was measured as tables of Markdown."""
+    """Return the gains as tables of Markdown."""
     harms = list(found["x2"])
     lines = ["| the small picture | x2 | x3 | x4 |", "| --- | --- | --- | --- |"]
     for harm in harms:

@@ -1,4 +1,4 @@
-"""A bar for every contestant of every race."""
+"""A plot with a bar for every contestant of every race."""
 
 import numpy as np
 

@@ -1,9 +1,8 @@
 """Timing contestants against each other: in turn, each in a process of its own.
 
-Machines are noisy: other work comes and goes, clocks rise and fall. So nobody is timed
-alone. In each round every contestant runs once, A B C A B C ..., and what counts is the
-ratio of two times within a round; the median over rounds is reported, and the quarters
-around it.
+Machines are noisy: other work comes and goes, clocks rise and fall. So no contestant is timed
+alone. In each round every contestant runs once, A B C A B C ... Only the ratio of two
+times within a round counts; the median over rounds is reported, with the quartiles.
 """
 
 import os
@@ -30,7 +29,7 @@ class DisagreementError(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """Who takes part in a race: a label in the table, one of `CONTESTANTS`, and the task."""
+    """A place in a race: a label in the table, one of `CONTESTANTS`, and the task."""
 
     label: str
     contestant: str
@@ -44,15 +43,15 @@ class Result:
     Attributes
     ----------
     seconds : list of float
-        One a round; empty for one that did not take part.
+        One a round; empty if it did not take part.
     why : str
-        Why not.
+        Why it did not.
     failed : bool
-        Whether that is a failure: not just not installed, or not meant for the task.
+        Whether it failed, rather than being not installed or not meant for the task.
     memory, threads : int or None
         Bytes it took, see `worker.build`, and how many threads it says it has.
     difference : float
-        Largest difference from the first contestant's result, relative to its size.
+        Largest difference from the first contestant's result, relative to that one's size.
     """
 
     seconds: list[float] = field(default_factory=list)
@@ -77,20 +76,20 @@ class Worker:
         )
 
     def send(self, *request: object) -> None:
-        """Give it something to do."""
+        """Send it a request."""
         with suppress(BrokenPipeError):
             pickle.dump(request, self.process.stdin)
             self.process.stdin.flush()
 
     def receive(self) -> tuple[str, object]:
-        """Wait for it: ("done", reply), ("absent", why) or ("failed", why)."""
+        """Return its answer: ("done", reply), ("absent", why) or ("failed", why)."""
         try:
             return pickle.load(self.process.stdout)
         except EOFError:
             return "failed", f"its process ended with {self.process.wait()}"
 
     def end(self) -> None:
-        """Let the process go."""
+        """End the process."""
         with suppress(BrokenPipeError):
             self.process.stdin.close()
         self.process.stdout.close()  # nobody reads what it may be writing
@@ -103,7 +102,7 @@ def race(entries: Sequence[Entry], rounds: int) -> list[Result]:
     Parameters
     ----------
     entries : list of Entry
-        All of the same task must give what the first gives, each to its own tolerance.
+        All with the same task must give the first one's result, each to its own tolerance.
     rounds : int
 
     Returns
@@ -147,7 +146,7 @@ def race(entries: Sequence[Entry], rounds: int) -> list[Result]:
                 what, reply = worker.receive()
                 if what == "done":
                     result.seconds.append(reply)
-                else:  # such as killed, because all of them together need too much memory
+                else:  # it was killed, say, because all together need too much memory
                     result.seconds, result.why, result.failed = [], str(reply), True
     return results
 
@@ -156,5 +155,5 @@ def _difference(arrays: list[np.ndarray], reference: list[np.ndarray]) -> float:
     if [a.shape for a in arrays] != [a.shape for a in reference]:
         return np.inf
     pairs = list(zip(arrays, reference, strict=True))
-    # NumPy's max is NaN if one is.
+    # NumPy's max is NaN if any number is.
     return float(np.max([np.abs(a - b).max() / np.abs(b).max() for a, b in pairs]))

@@ -1,4 +1,4 @@
-"""Which races there are: titles, and who takes part."""
+"""The races: their titles, and who takes part."""
 
 from collections.abc import Iterator
 
@@ -32,12 +32,12 @@ YARDSTICKS = [
     if name.startswith(("PyTorch", "ONNX", "OpenVINO", "MNN", "ncnn"))
     and not name.endswith("1 thread")
 ]
-# On one layer these are no other than "PyTorch tuned".
+# On one layer these are the same as "PyTorch tuned".
 ONE_LAYER_LESS = {"PyTorch, memory kept", "PyTorch tuned, compiled"}
 
 
 def kernels() -> Iterator[Race]:
-    """One layer at a time, forward and its gradients."""
+    """Yield the races of one layer: forward, and its gradients."""
     for layer, (C, K, k, size) in LAYERS.items():
         for kind, N, H, W in (
             ("one sub-image", 1, size, size),
@@ -53,12 +53,12 @@ def kernels() -> Iterator[Race]:
 
 
 def network() -> Iterator[Race]:
-    """Whole pictures, and training steps."""
+    """Yield the races of whole pictures, and of training steps."""
     for name in NETWORKS:
         paper = name in ("9-1-5", "9-3-5", "9-5-5")
         for size, (H, W) in SIZES.items():
             names = {*OURS, *OWN, *YARDSTICKS}
-            if size == "4K":  # each PyTorch keeps its maps, 5 to 9 GB, and all are there at once
+            if size == "4K":  # all run at once, and each PyTorch keeps its maps, 5 to 9 GB
                 names -= {"PyTorch as installed", "PyTorch, memory kept", "PyTorch tuned", *OWN}
             if paper or size == "512 x 768":
                 yield f"inference, {name}, {size}", _entries(Inference(name, H, W), names)
@@ -70,7 +70,7 @@ def network() -> Iterator[Race]:
 
 
 def scaling() -> Iterator[Race]:
-    """The same at other sizes, and by fewer threads."""
+    """Yield the races at other sizes, and with fewer threads."""
     for structure in ("9-1-5", "9-5-5"):
         yield (
             f"cost with size, {structure}",

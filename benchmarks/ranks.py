@@ -1,4 +1,4 @@
-"""Several processes under MPI: their speed beside one, what they exchange, their memory."""
+"""Several processes under MPI: their speed beside one, their messages, their memory."""
 
 import os
 import subprocess
@@ -59,7 +59,7 @@ if team.rank == 0:
 
 
 def why_not() -> str:
-    """Why several processes cannot be measured; empty if they can."""
+    """Return why several processes cannot be measured; empty if they can."""
     if MPIEXEC is None or find_spec("mpi4py") is None:
         return 'without rows for ranks: they need pip install -e ".[mpi]"'
     return "without rows for ranks: they need two processors" if THREADS < 2 else ""
@@ -68,9 +68,9 @@ def why_not() -> str:
 def figures(rounds: int) -> dict:
     """Return seconds of a training step, and of 40 pictures: one process beside two, in turn.
 
-    Both have the same threads in all. Also seconds of a training step of one thread, by its batch;
-    of one Allreduce between two processes, by its numbers; and the bytes that training takes in
-    all ranks together, by its pictures.
+    Both have the same number of threads in all. The rest are seconds of a training step on one
+    thread, by its batch; seconds of one Allreduce between two processes, by its numbers; and the
+    bytes that training takes in all ranks together, by its pictures.
     """
     ways = {f"1 x {THREADS}": (1, THREADS), f"2 x {THREADS // 2}": (2, THREADS // 2)}
     rows: dict = {}
@@ -134,7 +134,7 @@ def _run(ranks: int, threads: int, words: list[str]) -> str:
 
 @contextmanager
 def _folder(count: int, size: tuple[int, int]) -> Iterator[Path]:
-    """A folder of pictures in colour, at most 40 different ones, tiled from drawn ones."""
+    """Yield a folder of pictures in colour, at most 40 different ones, tiled from drawn ones."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary, "pictures")
         folder.mkdir()
@@ -152,7 +152,7 @@ def _folder(count: int, size: tuple[int, int]) -> Iterator[Path]:
 
 @contextmanager
 def _watched() -> Iterator[list[int]]:
-    """Bytes of all processes that begin meanwhile, shared ones counted once, again and again."""
+    """Yield a growing list of the bytes of all processes begun meanwhile, shared ones once."""
     found, stop = [0], threading.Event()
 
     def watch() -> None:
@@ -183,7 +183,7 @@ def _descendants(process: int) -> set[int]:
 
 
 def _own_bytes(process: int) -> int:
-    """A process's memory; what n processes share counts 1/n."""
+    """A process's memory in bytes, where memory shared by n processes counts 1/n."""
     try:
         lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
         return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
@@ -194,7 +194,7 @@ def _own_bytes(process: int) -> int:
 def constants(found: dict, structure: str) -> tuple[float, float, float, float]:
     """Return a, c, α, β of the model in docs/scaling.md, in seconds.
 
-    For a sample, for an update whatever its samples, for a message, and for a byte.
+    They are for a sample, for an update without its samples, for a message, and for a byte.
     """
     small, large = found["one thread"][structure]
     few, many = BATCHES_OF_ONE
@@ -206,7 +206,7 @@ def constants(found: dict, structure: str) -> tuple[float, float, float, float]:
 def seconds(
     a: float, c: float, alpha: float, beta: float, batch: float, parameters: int, ranks: int
 ) -> float:
-    """Return what a training step takes by the model in docs/scaling.md."""
+    """Return the seconds of a training step by the model in docs/scaling.md."""
     told = 2 * alpha * np.log2(ranks) + 2 * beta * 4 * parameters * (ranks - 1) / ranks
     return a * batch / ranks + c + told
 
@@ -216,7 +216,7 @@ RANKS = (2, 4, 16, 64, 256, 1000)
 
 
 def table(found: dict) -> list[str]:
-    """Return how many times as fast ranks of one thread are as one, as docs/scaling.md has it."""
+    """Return the table of docs/scaling.md: how many times as fast ranks are as one."""
     rows = [
         f"| times as fast as one rank | {' | '.join(f'{n:,} ranks' for n in RANKS)} |",
         "| --- |" + " --- |" * len(RANKS),
@@ -237,7 +237,7 @@ def table(found: dict) -> list[str]:
 
 
 def lines(found: dict) -> list[str]:
-    """Return what was measured, as `python -m benchmarks` prints it and its page has it."""
+    """Return the figures as lines, for `python -m benchmarks` and its page."""
     said = []
     for title, row in found["ranks"].items():
         (one, first), (two, second) = row.items()

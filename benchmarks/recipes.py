@@ -1,8 +1,8 @@
-"""What each part of the recipe is worth: trainings that differ in it, and their curves.
+"""Measure each part of the recipe by trainings that differ in it, and draw their curves.
 
-A training's log, with the PSNR on Set5 after so many sub-images ("back-propagations" in the
-paper), goes to ``results/recipes/NAME.csv``; one that is there already is not run again. The
-figures and tables are made of the logs alone.
+A training's log has the PSNR on Set5 by the number of sub-images ("back-propagations" in the
+paper), and goes to ``results/recipes/NAME.csv``. A training with a log is not run again. The
+figures and tables are made from the logs alone.
 """
 
 import argparse
@@ -27,14 +27,14 @@ SHORT, LONG = 200_000, 400_000  # sub-images
 MINUTES = 1.5  # for each number of filters
 
 _PAPER, _FAST, _SGD = (RECIPES[name] for name in ("paper", "fast", "sgd"))
-# The paper's rate, for the mean over the 21 x 21 values: without clipping the loss is soon NaN.
+# The paper's rate, for the mean over 21 x 21 values. Without clipping the loss is soon NaN.
 _HE = replace(_PAPER, init="he", mean_over="values", rate=441e-4, clip_norm=0.05)
 _HIGH = replace(_HE, rate=1.0)
 _FALLING = replace(_HIGH, schedule="cosine", nesterov=True)
 _CONSTANT = replace(_FAST, schedule="constant")
 
 _ORTHOGONAL = replace(_SGD, optimiser="muon", rate=0.005, clip_norm=None)
-# The same as "fast" but for the optimiser and what belongs to it.
+# The same as "fast" except for the optimiser and its own numbers.
 _FAST_SGD = replace(_FAST, optimiser="sgd", rate=1.0, nesterov=True, clip_norm=0.05)
 _FAST_ADAM = replace(_FAST, optimiser="adam", rate=1e-3)
 
@@ -80,7 +80,7 @@ TRAININGS: dict[str, tuple[Recipe, int]] = {
     "fast-no-turns": (replace(_FAST, turns=False), SHORT),
 }
 
-SEEDS = {"fast-seed-1": 1, "fast-seed-2": 2}  # of all others 0
+SEEDS = {"fast-seed-1": 1, "fast-seed-2": 2}  # 0 for all others
 # Logged on a busy machine, so that their seconds say nothing.
 BUSY = {
     name
@@ -88,7 +88,7 @@ BUSY = {
     if "-seed-" in name or "large-" in name or ("-but-" in name and "-rate-" in name)
 }
 
-# A panel of the figure: its title, and its curves by label.
+# The figure's panels: by title, their curves by label.
 PANELS: dict[str, dict[str, str]] = {
     "From the paper's recipe to this one": {
         "the paper's": "paper",
@@ -157,7 +157,7 @@ FILTERS = ((32, 16), (64, 32), (128, 64))
 
 
 def main() -> None:
-    """Run what is missing, draw the figures, print the tables."""
+    """Run the missing trainings, draw the figures, print the tables."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.recipes", description=__doc__.partition("\n")[0]
     )
@@ -219,9 +219,9 @@ def run(data: Path) -> None:
 def first_gradients(data: Path) -> list[str]:
     """Return what can be measured before the first update, as rows of docs/training.md.
 
-    Of each start and layer the gradient's norm and its singular values 1, 2, 3 and 10, in units
-    of the first; of 9 x 9 patches the share of directions 1, 10 and 40 in their mean square; and
-    how far gradient descent gets with a single filter.
+    These are, for each start and layer, the gradient's norm and its singular values 1, 2, 3 and
+    10, in units of the first; for 9 x 9 patches, the share of directions 1, 10 and 40 in their
+    mean square; and how far gradient descent gets with a single filter.
     """
     learnt, _ = hold_out(read_folder(data / "T91")[0], SCALE)
     network = SRCNN(STRUCTURE)
@@ -251,9 +251,9 @@ STEPS = (10, 1_000, 10_000, 100_000, 1_000_000)
 
 
 def single_filter(patches: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, list[float]]:
-    """How gradient descent fits one filter w to patches, whose middle should become `target`.
+    """Compute how gradient descent fits one filter w that makes `target` of patches.
 
-    With H = mean of patch · patchᵀ, whose eigenvalues are λ, n steps of the rate 1/λ1 from w = 0
+    Let H be the mean of patch · patchᵀ, and λ its eigenvalues. n steps of the rate 1/λ1 from w = 0
     leave (1 - λi/λ1)^n of the way to the best filter along the direction i.
 
     Returns
@@ -261,7 +261,8 @@ def single_filter(patches: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, 
     shares : (taps,) array
         λ / Σ λ, the largest first.
     psnrs : list of float
-        Of the pixels as they are, after as many steps as `STEPS` has, and of the best filter.
+        Of the patches' middle pixels as they are, after each number of `STEPS`, and of the best
+        filter.
     """
     H, c = patches.T @ patches / len(patches), patches.T @ target / len(patches)
     eigenvalues, directions = np.linalg.eigh(H)  # ascending
@@ -274,15 +275,15 @@ def single_filter(patches: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, 
 
 
 def read_log(path: Path) -> list[dict[str, float]]:
-    """The rows of a training's log that have a PSNR."""
+    """Return the rows of a training's log that have a PSNR."""
     return [row for row in checkpoint.read_log(path) if row["psnr"] is not None]
 
 
 def rows(logs: dict[str, list[dict[str, float]]]) -> list[str]:
-    """What each training ended with, as rows of the tables in docs/training.md.
+    """Return each training's last figures, as rows of the tables in docs/training.md.
 
-    Sub-images, seconds, and PSNR in dB on the held-out pictures and on Set5; for the numbers of
-    filters also the paper's on Set5.
+    They are sub-images, seconds, and PSNR in dB on the held-out pictures and on Set5; for the
+    numbers of filters also the paper's on Set5.
     """
     in_paper = {f"filters-{one}-{two}": psnr for (one, two), psnr in paper.BY_FILTERS.items()}
     return [
@@ -295,7 +296,7 @@ def rows(logs: dict[str, list[dict[str, float]]]) -> list[str]:
 
 
 def first_above(log: list[dict[str, float]], psnr: float) -> dict[str, float] | None:
-    """The first row with more than so many dB on Set5."""
+    """Return the first row with more than `psnr` dB on Set5."""
     return next((row for row in log if row["watched"] > psnr), None)
 
 

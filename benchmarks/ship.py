@@ -1,7 +1,7 @@
 """Train the models that come with the package, measure them, and put them there.
 
 A model's card then holds the command that repeats its training, and its log lies beside
-it. Interrupted, the same command goes on from where it was.
+it. After an interrupt, the same command goes on from where it was.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from srcnn_np.upscaling import SCALES
 
 MODELS = Path(cli.__file__).parent / "models"
 EPOCHS = {"9-1-5": 100, "9-5-5": 80}  # 364 to 731 seconds in their logs, on two cores
-# Those for pictures that went through something begin with the one for clean pictures.
+# Models for pictures that went through something begin with the one for clean pictures.
 HARMS = {
     "jpeg95": "--jpeg 88-98",
     "jpeg75": "--jpeg 68-90",
@@ -44,7 +44,7 @@ COMMANDS = CLEAN | HARMED
 
 
 def main() -> None:
-    """Train what was asked for."""
+    """Train the models that were asked for."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.ship", description=__doc__.partition("\n")[0]
     )
@@ -89,7 +89,7 @@ def put(name: str, model: Model, log: Path) -> None:
             model.figures[test_set] = evaluate(test_set, model.scale, model)["mean"]["model"]
         print(name, model.figures, flush=True)
     else:
-        # Weights of 11 significant bits make a file of half the size, and no difference in dB.
+        # Weights of 11 significant bits halve the file's size, and make no difference in dB.
         params = model.network.params
         model.network.params = {n: np.float32(np.float16(p)) for n, p in params.items()}
     save_model(MODELS / f"{name}.npz", model, force=True)

@@ -1,4 +1,4 @@
-"""What is timed: each task makes the same arrays from its seed in every process."""
+"""The tasks that are timed: each makes the same arrays from its seed in every process."""
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -15,17 +15,16 @@ class Network(NamedTuple):
     Attributes
     ----------
     sides : tuple of int
-        Of the filters, layer by layer.
+        The filters' sides, layer by layer.
     counts : tuple of int
         Channels that go in, and filters of each layer.
     activation : "relu" or "clipped"
         The latter is `srcnn_np.layers.clipped_leaky_relu_forward`.
     last : bool
-        Whether there is one after the last layer, too.
+        Whether the last layer has one, too.
     border : "replicate", "once" or "zero"
-        How a picture keeps its size: each layer replicates the border of what it is given, or
-        widens it by zeros; or the picture's border is replicated once. In training, too, layers
-        widen by zeros; in place of the other two nothing is widened.
+        How a picture keeps its size: each layer replicates the border of its input, or widens it
+        by zeros, or the picture's border is replicated once. In training only "zero" widens.
     """
 
     sides: tuple[int, ...]
@@ -36,16 +35,16 @@ class Network(NamedTuple):
 
     @property
     def layers(self) -> list[tuple[int, int, int]]:
-        """Of each layer: channels, filters, side."""
+        """Channels, filters and side of each layer."""
         return [(*pair, k) for pair, k in zip(pairwise(self.counts), self.sides, strict=True)]
 
     @property
     def margin(self) -> int:
-        """How far around a place its result depends."""
+        """How far a result looks around its place."""
         return sum(k // 2 for k in self.sides)
 
     def products(self, H: int, W: int, shrinks: bool) -> list[int]:
-        """Multiplications of each layer's direct sum; H x W go in, and shrink or do not."""
+        """Count each layer's multiplications by the direct sum; H x W go in, and may shrink."""
         found = []
         for C, K, k in self.layers:
             H, W = (H - k + 1, W - k + 1) if shrinks else (H, W)
@@ -83,7 +82,7 @@ class Layer:
     k: int
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """x, w, b and dy, float32."""
+        """Return x, w, b and dy, float32."""
         rng = np.random.default_rng(0)
         OH, OW = self.H - self.k + 1, self.W - self.k + 1
         shapes = {
@@ -121,13 +120,13 @@ class Inference:
         return NETWORKS[self.name]
 
     def picture(self) -> np.ndarray:
-        """(H, W), or (H, W, C) in colour, float32."""
+        """Return the picture (H, W), or (H, W, C) in colour, float32."""
         C = self.network.counts[0]
         shape = (self.H, self.W) if C == 1 else (self.H, self.W, C)
         return np.random.default_rng(0).random(shape, dtype=np.float32)
 
     def batch(self) -> np.ndarray:
-        """The picture as (1, C, H, W)."""
+        """Return the picture as (1, C, H, W)."""
         return self.picture().reshape(1, self.H, self.W, -1).transpose(0, 3, 1, 2)
 
     @property
@@ -156,7 +155,7 @@ class TrainingStep:
         return NETWORKS[self.name]
 
     def batch(self) -> tuple[np.ndarray, np.ndarray]:
-        """x and target, float32."""
+        """Return x and target, float32."""
         rng, network = np.random.default_rng(0), self.network
         side = SIDE if network.border == "zero" else SIDE - 2 * network.margin
         x = rng.random((self.N, network.counts[0], SIDE, SIDE), dtype=np.float32)
@@ -164,7 +163,7 @@ class TrainingStep:
 
     @property
     def flops(self) -> int:
-        """Forward, dw and dx of every layer but the first's dx."""
+        """Operations of forward, dw and dx of all layers, without the first one's dx."""
         first, *others = self.network.products(SIDE, SIDE, self.network.border != "zero")
         return 2 * self.N * (2 * first + 3 * sum(others))
 

@@ -1,8 +1,8 @@
 """A process that does one contestant's task whenever it is told to.
 
 Each contestant has a process of its own, because environment variables that tune one
-must not touch another, and a library's threads must not either. Messages are
-pickled tuples on standard input and output.
+must not touch another, nor must a library's threads. Messages are pickled tuples on
+standard input and output.
 """
 
 import ctypes
@@ -17,7 +17,7 @@ from pathlib import Path
 from .contestants import CONTESTANTS, THREADS, Absent
 from .tasks import Task
 
-# Seconds. A processor that rested may be slow at first. A short task is repeated.
+# Seconds: a processor that rested may be slow at first, and a short task is repeated.
 WAKING, LEAST = 0.1, 0.05
 
 
@@ -48,11 +48,11 @@ def main() -> None:
 
 
 def build(contestant, task: Task):
-    """What does the task, and of its first run: the result, bytes of memory, threads.
+    """Return a function that does the task, and its first run's result, memory and threads.
 
-    Memory is by how much the process at its largest is larger than before, result included.
-    The contestant has done the same task in small before, so that its libraries are loaded and
-    its code compiled; what these freed was given back.
+    Memory is the bytes by which the process grew at its largest, result included. Before that
+    the contestant does the same task in small, so that its libraries are loaded and its code
+    compiled; memory freed by then is given back.
     """
     contestant.build(task.small)()
     gc.collect()
@@ -68,17 +68,17 @@ def build(contestant, task: Task):
 
 
 def with_memory(run):
-    """What a function gives, and bytes by which the process grew at its largest."""
+    """Return a function's result, and the bytes by which the process grew at its largest."""
     before = memory("VmRSS")
     if before is None:
         return run(), None
-    Path("/proc/self/clear_refs").write_text("5")  # the largest size is counted anew
+    Path("/proc/self/clear_refs").write_text("5")  # count the largest size anew
     result = run()
     return result, memory("VmHWM") - before
 
 
 def threads() -> int | None:
-    """How many threads the library that runs here says it has."""
+    """Return how many threads the library that runs here says it has."""
     if "torch" in sys.modules:
         return sys.modules["torch"].get_num_threads()
     if {"onnxruntime", "openvino", "MNN", "ncnn"} & set(sys.modules):
@@ -87,7 +87,7 @@ def threads() -> int | None:
 
 
 def memory(what: str) -> int | None:
-    """Bytes of this process: "VmRSS" now, "VmHWM" at its largest; None where not Linux."""
+    """Return bytes of this process: "VmRSS" now, "VmHWM" at its largest; None without Linux."""
     status = Path("/proc/self/status")
     if not status.exists():
         return None
@@ -96,7 +96,7 @@ def memory(what: str) -> int | None:
 
 
 def seconds(run) -> float:
-    """Time of one run, after others that wake processors and threads, and fill caches."""
+    """Return one run's time, after others that wake processors and threads, and fill caches."""
     start = time.perf_counter()
     while time.perf_counter() < start + WAKING:
         run()

@@ -1,6 +1,6 @@
-"""What a training leaves in files: the best model, the last state to go on from, and the log.
+"""The files of a training: the best model, the last state to go on from, and the log.
 
-The last state alone is enough: from it the other two are written again, so it does no harm if a
+The last state alone is enough. The other two are written again from it, so it does no harm if a
 training is killed between one file and the next.
 """
 
@@ -35,12 +35,12 @@ _LONGEST_STATE = 1 << 25  # characters: as many rows as JSON
 
 
 def last_path(out: str | Path) -> Path:
-    """Where `train` leaves the last state, beside the best in `out`."""
+    """Return where `train` leaves the last state, beside the best in `out`."""
     return Path(out).with_name(f"{Path(out).stem}-last.npz")
 
 
 def log_path(out: str | Path) -> Path:
-    """Where `train` leaves the history as a table: comma-separated, a line each row."""
+    """Return where `train` leaves the history as a table: comma-separated, one line a row."""
     return Path(out).with_name(f"{Path(out).stem}-log.csv")
 
 
@@ -55,7 +55,7 @@ def write_log(path: str | Path, rows: list[dict]) -> None:
 
 
 def read_log(path: str | Path) -> list[dict]:
-    """The rows of a log that `train` left, as a `History` has them.
+    """Return the rows of a log that `train` left, as a `History` has them.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def _is_number(value: object) -> bool:
 
 @dataclass
 class State:
-    """A training under way: all that its next update depends on, and what came of it so far.
+    """A training under way: all that its next update depends on, and its results so far.
 
     Attributes
     ----------
@@ -217,7 +217,7 @@ def read_state(
 
 
 def resumed_epochs(out: str | Path) -> float:
-    """How many epochs the training has whose last state is beside `out`.
+    """Return how many epochs the training has whose last state is beside `out`.
 
     Raises
     ------
@@ -243,7 +243,7 @@ def _opened(out: str | Path) -> NpzFile:
 
 
 def _head(file: NpzFile) -> dict:
-    """All of a state but its arrays."""
+    """All of a state except its arrays."""
     if "state" not in file.names:
         raise InputError(f"{file.path} is a model, but not the last state of a training")
     head = file.json("state", _LONGEST_STATE)
@@ -284,7 +284,7 @@ def _by_key(params: Arrays, best: Arrays, memory: Arrays) -> Arrays:
 
 
 def _digest(head: dict, arrays: Arrays) -> str:
-    """Of everything in a state: a single changed bit would go on to other weights."""
+    """A digest of everything in a state: a single changed bit would lead to other weights."""
     digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
     for key, array in sorted(arrays.items()):
         digest.update(key.encode() + array.tobytes())

@@ -1,5 +1,5 @@
 # PYTHON_ARGCOMPLETE_OK
-"""The command line: which command, and what becomes of its errors.
+"""The command line: finds the command, and reports its errors.
 
 A command is a module of `srcnn_np.commands`. It imports what it needs when it runs, so that
 --help is quick.
@@ -27,7 +27,7 @@ COMMANDS = (upscale, evaluate, train, show, report, models, gradcheck)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code: 0, 1 for bad input, 2 for a bad command line."""
+    """Run one command; return the exit code: 0, 1 for bad input, 2 for a bad command line."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     with lasting_streams() as output:
         try:
@@ -81,7 +81,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _ended(team: Team, sentence: str, code: int = 1) -> int:
-    """Say what is wrong, once for all processes, and end them; the exit code."""
+    """Say what is wrong, once for all processes, and end them; return the exit code."""
     if team.size == 1:
         if rank_started_as() == 0:
             complain(sentence)

@@ -1,9 +1,9 @@
-"""Compiling kernels, and keeping what was compiled for the next time.
+"""Compiling kernels, and keeping the machine code for the next time.
 
-Numba keeps what it compiled beside the source, stops where it may write nowhere or where what it
-kept is damaged, and does not compile anew when a function that a kernel calls has changed in
-another file. Here all kernels are kept in one folder of the user's cache, named after the source
-they were made from; a folder that cannot be written keeps nothing, and a damaged file is none.
+Numba keeps machine code beside the source. It stops if it can write nowhere or if a kept file is
+damaged, and does not compile anew when a function that a kernel calls has changed in another
+file. Here all kernels are kept in one folder of the user's cache, named after the source
+they were made from. A folder that cannot be written keeps nothing; a damaged file counts as none.
 """
 
 import hashlib
@@ -118,9 +118,9 @@ class _Implementation(CompileResultCacheImpl):
 
 
 class _Files(IndexDataCacheFile):
-    """Files that count as none where they are damaged, as a power cut may leave them.
+    """Files that count as none if they are damaged, as a power cut may leave them.
 
-    Machine code that is damaged would crash, so that a digest of it stands before it.
+    Damaged machine code would crash, so a digest of it stands before it.
     """
 
     def _load_index(self) -> dict:
@@ -156,9 +156,9 @@ class _Cache(FunctionCache):
 
 
 class _Announcer(event.Listener):
-    """Logs that Numba compiles, where that takes longer than _PATIENCE in all.
+    """Logs that Numba compiles, if that takes longer than _PATIENCE in all.
 
-    Numba tells of every function that it compiles, but not of those that it finds kept, nor of
+    Numba reports every function that it compiles, but not those that it finds kept, nor
     work that takes long by itself. One function compiles within another: depth counts them.
     """
 
@@ -194,8 +194,8 @@ _announcer = _Announcer()
 event.register("numba:compile", _announcer)
 
 
-# What tests and benchmarks may have compiled otherwise, by variables of these values; the first is
-# meant where one is not set, or empty.
+# Variables by which tests and benchmarks may have kernels compiled otherwise, and their values. The
+# first value holds if a variable is not set, or empty.
 _VALUES = {
     # Whether layers may use Winograd's convolution.
     "SRCNN_NP_WINOGRAD": ("1", "0"),

@@ -1,4 +1,4 @@
-"""What is said about input that cannot be used."""
+"""The errors for input that cannot be used."""
 
 import reprlib
 import threading
@@ -29,7 +29,7 @@ def about(source: str | Path) -> Iterator[None]:
 
 
 def brief(value: object) -> str:
-    """A value as Python writes it, cut where that is long, to be quoted in a sentence."""
+    """Return a value as Python writes it, cut if that is long, to be quoted in a sentence."""
     return _SHORT.repr(value)
 
 
@@ -44,7 +44,7 @@ DTYPES = ("float32", "float64", "complex128")  # what networks compute with
 def check_dtype(allowed: tuple[str, ...] = DTYPES, /, **arrays: object) -> None:
     """Raise a TypeError unless the arrays, given by name, have one of these dtypes.
 
-    Whole numbers would round what is computed of them, and float16 loses small gradients.
+    Whole numbers would round what is computed from them, and float16 loses small gradients.
     """
     for name, array in arrays.items():
         if array.dtype.name not in allowed:

@@ -170,7 +170,7 @@ def evaluate_picture(picture: np.ndarray, scale: int, model: Model) -> dict:
 
 
 def check_measurable(picture: np.ndarray, scale: int) -> None:
-    """Raise an InputError where less than SSIM's window is left of a picture (H, W, ...)."""
+    """Raise an InputError if less than SSIM's window is left of a picture (H, W, ...)."""
     if not is_large_enough(picture.shape, scale, 11 + 2 * scale):
         raise InputError(
             f"a picture of {picture.shape[1]} x {picture.shape[0]} is too small to be measured at "
@@ -179,18 +179,18 @@ def check_measurable(picture: np.ndarray, scale: int) -> None:
 
 
 def measure(result: np.ndarray, target: np.ndarray, scale: int) -> dict[str, float]:
-    """PSNR (in dB) and SSIM of a result; parameters as `as_measured`."""
+    """Return PSNR (in dB) and SSIM of a result; parameters as for `as_measured`."""
     a, b = as_measured(result, scale), as_measured(target, scale)
     return {"psnr": psnr(a, b, peak=255), "ssim": ssim(a, b, peak=255)}
 
 
 def as_measured(x: np.ndarray, scale: int) -> np.ndarray:
-    """What of a result, or of the target, is compared: steps 3 and 4 of the protocol.
+    """Return what is compared of a result, or of the target: steps 3 and 4 of the protocol.
 
     Parameters
     ----------
     x : (H, W) or (H, W, 3) array in [0, 1]
-        Of three channels the first, luma, is taken.
+        The first of three channels, luma, is taken.
     scale : int
 
     Returns

@@ -2,9 +2,9 @@
 
 Each function returns a matplotlib `Figure`, which a notebook shows and `save` writes.
 
-A picture is given as `srcnn_np.data.to_channels` makes it, and is the target: it is shrunk
-and enlarged again, and that is x, what the network is given. Pictures and feature maps are
-drawn in grey, what has a sign in red above 0 and blue below.
+A picture is given as `srcnn_np.data.to_channels` makes it, and is the target. Shrunk and
+enlarged again, it is x, the network's input. Pictures and feature maps are drawn in grey,
+signed values in red above 0 and blue below.
 """
 
 import warnings
@@ -35,31 +35,31 @@ except ValueError as error:  # MPLBACKEND=nonsense
         "the file matplotlibrc"
     ) from error
 
-_SIDE = 240  # of the middle of a picture, whose feature maps and gradients are drawn
-_MAPS = 16  # of a stage, at most
+_SIDE = 240  # of the middle of a picture, for which feature maps and gradients are drawn
+_MAPS = 16  # drawn of a stage, at most
 _SIGNED = "RdBu_r"
 
 
 def filters(
     model: Model, start: Mapping[str, np.ndarray] | None = None, *, stacked: bool = False
 ) -> Figure:
-    """Every filter of the first layer, and the last layer's.
+    """Draw every filter of the first layer, and the last layer's.
 
     Parameters
     ----------
     model : Model
     start : dict of str to array, optional
-        The parameters before training, as `starting_params` knows them. Given, what training
-        added is drawn as well: it says more than the filters, of which much is how they began.
+        The parameters before training, as from `starting_params`. With them, the figure also has
+        what training added, which says more: much of a filter is still as it began.
     stacked : bool
         Draw one panel below the other, for narrow screens.
 
     Returns
     -------
     figure : Figure
-        Each filter on a scale of its own, so that the weak are seen too: above it stand its
-        number and its largest absolute value, by which they are sorted. Of colour, luma is
-        drawn.
+        Each filter on a scale of its own, so that the weak are seen too. Above it stand its
+        number and its largest absolute value, by which they are sorted. A colour model's filters
+        are drawn for luma.
     """
     first, last = _first_and_last(model.network.params)
     panels = {
@@ -89,8 +89,8 @@ def filters(
 def starting_params(model: Model) -> Mapping[str, np.ndarray] | None:
     """Return the parameters with which a model's training began, by its card.
 
-    They are drawn again by the recipe's `init` and the seed, or are those of a shipped model that
-    it began with. None where the card says neither.
+    They are drawn again by the recipe's `init` and the seed, or come from the shipped model that
+    it began with. None if the card says neither.
     """
     said, network = model.training, deepcopy(model.network)
     recipe = said.get("recipe") if isinstance(said.get("recipe"), dict) else {}
@@ -106,7 +106,7 @@ def starting_params(model: Model) -> Mapping[str, np.ndarray] | None:
 
 
 def features(picture: np.ndarray, scale: int, model: Model) -> Figure:
-    """What each stage of the network makes of the middle of a picture.
+    """Draw what each stage of the network makes of the middle of a picture.
 
     Parameters
     ----------
@@ -117,8 +117,8 @@ def features(picture: np.ndarray, scale: int, model: Model) -> Figure:
     Returns
     -------
     figure : Figure
-        x, y and the target; and of every convolution but the last, after its activation, the
-        feature maps that vary most.
+        x, y and the target; and, for every convolution except the last, the feature maps behind
+        its activation that vary most.
 
     Raises
     ------
@@ -166,7 +166,7 @@ def features(picture: np.ndarray, scale: int, model: Model) -> Figure:
 
 
 def gradients(picture: np.ndarray, scale: int, model: Model) -> Figure:
-    """The loss of the middle of a picture, and its gradients back through the network.
+    """Draw the gradients of a loss, on the middle of a picture, back through the network.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def gradients(picture: np.ndarray, scale: int, model: Model) -> Figure:
     Returns
     -------
     figure : Figure
-        x, dy (the error but for a factor) and dx, at the same places; dw of the first layer;
+        x, dy (the error times a factor) and dx, at the same places; dw of the first layer;
         and the size of every parameter's gradient.
 
     Raises
@@ -232,7 +232,7 @@ def gradients(picture: np.ndarray, scale: int, model: Model) -> Figure:
 
 
 def compare(picture: np.ndarray, scale: int, model: Model) -> Figure:
-    """Bicubic interpolation, the model and the original, in luma as the paper measures it.
+    """Draw bicubic interpolation, the model and the original, in luma as the paper measures it.
 
     Parameters
     ----------
@@ -301,7 +301,7 @@ def compare(picture: np.ndarray, scale: int, model: Model) -> Figure:
 
 
 def loss_curve(rows: list[dict], bicubic: float | None = None, *, stacked: bool = False) -> Figure:
-    """How a training went.
+    """Draw how a training went.
 
     Parameters
     ----------
@@ -341,7 +341,7 @@ def save(path: str | Path, figure: Figure, *, title: str = "", force: bool = Fal
     path : str or Path
     figure : Figure
     title : str
-        What stands above it, such as the names of the picture and the model.
+        Stands above it, such as the names of the picture and the model.
     force : bool
         Replace a file that is there already.
 
@@ -360,19 +360,19 @@ def save(path: str | Path, figure: Figure, *, title: str = "", force: bool = Fal
 
 
 def check_png(path: str | Path) -> None:
-    """Raise the InputError that `save` would, where a name does not end in ``.png``."""
+    """Raise the InputError that `save` would raise if a name does not end in ``.png``."""
     if Path(path).suffix.lower() != ".png":
         raise InputError(f"{path}: a figure is written as PNG; give a name ending in .png")
 
 
 def middle(picture: np.ndarray, H: int, W: int) -> np.ndarray:
-    """The middle of a picture, H x W or as much of that as there is."""
+    """Return the middle of a picture, H x W or as much of that as there is."""
     top, left = (max(0, (n - m) // 2) for n, m in zip(picture.shape, (H, W), strict=False))
     return picture[top : top + H, left : left + W]
 
 
 def _x_and_target(picture: np.ndarray, scale: int, model: Model) -> tuple[np.ndarray, np.ndarray]:
-    """What the network is given of the middle of a picture, and what `forward` should give."""
+    """The network's input for the middle of a picture, and what `forward` should return."""
     model.check_scale(scale)
     top, bottom, left, right = model.network.margin
     target, small = shrink(middle(picture, _SIDE, _SIDE), scale)
@@ -398,7 +398,7 @@ def _first_and_last(params: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.nd
 
 
 def _for_luma(model: Model) -> str:
-    """What to add to the words for such filters, where the model has others too."""
+    """Words that set these filters apart, if the model has others too."""
     return " for luma" if model.colour == "ycbcr" else ""
 
 
@@ -420,7 +420,7 @@ def _draw(
     for axis in axes.flat:
         axis.set_axis_off()
     low, high = limits
-    high = high if high > low else low + 1  # one colour would stand for all values else
+    high = high if high > low else low + 1  # or one colour would stand for all values
     for axis, (name, plane) in zip(axes.flat, planes, strict=False):
         image = axis.imshow(plane, cmap=cmap, vmin=low, vmax=high)
         axis.set_title(name, fontsize=10 if columns < 4 else 7, pad=2)
@@ -431,7 +431,7 @@ def _draw(
 def _draw_each(part: SubFigure, panels: dict[str, tuple[np.ndarray, str]], *, title: str) -> None:
     """Draw arrays (H, W), by title, side by side, each on the scale of its own colour bar.
 
-    Luma is drawn in grey, anything else as what has a sign. Where an array is NaN, it is white.
+    Luma is drawn in grey, anything else as signed values. NaN is white.
     """
     part.suptitle(title, fontsize=11)
     for axis, (name, (plane, label)) in zip(
@@ -447,7 +447,7 @@ def _draw_each(part: SubFigure, panels: dict[str, tuple[np.ndarray, str]], *, ti
 
 
 def _beyond(low: float, high: float, *planes: np.ndarray) -> str:
-    """At which ends a colour bar shows, by an arrow, that there are values beyond."""
+    """The ends of a colour bar at which an arrow shows that there are values beyond."""
     below = any((plane < low).any() for plane in planes)
     above = any((plane > high).any() for plane in planes)
     return {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[below, above]
@@ -468,7 +468,7 @@ def _nearly_all(values: np.ndarray) -> float:
 
 
 def _columns(rows: list[dict], name: str) -> tuple[list, list]:
-    """Sub-images seen, and one of the other columns where it has a value."""
+    """Sub-images seen, and another column, in rows where it has a value."""
     pairs = [(row["sub_images"], row[name]) for row in rows if row[name] is not None]
     return [seen for seen, _ in pairs], [value for _, value in pairs]
 

@@ -1,7 +1,7 @@
 """Reading a MATLAB ``.mat`` file that nobody vouches for, through SciPy.
 
-SciPy unpacks whatever it finds. So it is given a copy in memory: of every variable the beginning,
-which says its name and shape; then of those that are wanted as much as their shape asks for.
+SciPy unpacks whatever it finds. So it gets a copy in memory: first only the beginning of every
+variable, which says its name and shape; then as much of the wanted ones as their shapes need.
 """
 
 import io
@@ -26,7 +26,7 @@ _PACKED, _MATRIX = 15, 14  # kinds of elements
 def read_mat(
     path: str | Path, names: list[str], most_values: int, what: str
 ) -> dict[str, np.ndarray]:
-    """Read arrays of a ``.mat`` file, and leave all else in it.
+    """Read arrays of a ``.mat`` file, and leave the rest unread.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def read_mat(
         Of an ordinary file.
     names : list of str
     most_values : int
-        That all together may have.
+        All of them together may have.
     what : str
         What it should be, for the sentence about a file that is something else.
 

@@ -34,18 +34,18 @@ _MOST_SCALE = 16
 
 @dataclass
 class Model:
-    """A network and what one must know to use it on pictures.
+    """A network, and all that one must know to use it on pictures.
 
     Attributes
     ----------
     network : Sequential
     scale : int or None
-        The enlargement it was trained for, 1 to 16; None where nobody knows.
+        The enlargement it was trained for, 1 to 16; None if nobody knows.
     colour : "luma" or "ycbcr"
-        What its channels are.
+        Its channels.
     enlargement : "bicubic", "nearest" or "none"
-        How a small picture is enlarged before the network sees it; "none" where the network
-        enlarges it, which is the default for such a one, and "bicubic" for others.
+        How a small picture is enlarged before the network sees it. "none" is for a network that
+        enlarges, and its default; "bicubic" is that of others.
     training : dict
         How it was trained, for people to read.
     figures : dict
@@ -95,7 +95,7 @@ class Model:
             raise InputError("a model's training and figures are dictionaries")
 
     def card(self) -> dict:
-        """All but the parameters, as a dictionary for JSON."""
+        """Everything except the parameters, as a dictionary for JSON."""
         network = self.network
         return {
             "format": _FORMAT,
@@ -113,13 +113,13 @@ class Model:
         }
 
     def predict(self, enlarged: np.ndarray) -> np.ndarray:
-        """The network's result of an enlarged picture, as `Sequential.predict`.
+        """Return the network's result for an enlarged picture, as `Sequential.predict`.
 
         Raises
         ------
         InputError
-            If the picture holds values that are not finite; or the result does: then the
-            weights are no use.
+            If the picture holds values that are not finite, or the result does, as the weights
+            are then no use.
         """
         if not np.isfinite(enlarged).all():
             raise InputError("the picture holds values that are not finite (NaN or infinite)")
@@ -136,7 +136,7 @@ class Model:
 
 
 def check_finite(values: np.ndarray, what: str = "the model's result") -> np.ndarray:
-    """The values, or an InputError where one of them is not finite."""
+    """Return the values, or raise an InputError if one of them is not finite."""
     if not np.isfinite(values).all():
         raise InputError(f"{what} is not finite: the model's weights are too large")
     return values
@@ -164,7 +164,7 @@ def save_model(
     Raises
     ------
     InputError
-        If the name ends otherwise, the file exists, or it cannot be written; or `load_model`
+        If the name has another ending, the file exists, or it cannot be written; or `load_model`
         could not read it, as a parameter is not finite, or a layer cannot be built again.
     """
     check_name(path)
@@ -191,14 +191,14 @@ def save_model(
 
 
 def check_name(path: str | Path) -> Path:
-    """A path that `save_model` may write; an InputError where it does not end in ``.npz``."""
+    """Return a path that `save_model` may write; raise an InputError unless it ends in ``.npz``."""
     if Path(path).suffix != ".npz":
         raise InputError(f"{path}: a model file's name ends in .npz")
     return Path(path)
 
 
 def load_model(name_or_path: str | Path) -> Model:
-    """A shipped model by name, or any model file by path.
+    """Load a shipped model by name, or any model file by path.
 
     Parameters
     ----------
@@ -232,17 +232,17 @@ def load_model(name_or_path: str | Path) -> Model:
 
 
 def shipped_models() -> dict[str, Path]:
-    """Name and file of every model that comes with the package, in order of name."""
+    """Return name and file of every model that comes with the package, in order of name."""
     return {path.stem: path for path in sorted(_SHIPPED.glob("*.npz"))}
 
 
 def default_name(scale: int) -> str:
-    """Name of the shipped model that is used where none is chosen."""
+    """Return the name of the shipped model that is used if none is chosen."""
     return f"9-5-5-x{scale}"
 
 
 def default_model(scale: int) -> Model:
-    """The shipped model that is used where none is chosen.
+    """Load the shipped model that is used if none is chosen.
 
     Raises
     ------
@@ -339,7 +339,7 @@ def _read_layers(file: NpzFile, card: dict) -> list[Layer]:
 
 
 def _build_layer(kind: str, settings: dict) -> Layer | None:
-    """A layer of these settings; None where its kind takes others."""
+    """Return a layer of these settings, or None if its kind takes others."""
     try:
         layer = KINDS[kind](**settings)
         return layer if _in_order(layer.settings()) == _in_order(settings) else None
@@ -367,7 +367,7 @@ def _check_builds_again(path: str | Path, layer: Layer) -> None:
 
 
 def _check_is_read_again(part: Path, path: str | Path, model: Model) -> None:
-    """Raise an InputError where `load_model` would not read what layers of a reader's own wrote."""
+    """Raise an InputError if `load_model` could not read what a reader's own layers wrote."""
     if all(is_ours(type(layer).__name__) for layer in model.network.layers.values()):
         return
     try:

@@ -38,9 +38,9 @@ MOST_PIXELS = 128 * 128
 class NamedArrays(MutableMapping):
     """Arrays of all layers by name, such as "conv1.w": parameters, or their gradients.
 
-    They are the layers' own, not copies. To assign to a name copies values into its array, so
-    that they must be of its shape (else ValueError) and dtype (else TypeError). No name can be
-    added (KeyError) or taken away (TypeError).
+    They are the layers' own, not copies. Assigning to a name copies values into its array: another
+    shape raises a ValueError, another dtype a TypeError. No name can be added (KeyError) or taken
+    away (TypeError).
     """
 
     def __init__(self, arrays: dict[str, np.ndarray]) -> None:
@@ -79,14 +79,14 @@ class Sequential:
     ----------
     layers : list of Layer
         Each gets a name from its kind and its turn: conv1, relu1, conv2, ... They are used
-        as they are, not copied: what they learn here, they know in every network they stand in.
+        as they are, not copied: what they learn here, they know in all their networks.
     predict_border : "replicate" or "replicate-once"
         How `predict` keeps a picture's size where a layer's own border is "valid":
-        each layer replicates the border of what it is given, as the SRCNN authors'
+        each layer replicates the border of its input, as the SRCNN authors'
         code does; or the picture's border is replicated once, by the reach of all
         layers together, as theanonSR does.
     init : "he", "contrast", "glorot" or "gaussian"
-        How the weights are drawn of those layers that have none yet, because all their
+        How to draw the weights of layers that have none yet, because all their
         parameters are still 0, see `srcnn_np.initialisation`. Others keep what they have.
     seed : int
         Of the weights that are drawn.
@@ -97,7 +97,7 @@ class Sequential:
         If there is no convolution, channels do not fit together, one layer stands in two
         places, or `predict_border` or `init` is another word.
     TypeError
-        If something is no layer.
+        If something is not a layer.
 
     Examples
     --------
@@ -107,7 +107,7 @@ class Sequential:
     >>> net.forward(np.zeros((2, 1, 8, 8), np.float32)).shape
     (2, 1, 4, 4)
 
-    One that begins with what this one knows, of which only conv3 is drawn:
+    Another begins with what this one knows; only its conv3 is drawn:
 
     >>> longer = Sequential([*net.layers.values(), ReLU(), Conv2D(1, 1, 3)])
     >>> list(longer.layers)
@@ -152,16 +152,16 @@ class Sequential:
         draw(self._with_filters(), init, seed, keep=True)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """y (N, K, OH, OW) from x (N, C, H, W); every layer remembers what backward needs."""
+        """Return y (N, K, OH, OW) from x (N, C, H, W); layers remember what backward needs."""
         for layer in self.layers.values():
             x = layer.forward(x)
         self._went = [layer.remembered for layer in self.layers.values()]
         return x
 
     def backward(self, dy: np.ndarray, *, need_dx: bool = False) -> np.ndarray | None:
-        """From dy = ∂L/∂y go back through the layers; afterwards `grads` holds ∂L/∂params.
+        """Go back from dy = ∂L/∂y through the layers; afterwards `grads` holds ∂L/∂params.
 
-        It goes back the way of the last `forward`; in between neither x nor the parameters may
+        It goes back the way of the last `forward`. In between, neither x nor the parameters may
         change.
 
         Returns
@@ -173,9 +173,9 @@ class Sequential:
         ------
         RuntimeError
             If there was no `forward`, or a layer went another way since, by itself or in another
-            network. (Where only the layers went forward, one after the other, it is their way.)
+            network. (If only the layers went forward, one after the other, their way counts.)
         ValueError
-            If dy has not the shape of y.
+            If dy does not have the shape of y.
         """
         for (name, layer), remembered in zip(self.layers.items(), self._went, strict=False):
             if layer.remembered is not remembered:
@@ -188,7 +188,7 @@ class Sequential:
     def loss_and_gradients(
         self, x: np.ndarray, target: np.ndarray, mean_over: MeanOver = "values"
     ) -> tuple[float, dict[str, np.ndarray]]:
-        """Forward, loss and backward of a mini-batch.
+        """Go forward and backward with a mini-batch; return its loss and gradients.
 
         Parameters
         ----------
@@ -207,8 +207,8 @@ class Sequential:
         -----
         Convolutions at stride 1 with this package's activations run in `srcnn_np.fused`, in
         float32; any other network by its layers, see `loss_and_gradients_by_layers`. The
-        results are the same but for rounding.
-        Before a `backward` afterwards there must be a `forward` again.
+        results are the same except for rounding.
+        A later `backward` needs another `forward` before it.
         """
         stages = self._stages_for(x, target)
         if stages is None:
@@ -224,10 +224,10 @@ class Sequential:
         return loss, self.grads
 
     def _stages_for(self, x: np.ndarray, target: np.ndarray) -> "list[Stage] | None":
-        """The network for a fused training step; None where the layers must take it.
+        """Return the network for a fused training step, or None where the layers must take it.
 
-        They do so for arrays that do not fit, to say what is wrong; for weights that are not
-        finite; and for pictures larger than MOST_PIXELS, of which one thread alone would have each.
+        They take it for arrays that do not fit, to say what is wrong; for weights that are not
+        finite; and for pictures larger than MOST_PIXELS, as each would go to a single thread.
         """
         stages = prediction.stages_of(list(self.layers.values()))
         if stages is None or x.ndim != 4 or x.shape[1] != stages[0].w.shape[1] or 0 in x.shape:
@@ -245,7 +245,7 @@ class Sequential:
     def loss_and_gradients_by_layers(
         self, x: np.ndarray, target: np.ndarray, mean_over: MeanOver = "values"
     ) -> tuple[float, dict[str, np.ndarray]]:
-        """As `loss_and_gradients`, one layer after the other."""
+        """Do what `loss_and_gradients` does, one layer after the other."""
         y = self.forward(x)
         loss = mse_forward(y, target, mean_over)
         self.backward(mse_backward(y, target, mean_over))
@@ -261,7 +261,7 @@ class Sequential:
         Raises
         ------
         ValueError
-            If the arrays have not the names and shapes of the parameters.
+            If the arrays do not have the names and shapes of the parameters.
         TypeError
             If they are not all float32, float64 or complex128.
         """
@@ -292,18 +292,18 @@ class Sequential:
                 layer.params[p] = arrays[f"{name}.{p}"].copy()
 
     def initialise(self, init: str, seed: int) -> None:
-        """Draw all weights anew, see `srcnn_np.initialisation`; biases and slopes as at first."""
+        """Draw all weights anew, set biases and slopes back: see `srcnn_np.initialisation`."""
         draw(self._with_filters(), init, seed)
         for layer in self.layers.values():
             if isinstance(layer, PReLU):
                 layer.params["a"].fill(layer.slope)
 
     def _with_filters(self) -> list[Layer]:
-        """The layers with filters w (K, C, kh, kw): convolutions, and what a reader wrote."""
+        """The layers with filters w (K, C, kh, kw): convolutions, and a reader's own."""
         return [layer for layer in self.layers.values() if layer.channels is not None]
 
     def astype(self, dtype: DTypeLike) -> "Sequential":
-        """Convert all parameters (float32 at first) to another dtype; returns self."""
+        """Convert all parameters (float32 at first) to another dtype; return self."""
         self.params = {name: a.astype(dtype) for name, a in self.params.items()}
         return self
 
@@ -367,12 +367,12 @@ class Sequential:
         -----
         Convolutions at stride 1 with this package's activations run in `srcnn_np.fused`, in
         float32; any other network layer by layer, see `predict_by_layers`. The results are the
-        same but for rounding.
+        same except for rounding.
         """
         return self._predict(prediction.predict, picture)
 
     def predict_by_layers(self, picture: np.ndarray) -> np.ndarray:
-        """As `predict`, one layer after the other, in strips of the picture."""
+        """Do what `predict` does, one layer after the other, in strips of the picture."""
         return self._predict(prediction.predict_by_layers, picture)
 
     def _predict(self, how: Callable, picture: np.ndarray) -> np.ndarray:
@@ -420,7 +420,7 @@ class SRCNN(Sequential):
         Filter sizes, first layer to last: "9-1-5", "9-3-5", "9-5-5", or any other
         list of whole numbers.
     filters : tuple of int
-        How many filters each layer but the last has: (64, 32) in the paper.
+        How many filters each layer except the last has: (64, 32) in the paper.
     channels : int
         1 for luma, 3 for a colour picture; the same in and out.
     border : "valid", "zero" or "replicate"

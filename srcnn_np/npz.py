@@ -1,8 +1,8 @@
 """Reading a NumPy ``.npz`` file that nobody vouches for.
 
 Such a file is a zip of ``.npy`` files, each a header, which says dtype and shape, and numbers.
-Here nothing is read that is not asked for, nothing is unpacked before its header was seen, and no
-Python objects are.
+Here only the arrays asked for are read, nothing is unpacked before its header was checked, and no
+Python objects are unpacked at all.
 """
 
 import json
@@ -63,7 +63,7 @@ class NpzFile:
     def array(
         self, name: str, shape: tuple[int, ...], dtypes: tuple[str, ...] = FLOATS
     ) -> np.ndarray:
-        """An array of this shape and one of these dtypes, without NaN or infinity."""
+        """Return an array of this shape and one of these dtypes, without NaN or infinity."""
         self.check(name, shape)
         with self._opened(name) as (file, header):
             array = self._numbers(name, file, *header) if header[2].name in dtypes else None
@@ -84,12 +84,12 @@ class NpzFile:
             )
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """The shape of an array that is there."""
+        """Return the shape of an array in the file."""
         with self._opened(name) as (_, (shape, _, _)):
             return shape
 
     def json(self, name: str, most: int = MOST_TEXT) -> object:
-        """What an array of one text, of at most so many characters, holds: see `parse_json`."""
+        """Parse an array of one text, of at most `most` characters: see `parse_json`."""
         self.check(name, ())
         with self._opened(name) as (file, header):
             dtype = header[2]

@@ -42,7 +42,7 @@ BY_FILTERS = {(32, 16): 32.26, (64, 32): 32.52, (128, 64): 32.60}
 
 
 def figures(test_set: str, scale: int) -> dict[str, dict[str, float | None]]:
-    """What the paper gives for a test set and scale: {method: {"psnr", "ssim"}}.
+    """Return the paper's figures for a test set and scale: {method: {"psnr", "ssim"}}.
 
     >>> figures("Set5", 3)["A+"]
     {'psnr': 32.59, 'ssim': 0.9088}

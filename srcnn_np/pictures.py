@@ -46,7 +46,7 @@ class Pictures(Sequence):
 
     @classmethod
     def of(cls, pictures: Iterable[np.ndarray]) -> "Pictures":
-        """Return them as they are if they lie so, else copies of (H, W) or (H, W, C) arrays.
+        """Return pictures as they are if they are `Pictures`, or copy (H, W) or (H, W, C) arrays.
 
         Raises
         ------
@@ -88,9 +88,9 @@ class Pictures(Sequence):
 def room_for(shapes: Sequence[tuple[int, ...]], machine: Team = ALONE) -> Pictures:
     """Return room for pictures of these shapes, which all processes of a machine share.
 
-    One process alone has it in memory, if there is twice as much. Else it is a file that has no
-    name any more, which the system may keep in memory or not, in the folder for temporary files
-    (TMPDIR).
+    One process alone has it in memory, if there is twice as much. Otherwise it is a file in the
+    folder for temporary files (TMPDIR), which has no name any more, and which the system may keep
+    in memory or not.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def _mapped(count: int, machine: Team) -> mmap.mmap:
 
 
 def _file_of(count: int) -> str:
-    """Make a temporary file of that size; its path."""
+    """Make a temporary file of that size; return its path."""
     folder = Path(tempfile.gettempdir())
     free = shutil.disk_usage(folder).free
     if free > count:
@@ -152,7 +152,7 @@ _FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
 
 
 def _keep_free(file: BinaryIO, count: int) -> None:
-    """Make a file that long, and keep the room for it where the system can do that."""
+    """Make a file that long, and keep the room for it if the system can do that."""
     try:
         os.posix_fallocate(file.fileno(), 0, count)
     except (AttributeError, OSError) as error:

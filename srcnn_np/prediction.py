@@ -1,7 +1,7 @@
 """A whole picture through a stack of layers, keeping its size, or making it larger.
 
-Where a layer's own border is "valid", nothing is lost there by copies of border pixels: each
-layer replicates the border of what it is given, as the SRCNN authors' code does, or (`once`) the
+Where a layer's own border is "valid", copies of border pixels keep the picture whole. Each
+layer replicates the border of its input, as the SRCNN authors' code does; or (`once`) the
 picture's border is replicated once, by the reach of all layers together, as theanonSR does.
 """
 
@@ -35,7 +35,7 @@ _STRIP_PIXELS = 1 << 18
 
 
 def predict(layers: Sequence[Layer], picture: np.ndarray, *, once: bool) -> np.ndarray:
-    """The result (H, W, K) of a picture (H, W, C), by `srcnn_np.fused` where that can do it."""
+    """Return the result (H, W, K) for a picture (H, W, C), by `srcnn_np.fused` if it can."""
     stages = stages_of(layers)
     if stages is None:
         return predict_by_layers(layers, picture, once=once)
@@ -86,11 +86,11 @@ def loss_and_gradients(
 
 
 def stages_of(layers: Sequence[Layer]) -> "list[Stage] | None":
-    """The layers as the fused network has them, with the borders of `forward`.
+    """Return the layers as the fused network has them, with the borders of `forward`.
 
-    None if they are anything else than convolutions at stride 1, and after them perhaps a
-    transposed one, each with no or one of this package's activations after it, in float32, by the
-    "numba" backend.
+    Return None unless they are convolutions at stride 1, of which the last may be a transposed one,
+    each with at most one of this package's activations after it, in float32, by the "numba"
+    backend.
     """
     for n, layer in enumerate(layers):
         if {p.dtype for p in layer.params.values()} - {_FLOAT32}:
@@ -123,7 +123,7 @@ _ACTIVATIONS = {ReLU: "RELU", LeakyReLU: "LEAKY", PReLU: "LEAKY", ClippedLeakyRe
 
 
 def predict_by_layers(layers: Sequence[Layer], picture: np.ndarray, *, once: bool) -> np.ndarray:
-    """As `predict`, one layer after the other.
+    """Do what `predict` does, one layer after the other.
 
     Feature maps are large: 64 of them for a 4K picture fill 2 GB. So the picture is cut into strips
     of whole rows, each with as many rows around it as the layers reach. Only a strip that touches
@@ -163,12 +163,12 @@ def _predict_strip(layers, x, at_top, at_bottom, once):
 
 
 def reach(layers: Iterable[Layer]) -> Pads:
-    """How far around a pixel of x its results depend: (top, bottom, left, right)."""
+    """Return how far around a pixel of x its results look: (top, bottom, left, right)."""
     return tuple(math.ceil(n) for n in _sum_of_reaches(layers, 1))
 
 
 def margin(layers: Iterable[Layer]) -> Pads:
-    """How many pixels y of `forward` lacks of what `predict` gives: (top, bottom, left, right)."""
+    """Return how many pixels y of `forward` lacks of what `predict` gives: (top, bottom, left, right)."""
     layers = list(layers)
     lacking = _sum_of_reaches(layers, _zoom(layers), only="valid")
     return tuple(math.ceil(n) for n in lacking)

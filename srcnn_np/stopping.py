@@ -26,7 +26,7 @@ class Stopped(KeyboardInterrupt):
     Attributes
     ----------
     code : int
-        The exit code by which a shell knows of the signal: 130 of Ctrl-C, 143, 129.
+        The exit code that tells a shell of the signal: 130 for Ctrl-C, 143, 129.
     """
 
     def __init__(self, number: int, message: str = "interrupted") -> None:
@@ -37,7 +37,7 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def stopped_at_once() -> Iterator[None]:
-    """Let each of the signals raise `Stopped`, wherever the program is, so that it clears up."""
+    """Make each of the signals raise `Stopped`, wherever the program is, so that it clears up."""
 
     def stop(number: int, _: object) -> None:
         raise Stopped(number)
@@ -48,7 +48,7 @@ def stopped_at_once() -> Iterator[None]:
 
 @contextmanager
 def stopped_when_asked() -> Iterator[Callable[[], int | None]]:
-    """Only remember the signals, for a block that ends by itself where that does no harm.
+    """Only remember the signals, for a block that ends by itself when that does no harm.
 
     Yields
     ------

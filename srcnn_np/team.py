@@ -1,6 +1,6 @@
 """The processes that work together: one alone, or the ranks that `mpiexec` started.
 
-Every rank runs the same program. What differs is its number, and so its share of the work.
+Every rank runs the same program. Only its number differs, and so its share of the work.
 `docs/scaling.md` draws who holds what.
 """
 
@@ -16,7 +16,7 @@ from .errors import InputError
 if TYPE_CHECKING:
     import numpy as np
 
-# How many processes were started, and which this is, in the words of MPICH, Open MPI, and srun.
+# MPICH, Open MPI and srun say here how many processes were started, and which this one is.
 _SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
 _RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
 
@@ -35,11 +35,11 @@ class Team:
     rank, size = 0, 1
 
     def share(self, count: int) -> slice:
-        """Return which of `count` things are this process's: neighbours, as many as others'."""
+        """Return which of `count` things are this process's: neighbours, an equal share."""
         return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
 
     def deal(self, costs: Sequence[float]) -> list[int]:
-        """Return whose each thing is: the dearest one left goes to who has the least so far."""
+        """Return each thing's owner: the dearest one left goes to the least loaded process."""
         loads, owners = [0.0] * self.size, [0] * len(costs)
         for n in sorted(range(len(costs)), key=lambda n: -costs[n]):
             owners[n] = loads.index(min(loads))
@@ -50,15 +50,15 @@ class Team:
         """Replace numbers (M,) by their sums over all processes, the same bits in each."""
 
     def gather(self, thing: Any) -> list:
-        """Return what each process gives, by rank."""
+        """Return every process's `thing`, by rank."""
         return [thing]
 
     def told(self, thing: Any) -> Any:
-        """Return what rank 0 gives."""
+        """Return rank 0's `thing`."""
         return thing
 
     def by_first(self, work: Callable[[], Any]) -> Any:
-        """Return what rank 0 alone works out; if that is an InputError, all raise it."""
+        """Return what rank 0 alone works out; if it raises an InputError, all raise it."""
         found = error = None
         if self.rank == 0:
             try:
@@ -76,7 +76,7 @@ class Team:
         count: int,
         progress: Callable[[Iterable], Iterable] = iter,
     ) -> list:
-        """Return [work(0), work(1), ... work(count - 1)], of which each process did its share."""
+        """Return [work(0), work(1), ... work(count - 1)]; each process does its share."""
         own = [work(n) for n in progress(range(self.rank, count, self.size))]
         parts = self.gather(own)
         return [parts[n % self.size][n // self.size] for n in range(count)]
@@ -85,7 +85,7 @@ class Team:
         """Wait until all are here."""
 
     def on_this_machine(self) -> "Team":
-        """Return those that have the same memory."""
+        """Return the team of those with the same memory."""
         return self
 
     def all_end(self) -> bool:
@@ -108,31 +108,31 @@ class Ranks(Team):
         self.rank, self.size = communicator.rank, communicator.size
 
     def add_up(self, numbers: "np.ndarray") -> None:
-        """By one Allreduce, whose sums are the same bits in all ranks by MPICH."""
+        """Add up by one Allreduce; MPICH's gives all ranks the same bits."""
         from mpi4py import MPI
 
         self._all.Allreduce(MPI.IN_PLACE, numbers, MPI.SUM)
 
     def gather(self, thing: Any) -> list:
-        """By an Allgather of anything that can be pickled."""
+        """Gather by an Allgather of anything that can be pickled."""
         return self._all.allgather(thing)
 
     def told(self, thing: Any) -> Any:
-        """By a broadcast."""
+        """Tell all by a broadcast."""
         return self._all.bcast(thing)
 
     def wait(self) -> None:
-        """By a barrier."""
+        """Wait at a barrier."""
         self._all.Barrier()
 
     def on_this_machine(self) -> Team:
-        """By what MPI knows of shared memory."""
+        """Ask MPI who shares memory."""
         from mpi4py import MPI
 
         return Ranks(self._all.Split_type(MPI.COMM_TYPE_SHARED))
 
     def all_end(self) -> bool:
-        """By a barrier that nobody else comes to."""
+        """Whether all come to a barrier that serves only this, within PATIENCE seconds."""
         barrier, until = self._ending.Ibarrier(), time.monotonic() + PATIENCE
         while time.monotonic() < until:
             if barrier.Test():
@@ -141,31 +141,31 @@ class Ranks(Team):
         return False
 
     def give_up(self, code: int) -> NoReturn:
-        """By MPI's Abort, whose own words are not for those who used a command."""
+        """End all by MPI's Abort, without its message, which is not for users of a command."""
         sys.stdout.flush()
         sys.stderr.flush()
-        time.sleep(0.2)  # in which mpiexec passes on what was said
+        time.sleep(0.2)  # so that mpiexec passes on what was said
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         self._all.Abort(code)
 
 
 @cache
 def this_team() -> Team:
-    """Return this process alone, or with all others that were started at once.
+    """Return this process alone, or the team of all that were started together.
 
-    From then on an error that nobody handles ends all of them.
+    From then on an unhandled error ends all of them.
 
     Raises
     ------
     InputError
-        If there are others, and mpi4py is not installed, or belongs to another MPI.
+        If there are others, but mpi4py is not installed, or belongs to another MPI.
     """
     started = max(int(os.environ.get(name) or 1) for name in _SIZES)
     if started == 1:
         return ALONE
     try:
         from mpi4py import MPI
-    except (ImportError, RuntimeError) as error:  # which it raises without an MPI library
+    except (ImportError, RuntimeError) as error:  # the latter if there is no MPI library
         raise InputError(
             f"{started} processes were started, which need mpi4py: pip install mpi4py mpich"
         ) from error
@@ -190,7 +190,7 @@ def rank_started_as() -> int:
 
 
 def threads_for(team: Team) -> int:
-    """Return how many threads are this process's, where others of the team use the same ones."""
+    """Return how many threads this process may use, where the team shares processors."""
     if not hasattr(os, "sched_getaffinity"):
         return max(1, (os.cpu_count() or 1) // team.on_this_machine().size)
     own = os.sched_getaffinity(0)

@@ -32,20 +32,20 @@ from .team import ALONE, Team
 
 @dataclass
 class History:
-    """What a training went through.
+    """The course of a training.
 
     Attributes
     ----------
     rows : list of dict
-        One each 200th part of the training and each validation: "sub_images" seen so far,
-        "seconds", "rate", the mean "loss" since the row before; and at validations "psnr", the
-        held-out pictures' mean in dB, and "watched", the watched pictures', None if none are.
+        A row for every 200th of the training, and for every validation: "sub_images" seen so far,
+        "seconds", "rate", and the mean "loss" since the row before. At validations "psnr" is the
+        held-out pictures' mean in dB, and "watched" the watched pictures', or None without any.
     bicubic : dict of str to float
         "psnr" and "watched" of plain bicubic interpolation, from the first validation on.
     best : dict of str to array
         The parameters at the highest PSNR on the held-out pictures.
     advice : str
-        What to do about a training whose best is worse than bicubic interpolation; else empty.
+        What to do about a training whose best is worse than bicubic interpolation, or empty.
     """
 
     rows: list[dict] = field(default_factory=list)
@@ -76,33 +76,32 @@ def train(
 ) -> History:
     """Train a model's network on pictures, in place.
 
-    Same seed, machine and number of processes give the same parameters to the bit, for any number
-    of threads, and with or without a break. Another number of processes changes their rounding.
+    The same seed, machine and number of processes give the same parameters to the bit, for any
+    number of threads, with or without a break. Another number of processes changes their rounding.
 
     Parameters
     ----------
     model : Model
-        What was done is noted in its `training`.
+        Its `training` notes what was done.
     pictures, held_out : Pictures, or lists of (H, W) or (H, W, 3) uint8 arrays
         To learn from, and to measure progress on; see `srcnn_np.data.to_channels`. Lists are
-        copied. Of three channels a model of luma learns the first; but what harms a picture,
-        see `Recipe`, harms all.
+        copied. A model of luma learns the first of three channels; but JPEG and noise, see
+        `Recipe`, harm all.
     recipe : Recipe
     seed : int
-        Of the parameters at the start, the order of the sub-images, and how they are
-        turned.
+        For the parameters at the start, and the order and turns of the sub-images.
     validations : int
-        How often, evenly spaced, the held-out pictures are measured.
+        How often the held-out pictures are measured, evenly spaced.
     watched : list of arrays
         Measured at the same times, but nothing depends on them.
     out : str or Path, optional
-        A model file that gets the state of the highest PSNR so far. Beside it are kept the
+        A model file that gets the state of the highest PSNR so far. Two files lie beside it: the
         last state (`last_path`), from which a training can go on, and the history as a table
         (`log_path`). No other training can have these names meanwhile.
     force : bool
         Replace files of these names that are there already.
     resume : bool
-        Go on from the last state beside `out`; all else must be as it was.
+        Go on from the last state beside `out`; everything else must be as it was.
     show : bool
         Show a progress bar.
     team : Team, optional
@@ -116,11 +115,11 @@ def train(
     Raises
     ------
     InputError
-        If the pictures give fewer sub-images than a mini-batch, or more than memory holds,
-        there is none to measure on, the model has no scale, the loss is no longer a finite
-        number, files are there already or another training writes them, or there is nothing
+        If the pictures give fewer sub-images than a mini-batch, or more than memory holds;
+        there is none to measure on; the model has no scale; the loss is no longer a finite
+        number; files are there already, or another training writes them; or there is nothing
         to resume.
-        One process alone may raise it while the others of a team wait for it: end them by
+        One process may raise it while the others of a team wait for it: end them by
         `Team.give_up`, as the command does.
     Stopped
         After Ctrl-C, SIGTERM or SIGHUP; with `out`, the last state is saved. It is a
@@ -142,7 +141,7 @@ def train(
         training = _Training(model, pictures, held_out, recipe, seed, validations, watched, team)
         if resume:
             training.load(out)
-            training.save(out)  # it may have been killed between one file and the next
+            training.save(out)  # the training may have been killed between one file and the next
         with (
             _enough_memory(f"a mini-batch of {recipe.batch}", "choose a smaller --batch"),
             stopped_when_asked() if files else nullcontext(lambda: None) as asked,
@@ -180,7 +179,7 @@ def _run(
                     training.save(out)
                     saved = time.monotonic()
                 if number and not training.finished:
-                    training.team.wait()  # until rank 0 has saved: the first to end, ends all
+                    training.team.wait()  # until rank 0 has saved: the first to end ends all
                     raise Stopped(
                         number,
                         f"interrupted after {training.done} of {training.updates} updates; the "
@@ -200,13 +199,13 @@ def epochs_in(
     recipe: Recipe,
     team: Team = ALONE,
 ) -> float:
-    """How many epochs a training of so many minutes has on this machine, by a trial of seconds.
+    """Return how many epochs `minutes` on this machine allow, by a trial of a few seconds.
 
-    Parameters are as of `train`, which raises the same errors; `model` stays as it is.
+    Parameters and errors are those of `train`; `model` stays as it is.
     """
     if not 0 < minutes < 1e6:
         raise InputError(f"minutes is {brief(minutes)}; give a number above 0 and below 1e6")
-    # The recipe's own epochs, which are to be found out, must not end the trial.
+    # The recipe's own epochs must not end the trial.
     trial = _Training(deepcopy(model), pictures, [], replace(recipe, epochs=1e8), 0, 1, [], team)
     trial.update()  # may compile
     before, start = trial.done, time.monotonic()
@@ -282,7 +281,7 @@ class _Training:
             {round(self.updates * (k + 1) / count) for k in range(count)}
             for count in (validations, _NOTED)
         )
-        # After which updates the history gets a row, and whether with a PSNR.
+        # The updates after which the history gets a row, and whether it has a PSNR.
         self.marks = {mark: mark in measured for mark in sorted(measured | noted) if mark > 0}
         self.done = 0
         self.asked: Callable[[], int | None] = lambda: None  # see `stopped_when_asked`
@@ -319,7 +318,7 @@ class _Training:
         return digest.hexdigest()
 
     def asked_to_end(self) -> int | None:
-        """By which signal this process, or all of them, are to end."""
+        """Return the signal that asks this process, or all of them, to end."""
         return self.asked() if self.team.size == 1 else self.agreed
 
     def update(self) -> None:
@@ -342,7 +341,7 @@ class _Training:
         self.losses.append(loss)
 
     def _by_all(self) -> tuple[float, Arrays]:
-        """Loss and gradients of one mini-batch, of which each process takes its share.
+        """Return loss and gradients of one mini-batch; each process takes its share.
 
         A mean over N samples is the sum of n_r / N times the mean over each share of n_r.
         """
@@ -367,7 +366,7 @@ class _Training:
         return float(flat[-2]), sums
 
     def note(self) -> bool:
-        """Add a row to the history; whether it has PSNRs."""
+        """Add a row to the history; return whether it has PSNRs."""
         history, measured = self.history, self.marks[self.done]
         self._check_agreement()
         row = {
@@ -391,13 +390,13 @@ class _Training:
         return measured
 
     def _measure_bicubic(self) -> None:
-        """Once, and not before it is wanted: of many large pictures it takes a while."""
+        """Measure it once, and only when it is needed: many large pictures take a while."""
         if not self.history.bicubic:
             values = self.held_out.bicubic(), self.watched.bicubic()
             self.history.bicubic = dict(zip(("psnr", "watched"), values, strict=True))
 
     def _check_agreement(self) -> None:
-        """All processes make the same steps from the same sums, and so have the same parameters."""
+        """Check that all processes still have the same parameters: same sums give same steps."""
         digest = hashlib.sha256()
         for p in self.model.network.params.values():
             digest.update(p.tobytes())
@@ -408,7 +407,7 @@ class _Training:
             )
 
     def save(self, out: str | Path) -> None:
-        """Write the last state, then what follows from it: the best model and the log."""
+        """Write the last state, then the files that follow from it: best model and log."""
         if self.team.rank != 0:
             return
         rows, validations = self.history.rows, self.history.validations
@@ -431,7 +430,7 @@ class _Training:
         write_log(log_path(out), rows)
 
     def load(self, out: str | Path) -> None:
-        """Go on from what `save` wrote."""
+        """Go on from the files that `save` wrote."""
         state = self.team.by_first(lambda: self._state_in(out))
         self.done, self.losses, self.about = state.done, state.losses, state.about
         self.started = time.monotonic() - state.seconds
@@ -450,7 +449,7 @@ class _Training:
 
     @contextmanager
     def showing(self, params: Arrays, row: dict | None = None) -> Iterator[None]:
-        """Where the model has these parameters, and says what was done up to a row, or now."""
+        """Give the model these parameters meanwhile; it says what was done up to a row, or now."""
         network, live, said = self.model.network, self.model.network.params, self.model.training
         network.params, self.model.training = params, self._said(row)
         try:
@@ -459,7 +458,7 @@ class _Training:
             network.params, self.model.training = live, said
 
     def finish(self) -> None:
-        """Leave the running means in the network, and what was done in the model."""
+        """Leave the running means in the network, and note in the model what was done."""
         history = self.history
         self.model.network.params = self.average
         self.model.training.update(self._said())
@@ -469,7 +468,7 @@ class _Training:
             history.advice = _advice([row["loss"] for row in history.rows], grads)
 
     def _said(self, row: dict | None = None) -> dict:
-        """A model's `training`, as it was at a row of the history, or is now."""
+        """The model's `training`, as it was at a row of the history, or is now."""
         psnrs = [r["psnr"] for r in self.history.validations]
         row = row or {
             "sub_images": self.done * self.recipe.batch,
@@ -488,7 +487,7 @@ class _Training:
         return said
 
     def _same(self) -> dict:
-        """All that must be the same where another run goes on, as JSON has it."""
+        """All that must be the same when another run goes on, in JSON's types."""
         model, network = self.model, self.model.network
         same = {
             "seed": self.seed,
@@ -512,7 +511,7 @@ class _Training:
 
 
 class _Batches:
-    """Mini-batches by their numbers; every sub-image comes once before any a second time."""
+    """Mini-batches by their numbers; every sub-image comes once before any comes again."""
 
     def __init__(
         self, sub_images: SubImages, small: SmallPictures | None, recipe: Recipe, seed: int
@@ -520,11 +519,11 @@ class _Batches:
         self.sub_images, self.small, self.recipe, self.seed = sub_images, small, recipe, seed
 
     def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """x and target of one."""
+        """Return x and target of one mini-batch."""
         return self.some(number, slice(None))
 
     def some(self, number: int, which: slice) -> tuple[np.ndarray, np.ndarray]:
-        """x and target of some samples of one."""
+        """Return x and target of some samples of a mini-batch."""
         epochs, places = (part[which] for part in self._places(number))
         parts = []
         for epoch in np.unique(epochs).tolist():
@@ -536,19 +535,19 @@ class _Batches:
         return parts[0] if len(parts) == 1 else tuple(map(np.concatenate, zip(*parts, strict=True)))
 
     def prepare(self, number: int) -> None:
-        """Make the small pictures of one ready, which processes do together."""
+        """Make the small pictures of a mini-batch ready, which processes do together."""
         if self.small:
             for epoch in np.unique(self._places(number)[0]).tolist():
                 self.small.of_epoch(epoch)
 
     def _places(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """The epoch of each of its samples, and the place in that."""
+        """The epoch of each of a mini-batch's samples, and the place in that epoch."""
         batch = self.recipe.batch
         return np.divmod(np.arange(number * batch, (number + 1) * batch), len(self.sub_images))
 
 
 def _advice(losses: Sequence[float], grads: Mapping[str, np.ndarray]) -> str:
-    """What to do about a result that is worse than bicubic interpolation's."""
+    """Say what to do about a result that is worse than bicubic interpolation's."""
     if {name for name, g in grads.items() if g.any()} <= {list(grads)[-1]}:  # the last bias
         return (
             "its ReLUs let nothing through any more, as after steps that were too long; choose "
@@ -557,7 +556,7 @@ def _advice(losses: Sequence[float], grads: Mapping[str, np.ndarray]) -> str:
     if losses[-1] > 2 * losses[0]:
         return f"the loss rose, from {losses[0]:.2g} to {losses[-1]:.2g}; choose a lower rate"
     quarter = len(losses) // 4
-    if quarter > 4:  # of fewer, chance may be all
+    if quarter > 4:  # with fewer, it may be chance
         early, late = np.mean(losses[quarter : 2 * quarter]), np.mean(losses[-quarter:])
         if late > 0.95 * early:
             return (
@@ -575,7 +574,7 @@ def _enough_memory(what: str, advice: str) -> Iterator[None]:
         raise InputError(f"there is not enough memory for {what}; {advice}") from error
 
 
-_PERFECT = 100.0  # dB; a picture without any error has infinitely many, which have no mean
+_PERFECT = 100.0  # dB, for a picture without any error, whose infinite PSNR would spoil the mean
 
 
 class _Measure:
@@ -618,7 +617,7 @@ class _Measure:
 def _shuffled(count: int, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
     """An epoch's order of the sub-images, and how each is turned."""
     rng = np.random.default_rng([seed, epoch])
-    # As small as they can be: of a large set of pictures there are many millions.
+    # Small types, since a large set of pictures has many millions of sub-images.
     return rng.permutation(count).astype(np.uint32), rng.integers(0, 8, count).astype(np.uint8)
 
 

@@ -17,20 +17,20 @@ C, K, SIDE = 64, 32, 5  # of the layer that is timed
 
 
 def arrays(N: int, C: int, H: int, W: int, K: int, side: int) -> tuple[np.ndarray, ...]:
-    """x (N, C, H, W), w (K, C, side, side) and b (K,)."""
+    """Return x (N, C, H, W), w (K, C, side, side) and b (K,)."""
     rng, shapes = np.random.default_rng(0), ((N, C, H, W), (K, C, side, side), (K,))
     return tuple(rng.standard_normal(shape, dtype=np.float32) for shape in shapes)
 
 
 def difference(step: ModuleType) -> float:
-    """The largest from the definition, by the largest result; no size fits whole vectors."""
+    """Return the largest error over the largest result; no size fits whole vectors."""
     x, w, b = arrays(2, 9, 10, 11, 10, SIDE)
     y = naive.forward(x, w, b, (1, 1))
     return float(np.abs(step.prepare(x, w, b)() - y).max() / np.abs(y).max())
 
 
 def gflops(step: ModuleType) -> float:
-    """GFLOP/s by the count of the direct sum."""
+    """Return GFLOP/s by the count of the direct sum."""
     N, H, W = step.SIZES
     run = step.prepare(*arrays(N, C, H, W, K, SIDE))
     flops = 2 * N * (H - SIDE + 1) * (W - SIDE + 1) * K * C * SIDE**2

@@ -14,7 +14,7 @@ SIZES = 1, 6, 6
 
 
 def prepare(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> Callable[[], np.ndarray]:
-    """What computes y."""
+    """Return a function that computes y."""
     return lambda: naive.forward(x, w, b, (1, 1))
 
 

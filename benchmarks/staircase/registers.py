@@ -20,7 +20,7 @@ SIZES = 8, 25, 25
 
 
 def prepare(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> Callable[[], np.ndarray]:
-    """What computes y, for at least MOST filters and 2 LANES places."""
+    """Return a function that computes y, for at least MOST filters and 2 LANES places."""
     (N, _, H, W), (K, _, kh, kw) = x.shape, w.shape
     rows = np.empty((N, K, H - kh + 1, W), np.float32)  # places that run over a row's end, too
 
@@ -33,7 +33,7 @@ def prepare(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> Callable[[], np.ndar
 
 @njit(nogil=True)
 def sum_rows(x, w, y):
-    """Write y (N, K, OH, W) without biases; of last rows the last places are left out."""
+    """Write y (N, K, OH, W) without biases; the last places of last rows are left out."""
     (N, C, H, W), (K, _, kh, kw) = x.shape, w.shape
     xs, ws, ys = x.reshape(-1), w.reshape(-1), y.reshape(-1)
     taps, length = C * kh * kw, y.shape[2] * W

@@ -1,6 +1,6 @@
 """Step 2: `srcnn_np.conv.shifted`, loops over long rows that a compiler makes vectors of.
 
-A picture's rows lie end to end, so that what is under one tap is a copy of one long row, shifted.
+A picture's rows lie end to end, so that one tap sees a shifted copy of one long row.
 The sums lie in memory: eight products are added on each visit.
 """
 
@@ -18,7 +18,7 @@ SIZES = 8, 25, 25
 
 
 def prepare(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> Callable[[], np.ndarray]:
-    """What computes y."""
+    """Return a function that computes y."""
     return lambda: shifted.forward(x, w, b, (1, 1))
 
 

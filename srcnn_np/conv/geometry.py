@@ -61,7 +61,7 @@ def put_in(y: np.ndarray, x: np.ndarray, pads: Pads, fill: Fill) -> None:
 
 
 def pad_backward(dy: np.ndarray, pads: Pads, fill: Fill = "zero") -> np.ndarray:
-    """Compute the gradient of `pad_forward`: each new place gives its own back to its source.
+    """Compute the gradient of `pad_forward`: each new place's part goes back to its source.
 
     Zeros have no source, so their gradient is dropped. A replicated place is a
     copy of the border value, and the gradient of a copied value is the sum over

@@ -90,7 +90,7 @@ def input_gradient(
 def input_gradient_by_taps(
     dy: np.ndarray, w: np.ndarray, x_shape: tuple[int, int, int, int], stride: tuple[int, int]
 ) -> np.ndarray:
-    """Do as `input_gradient`, without a border of zeros: a zero times a NaN would be a NaN."""
+    """Do what `input_gradient` does, without a border of zeros: 0 times a NaN would be a NaN."""
     (_, _, OH, OW), (_, _, kh, kw), (sh, sw) = dy.shape, w.shape, stride
     dx = np.zeros(x_shape, dy.dtype)
     for u, v in np.ndindex(kh, kw):

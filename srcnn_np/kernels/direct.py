@@ -100,7 +100,7 @@ def weight_gradient(unit, dy, x, dw, piece):
 
 @kernel
 def forward_few(group, window, kh, kw, x, w, b, y, piece, kind, slopes):
-    """Do as `forward`, for few filters; w is (K, kh, kw, C), C whole vectors.
+    """Do what `forward` does, for few filters; w is (K, kh, kw, C), C whole vectors.
 
     `group` is a tuple as long as a group of taps, see `group_of`; `window` is one as long as the
     row of pixels that a group meets from PIXELS neighbouring places.
@@ -172,7 +172,7 @@ def sum_taps(group, window, kh, run, x, at, row, C, w, w_at, bias, y, y_at):
 
 @kernel
 def weight_gradient_few(dy, x, dw, piece):
-    """Do as `weight_gradient`, for few filters; dw is (K, kh, kw·C), C whole vectors."""
+    """Do what `weight_gradient` does, for few filters; dw is (K, kh, kw·C), C whole vectors."""
     first, last, top, left, to, y_left, rows, columns = piece
     _, H, W, C = x.shape
     _, OH, OW, K = dy.shape

@@ -47,7 +47,7 @@ class Grid(NamedTuple):
 
 @part
 def grid(rows, columns):
-    """Return the grid for so many rows and columns of results."""
+    """Return the grid for `rows` x `columns` results."""
     down, across = (rows + STEP - 1) // STEP, (columns + STEP - 1) // STEP
     tiles = min(across, MOST_TILES)
     return Grid(down, across, max(1, MOST_TILES // tiles), tiles, tiles * STEP + REACH + LANES)
@@ -55,7 +55,7 @@ def grid(rows, columns):
 
 @kernel
 def forward(unit, taps, x, w, b, y, scratch, piece, kind, slopes):
-    """Do as `winograd.forward`, for taps x taps filters; w has their pieces as channels."""
+    """Do what `winograd.forward` does, for taps x taps filters; w has their pieces as channels."""
     first, last, top, left, to, y_left, rows, columns = piece
     (_, H, W, _), (_, OH, OW, K) = x.shape, y.shape
     filters, some = len(b), grid(rows, columns)

@@ -151,7 +151,7 @@ def store_block(typing, array, at, row, block):
 
 @intrinsic
 def stream_block(typing, array, at, row, block):
-    """Do as `store_block`, past the caches: they need not read what is then overwritten whole.
+    """Do what `store_block` does, past the caches, which need not read what is overwritten.
 
     All vectors must begin at multiples of their size in memory.
     """

@@ -1,0 +1,124 @@
+"""The pages of the site, for MkDocs: the repository's own files, at the places they have there.
+
+So every link that works in the repository works on the site. A source file that is linked becomes
+a page of its own, a notebook one with its results, and formulas become MathML, which browsers draw
+and read aloud by themselves: nothing is fetched from elsewhere.
+"""
+
+import re
+from functools import partial
+from pathlib import Path
+
+import nbconvert
+from latex2mathml.converter import convert
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).parent.parent
+PAGES = "README.md", "docs/*.md", "benchmarks/README.md", "examples/exercises/README.md"
+NOTEBOOKS = "examples/*.ipynb"
+COPIED = "docs/*.svg", "docs/*.png", "benchmarks/results/*.png", "docs/explore/*"
+LEFT_OUT = {"docs/package.md"}  # for a package index
+_LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)(#[^)\s]*)?\)")
+_ANYTHING = re.compile(
+    r"```math\n(.*?)```|\$\$(.+?)\$\$|```.*?```|`[^`\n]+`|\$([^$\n]+)\$", re.DOTALL
+)
+
+
+def on_files(files: Files, config: dict) -> Files:
+    """Add every page, every source file that one links to, and what pages show."""
+    add = partial(File.generated, config)
+    texts = {}
+    for pattern in PAGES:
+        for path in sorted(ROOT.glob(pattern)):
+            texts[_name(path)] = path.read_text("utf-8")
+    for path in sorted(ROOT.glob(NOTEBOOKS)):
+        text, pictures = _of_notebook(path)
+        texts[f"{_name(path)}.md"] = text
+        for name, data in pictures.items():
+            files.append(add(f"{_name(path.parent)}/{name}", content=data))
+    linked = {
+        place
+        for name, text in texts.items()
+        if name not in LEFT_OUT
+        for link, _ in _LINK.findall(text)
+        if (place := _source(name, link))
+    }
+    for place in sorted(linked):
+        texts[f"{place}.md"] = _of_source(ROOT / place)
+    for pattern in COPIED:
+        for path in sorted(ROOT.glob(pattern)):
+            files.append(_copied(add, path))
+    for name, text in texts.items():
+        if name not in LEFT_OUT:
+            files.append(add(name, content=_links_to_pages(name, _with_formulas(text))))
+    return files
+
+
+def on_post_page(output: str, page: object, config: dict) -> str:
+    """Let screen readers say what a table that scrolls is."""
+    return output.replace('<div class="md-typeset__scrollwrap">', '<div tabindex="0">')
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def _copied(add, path: Path) -> File:
+    """A file as it is; of a page, links to other pages are those of the site."""
+    if path.suffix != ".html":
+        return add(_name(path), abs_src_path=str(path))
+    link = re.compile(r'href="([\w./-]+)\.md(#[\w-]*)?"')
+    return add(_name(path), content=link.sub(r'href="\1/\2"', path.read_text("utf-8")))
+
+
+def _source(page: str, link: str) -> str | None:
+    """The source file, or folder, that a link on a page leads to."""
+    path = (ROOT / page).parent.joinpath(link).resolve()
+    if not path.is_relative_to(ROOT) or not (path.is_dir() or path.suffix in _SOURCES):
+        return None
+    return _name(path / "__init__.py" if (path / "__init__.py").exists() else path)
+
+
+_SOURCES = ".py", ".slurm", ".cfg"
+
+
+def _of_source(path: Path) -> str:
+    if path.is_dir():
+        names = "\n".join(f"- {inside.name}" for inside in sorted(path.iterdir()))
+        return f"# {_name(path)}\n\nThe repository's folder holds:\n\n{names}\n"
+    kind = {".py": "python", ".cfg": "ini"}.get(path.suffix, "sh")
+    return f"# {_name(path)}\n\n````{kind}\n{path.read_text('utf-8')}````\n"
+
+
+def _of_notebook(path: Path) -> tuple[str, dict[str, bytes]]:
+    text, more = nbconvert.MarkdownExporter().from_filename(path)
+    text = re.sub(r"\x1b\[[\d;]*m", "", text)
+    return text, more["outputs"]
+
+
+def _links_to_pages(page: str, text: str) -> str:
+    """Links to files that are pages here lead to these."""
+
+    def changed(match: re.Match) -> str:
+        link, anchor = match[1], match[2] or ""
+        place = _source(page, link)
+        if place is None:
+            notebook = ".md" if link.endswith(".ipynb") else ""
+            return f"]({link}{notebook}{anchor})"
+        inner = "/__init__.py" * place.endswith("/__init__.py")
+        return f"]({link.rstrip('/').removesuffix(inner)}{inner}.md{anchor})"
+
+    return _LINK.sub(changed, text)
+
+
+def _with_formulas(text: str) -> str:
+    """TeX between dollars, and in blocks of their own, as MathML; code stays as it is."""
+
+    def changed(match: re.Match) -> str:
+        block, line = match[1] or match[2], match[3]
+        if block:
+            block = block.replace("aligned", "align*")  # which is the same, and which it knows
+            return f'\n<div class="formula">{convert(block, display="block")}</div>\n'
+        return convert(line) if line else match[0]
+
+    return _ANYTHING.sub(changed, text)
