@@ -1,5 +1,6 @@
 """What the tests share: where the reference material is, and Hypothesis without a stopwatch."""
 
+import shutil
 import signal
 from pathlib import Path
 
@@ -59,6 +60,35 @@ def assert_close(actual, expected):
     np.testing.assert_allclose(
         actual, expected, rtol=tolerance, atol=tolerance * max(1, np.abs(expected).max())
     )
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    """A headless Chromium that notes what it requests and what its console says."""
+    browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if browser is None or driver is None:
+        pytest.skip("there is no chromium with its chromedriver (Debian: chromium-driver)")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    for name in (
+        "headless=new",
+        "no-sandbox",
+        "disable-gpu",
+        "disable-quic",
+        "no-first-run",
+        "disable-background-networking",
+        "disable-component-update",
+        "disable-sync",
+        "disable-dev-shm-usage",
+        "window-size=1000,900",
+        f"user-data-dir={tmp_path_factory.mktemp('chromium')}",
+    ):
+        options.add_argument(f"--{name}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    chromium = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield chromium
+    chromium.quit()
 
 
 def pytest_addoption(parser):
