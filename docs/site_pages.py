@@ -54,6 +54,20 @@ def on_files(files: Files, config: dict) -> Files:
     return files
 
 
+def on_page_markdown(markdown: str, page: object, config: dict, **_: object) -> str:
+    """Put buttons above a notebook that open it elsewhere, where the repository is known."""
+    place = page.file.src_uri.removesuffix(".md")
+    github = config["repo_url"] and re.fullmatch(r"https://github\.com/(.+?)/?", config["repo_url"])
+    if not (github and place.endswith(".ipynb")):
+        return markdown
+    links = {
+        "Colab": f"https://colab.research.google.com/github/{github[1]}/blob/main/{place}",
+        "Binder": f"https://mybinder.org/v2/gh/{github[1]}/main?labpath={place}",
+    }
+    buttons = (f"[Open in {where}]({link}){{ .md-button }}" for where, link in links.items())
+    return f"{' '.join(buttons)}\n\n{markdown}"
+
+
 def on_post_page(output: str, page: object, config: dict) -> str:
     """Let screen readers say what a table that scrolls is."""
     return output.replace('<div class="md-typeset__scrollwrap">', '<div tabindex="0">')

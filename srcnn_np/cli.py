@@ -17,13 +17,13 @@ from contextlib import contextmanager, suppress
 from typing import NoReturn, TextIO
 
 from . import __version__
-from .commands import evaluate, gradcheck, models, report, show, train, upscale
+from .commands import evaluate, explore, gradcheck, models, report, show, train, upscale
 from .commands.terminal import complain, lasting_streams, notice, printable
 from .errors import InputError
 from .stopping import stopped_at_once
 from .team import ALONE, Team, rank_started_as, this_team, threads_for
 
-COMMANDS = (upscale, evaluate, train, show, report, models, gradcheck)
+COMMANDS = (upscale, evaluate, train, show, report, models, gradcheck, explore)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

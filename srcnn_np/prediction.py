@@ -168,7 +168,7 @@ def reach(layers: Iterable[Layer]) -> Pads:
 
 
 def margin(layers: Iterable[Layer]) -> Pads:
-    """Return how many pixels y of `forward` lacks of what `predict` gives: (top, bottom, left, right)."""
+    """Return how many pixels y of `forward` lacks on each side: (top, bottom, left, right)."""
     layers = list(layers)
     lacking = _sum_of_reaches(layers, _zoom(layers), only="valid")
     return tuple(math.ceil(n) for n in lacking)

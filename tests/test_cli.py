@@ -693,3 +693,15 @@ def test_the_module_runs_as_the_command_does():
     )
     assert done.returncode == 1
     assert done.stderr == "srcnn-np: error: absent.png does not exist; check the name\n"
+
+
+@pytest.mark.parametrize("opens", [True, False])
+def test_explore_opens_the_page_or_says_where_it_is(capsys, monkeypatch, opens):
+    asked = []
+    monkeypatch.setattr("webbrowser.open", lambda address: asked.append(address) or opens)
+    code, out, _ = run(capsys, "explore")
+    assert code == 0
+    assert ("open this file in a browser: " in out) != opens
+    page = Path(out.rpartition(": ")[2].strip())
+    assert asked == [page.as_uri()]
+    assert "<h1" in page.read_text("utf-8")
