@@ -28,6 +28,13 @@ def page(chromium):
     assert chromium.get_log("browser") == []
 
 
+@pytest.fixture(scope="module")
+def arithmetic(chromium):
+    """The page, opened once: for what changes nothing in it."""
+    chromium.get(PAGE.as_uri())
+    return chromium
+
+
 def until(holds, seconds=60):
     """Wait until something holds."""
     end = time.monotonic() + seconds
@@ -179,54 +186,54 @@ def drawn_convolutions():
 
 
 @pytest.mark.parametrize("way", ["", "columns.", "fast."])
-def test_convolution_and_its_gradients(page, way):
+def test_convolution_and_its_gradients(arithmetic, way):
     for x, w, b, stride, pads, fill in drawn_convolutions():
         wide = pad_forward(x, tuple(pads), fill)
-        close(result(page, "padForward", x, pads, fill), wide)
+        close(result(arithmetic, "padForward", x, pads, fill), wide)
         y = conv2d_forward(wide, w, b, stride=tuple(stride), backend="naive")
         if way == "fast.":  # what a network is made of has stride 1
             stride, y = [1, 1], conv2d_forward(wide, w, b, backend="naive")
         dy = np.random.default_rng(0).standard_normal(y.shape)
         dx, dw, db = conv2d_backward(dy, wide, w, stride=tuple(stride), backend="naive")
         how = [] if way == "fast." else [stride]
-        close(result(page, f"{way}forward", wide, w, b, *how), y)
-        close(result(page, f"{way}inputGradient", dy, w, wide.shape, *how), dx)
-        close(result(page, f"{way}weightGradient", dy, wide, w.shape, *how), dw)
-        close(result(page, "biasGradient", dy), db)
+        close(result(arithmetic, f"{way}forward", wide, w, b, *how), y)
+        close(result(arithmetic, f"{way}inputGradient", dy, w, wide.shape, *how), dx)
+        close(result(arithmetic, f"{way}weightGradient", dy, wide, w.shape, *how), dw)
+        close(result(arithmetic, "biasGradient", dy), db)
         close(
-            result(page, "padBackward", dx, x.shape, pads, fill),
+            result(arithmetic, "padBackward", dx, x.shape, pads, fill),
             pad_backward(dx, tuple(pads), fill),
         )
 
 
-def test_columns(page):
+def test_columns(arithmetic):
     for x, w, _, stride, pads, fill in drawn_convolutions():
         x, kernel = pad_forward(x, tuple(pads), fill), list(w.shape[2:])
         cols = im2col(x, tuple(kernel), stride=tuple(stride))
-        close(result(page, "im2col", x, kernel, stride), cols)
+        close(result(arithmetic, "im2col", x, kernel, stride), cols)
         dcols = np.random.default_rng(1).standard_normal(cols.shape)
         close(
-            result(page, "col2im", dcols, x.shape, kernel, stride),
+            result(arithmetic, "col2im", dcols, x.shape, kernel, stride),
             col2im(dcols, x.shape, tuple(kernel), stride=tuple(stride)),
         )
 
 
-def test_turned_filters_give_dx(page):
+def test_turned_filters_give_dx(arithmetic):
     rng = np.random.default_rng(0)
     w, dy = rng.standard_normal((3, 2, 4, 3)), rng.standard_normal((1, 3, 5, 6))
     wide = np.pad(dy, ((0, 0), (0, 0), (3, 3), (2, 2)))
     dx = conv2d_backward(dy, np.zeros((1, 2, 8, 8)), w, backend="naive")[0]
-    close(result(page, "forward", wide, result(page, "turned", w), np.zeros(2)), dx)
+    close(result(arithmetic, "forward", wide, result(arithmetic, "turned", w), np.zeros(2)), dx)
 
 
-def test_relu_and_loss(page):
+def test_relu_and_loss(arithmetic):
     rng = np.random.default_rng(0)
     x, dy = rng.standard_normal((2, 2, 3, 4)), rng.standard_normal((2, 2, 3, 4))
     x[0, 0, 0] = 0
-    close(result(page, "relu", x), relu_forward(x))
-    close(result(page, "reluBackward", dy, x), relu_backward(dy, x))
-    close(result(page, "mse", x, dy), mse_forward(x, dy))
-    close(result(page, "mseBackward", x, dy), mse_backward(x, dy))
+    close(result(arithmetic, "relu", x), relu_forward(x))
+    close(result(arithmetic, "reluBackward", dy, x), relu_backward(dy, x))
+    close(result(arithmetic, "mse", x, dy), mse_forward(x, dy))
+    close(result(arithmetic, "mseBackward", x, dy), mse_backward(x, dy))
 
 
 OPTIMISERS = {
@@ -237,7 +244,7 @@ OPTIMISERS = {
 
 
 @pytest.mark.parametrize("name", OPTIMISERS)
-def test_steps_of_a_network(page, name):
+def test_steps_of_a_network(arithmetic, name):
     """Two steps: forwards, loss, back, and all weights moved."""
     net = SRCNN("5-1-3", filters=(4, 3), seed=1).astype(np.float64)
     rng = np.random.default_rng(0)
@@ -245,16 +252,18 @@ def test_steps_of_a_network(page, name):
     params, memory, optimiser = dict(net.params), {}, OPTIMISERS[name]
     params = {n: p.copy() for n, p in params.items()}
     for _ in range(2):
-        maps = result(page, "run", params, x)
+        maps = result(arithmetic, "run", params, x)
         y = net.forward(x)
         close(maps["y"], y)
         dx = net.backward(mse_backward(y, target), need_dx=True)
-        back = result(page, "back", params, maps, result(page, "mseBackward", maps["y"], target))
+        back = result(
+            arithmetic, "back", params, maps, result(arithmetic, "mseBackward", maps["y"], target)
+        )
         close(back["dmaps"]["a0"], dx)
         for n, g in net.grads.items():
             close(back["grads"][n], g)
         how = {"rate": 0.1, "momentum": 0.9}
-        given = compute(page, f"{name}Step", params, back["grads"], memory, how)["given"]
+        given = compute(arithmetic, f"{name}Step", params, back["grads"], memory, how)["given"]
         params, memory = given["0"], given["2"]
         optimiser.step(net.params, net.grads)
         for n, p in net.params.items():
@@ -262,24 +271,26 @@ def test_steps_of_a_network(page, name):
 
 
 @pytest.mark.parametrize("shape", [(3, 8), (8, 3), (6, 6), (5, 1), (1, 1)])
-def test_orthogonal_matrices(page, shape):
+def test_orthogonal_matrices(arithmetic, shape):
     m = np.random.default_rng(0).standard_normal(shape)
-    close(result(page, "orthogonal", m), orthogonal(m))
-    close(result(page, "orthogonal", np.zeros(shape)), np.zeros(shape))
+    close(result(arithmetic, "orthogonal", m), orthogonal(m))
+    close(result(arithmetic, "orthogonal", np.zeros(shape)), np.zeros(shape))
 
 
 @pytest.mark.parametrize("size", [(12, 18), (36, 36), (48, 30), (24, 24)])
-def test_bicubic_interpolation(page, size):
+def test_bicubic_interpolation(arithmetic, size):
     picture = np.random.default_rng(0).random((24, 24))
-    close(result(page, "bicubic", picture, list(size)), imresize(picture, size=size))
+    close(result(arithmetic, "bicubic", picture, list(size)), imresize(picture, size=size))
 
 
-def test_predictions_keep_the_size(page):
+def test_predictions_keep_the_size(arithmetic):
     net = SRCNN("9-1-5", filters=(3, 2), seed=4)
     net.predict_border = "replicate-once"
     picture = np.random.default_rng(0).random((20, 23)).astype(np.float32)
     params = {name: p.astype(float) for name, p in net.params.items()}
-    close(result(page, "predict", params, picture.astype(float)), net.predict_by_layers(picture))
+    close(
+        result(arithmetic, "predict", params, picture.astype(float)), net.predict_by_layers(picture)
+    )
 
 
 # --- figures 1 to 3 --------------------------------------------------------------------------
