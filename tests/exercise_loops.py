@@ -122,3 +122,49 @@ def col2im(cols, x_shape, kh, kw):
                             t, p = (c * kh + u) * kw + v, i * OW + j
                             x[n, c, i + u, j + v] += cols[n, t, p]
     return x
+
+
+def conv_transpose(x, w, b, s):
+    N, C, H, W = x.shape
+    _, K, kh, kw = w.shape
+    y = np.zeros((N, K, s * (H - 1) + kh, s * (W - 1) + kw))
+    for n in range(N):
+        for k in range(K):
+            y[n, k] = b[k]
+            for c in range(C):
+                for i in range(H):
+                    for j in range(W):
+                        for u in range(kh):
+                            for v in range(kw):
+                                y[n, k, s * i + u, s * j + v] += x[n, c, i, j] * w[c, k, u, v]
+    return y
+
+
+def transpose_dw(dy, x, kh, kw, s):
+    N, C, H, W = x.shape
+    K = dy.shape[1]
+    dw = np.zeros((C, K, kh, kw))
+    for n in range(N):
+        for c in range(C):
+            for k in range(K):
+                for i in range(H):
+                    for j in range(W):
+                        for u in range(kh):
+                            for v in range(kw):
+                                dw[c, k, u, v] += x[n, c, i, j] * dy[n, k, s * i + u, s * j + v]
+    return dw
+
+
+def prelu_backward(dy, x, a):
+    dx, da = np.zeros(x.shape), np.zeros(a.shape)
+    N, C, H, W = x.shape
+    for n in range(N):
+        for c in range(C):
+            for i in range(H):
+                for j in range(W):
+                    if x[n, c, i, j] > 0:
+                        dx[n, c, i, j] = dy[n, c, i, j]
+                    else:
+                        dx[n, c, i, j] = a[c] * dy[n, c, i, j]
+                        da[c] += dy[n, c, i, j] * x[n, c, i, j]
+    return dx, da

@@ -71,3 +71,26 @@ def bicubic_kernel(t):
     near = 1.5 * t**3 - 2.5 * t**2 + 1
     far = -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2
     return np.where(t <= 1, near, np.where(t < 2, far, 0))
+
+
+def _spread(x, s):
+    N, C, H, W = x.shape
+    wide = np.zeros((N, C, s * (H - 1) + 1, s * (W - 1) + 1))
+    wide[:, :, ::s, ::s] = x
+    return wide
+
+
+def conv_transpose(x, w, b, s):
+    N, _, H, W = x.shape
+    _, K, kh, kw = w.shape
+    y_shape = (N, K, s * (H - 1) + kh, s * (W - 1) + kw)
+    return conv_dx(_spread(x, s), w, y_shape) + b[:, None, None]
+
+
+def transpose_dw(dy, x, kh, kw, s):
+    return conv_dw(_spread(x, s), dy, kh, kw)
+
+
+def prelu_backward(dy, x, a):
+    dx = np.where(x > 0, dy, a[:, None, None] * dy)
+    return dx, np.where(x > 0, 0, dy * x).sum((0, 2, 3))

@@ -363,6 +363,29 @@ WRONG = [
      "It is what x[n, c, i+kh-1-u, j+kw-1-v] gives"),
     ("col2im", "return x", "return x / (kh * kw)",
      "Right but for a factor: x is 1/(kh·kw) of what it"),
+    ("conv_transpose", " + b[:, None, None]", "", "The bias is missing"),
+    ("conv_transpose", " + b[:, None, None]", " - b[:, None, None]", "The bias is subtracted"),
+    ("conv_transpose", "dx(_spread(x, s), w, y_shape)",
+     "dx(_spread(x, s), w[:, :, ::-1, ::-1], y_shape)", "The filter is turned by 180 degrees"),
+    ("conv_transpose", "dx(_spread(x, s), w, y_shape)",
+     "dx(_spread(x, s), w / w[0].size, y_shape)", "It is a mean"),
+    ("transpose_dw", "conv_dw(_spread(x, s), dy, kh, kw)",
+     "conv_dw(_spread(x, s), dy, kh, kw)[:, :, ::-1, ::-1]", "The filter is turned by 180"),
+    ("transpose_dw", "conv_dw(_spread(x, s), dy, kh, kw)",
+     "conv_dw(_spread(x, s), dy, kh, kw).transpose(1, 0, 2, 3)", "are exchanged"),
+    ("transpose_dw", "conv_dw(_spread(x, s), dy, kh, kw)",
+     "conv_dw(_spread(x, s), dy, kh, kw) / len(x)", "a mean over the pictures"),
+    ("transpose_dw", "_spread(x, s), dy", "_spread(x, s), np.abs(dy)", "The sign of dy is lost"),
+    ("prelu_backward", "a[:, None, None] * dy", "dy", "where x <= 0 it is multiplied by a[c]"),
+    ("prelu_backward", "a[:, None, None] * dy", "-dy", "it is a[c] · dy, not -dy"),
+    ("prelu_backward", "x > 0, dy,", "dy > 0, dy,", "the sign of x decides"),
+    ("prelu_backward", "a[:, None, None] * dy", "0 * dy", "that is a ReLU's"),
+    ("prelu_backward", "a[:, None, None] * dy", "a[:, None, None] * x", "multiplies dy, not x"),
+    ("prelu_backward", "x > 0, dy,", "x >= 0, dy,", "x > 0, not x >= 0"),
+    ("prelu_backward", "np.where(x > 0, 0, dy * x)", "(dy * x)", "not above 0 count"),
+    ("prelu_backward", "0, dy * x)", "0, dy)", "the factor of dy is x"),
+    ("prelu_backward", ".sum((0, 2, 3))", ".sum((2, 3))", "over the pictures, axis 0"),
+    ("prelu_backward", ".sum((0, 2, 3))", ".mean((0, 2, 3))", "it is a sum, not a mean"),
 ]
 
 # Of the one by loops.
@@ -619,6 +642,17 @@ WRONG_LOOPS = [
     ("col2im", "return x", "return x[:, :, :OH, :OW]", "5 less below and 6 less to the right"),
     ("col2im", "x[n, c, i + u, j + v]", "x[n, c]",
      "Each value is the sum of the right ones over H and W."),
+    ("conv_transpose", "+= x[n, c, i, j] * w[c, k, u, v]", "= x[n, c, i, j] * w[c, k, u, v] + b[k]",
+     "the last one wins"),
+    *(("conv_transpose", f"range({length})", f"range({length} - 1)", "Does a loop end too early?")
+      for length in ("C", "H", "kh")),
+    *(("conv_transpose", f"range({length})", f"range(1, {length})", "Does a loop begin at 1?")
+      for length in ("C", "W", "kw")),
+    ("transpose_dw", "+=", "=", "Is it overwritten, = in place of +=?"),
+    *(("transpose_dw", f"range({length})", f"range({length} - 1)", "Does a loop end too early?")
+      for length in ("N", "H", "W")),
+    *(("transpose_dw", f"range({length})", f"range(1, {length})", "Does a loop begin at 1?")
+      for length in ("N", "H", "W")),
 ]
 
 # Of the solution's function again, and what is said at once, without a hint.

@@ -579,9 +579,9 @@ def run(*arguments):
 def test_nothing_is_written_at_first():
     done = run("check")
     assert done.returncode == 1
-    assert done.stdout.count("not written yet") == 11
+    assert done.stdout.count("not written yet") == 14
     assert (
-        "0 of 11 right. Next: write conv_forward in examples/exercises/exercises.py" in done.stdout
+        "0 of 14 right. Next: write conv_forward in examples/exercises/exercises.py" in done.stdout
     )
     assert "For a hint: python -m examples.exercises check conv_forward --hint\n" in done.stdout
     done = run("train")
@@ -595,7 +595,7 @@ def test_the_command_counts_what_is_right_and_says_what_is_next(tmp_path):
     file = f"--file {module.__file__}"
     done = run("check", "--file", module.__file__)
     assert done.returncode == 1
-    assert f"10 of 11 right. Next: mend conv_db in {module.__file__}" in done.stdout
+    assert f"13 of 14 right. Next: mend conv_db in {module.__file__}" in done.stdout
     assert f"For a hint: python -m examples.exercises check conv_db --hint {file}\n" in done.stdout
     assert "Now train" not in done.stdout
     assert "axis 0" not in done.stdout
@@ -614,11 +614,11 @@ def test_the_command_counts_what_is_right_and_says_what_is_next(tmp_path):
     assert "check col2im --hint" in done.stdout
     done = run("check", "--file", SOLUTION)
     assert done.returncode == 0
-    assert "11 of 11 right." in done.stdout
+    assert "14 of 14 right." in done.stdout
     assert f"python -m examples.exercises train --file {SOLUTION}\n" in done.stdout
 
 
-def test_training_does_not_wait_for_the_last_two(tmp_path):
+def test_training_does_not_wait_for_the_last_five(tmp_path):
     path = tmp_path / "mine.py"
     unwritten = Path(exercises.__file__).read_text()
     path.write_text(unwritten + "".join(f"\n\n{function_of(LOOPS, n)}\n" for n in train.NEEDED
@@ -626,7 +626,7 @@ def test_training_does_not_wait_for_the_last_two(tmp_path):
                     + f"\n\n{function_of(SOLUTION, 'sgd_step')}\n")  # fmt: skip
     done = run("check", "--file", path)
     assert done.returncode == 1
-    assert "9 of 11 right. Next: write im2col in" in done.stdout
+    assert "9 of 14 right. Next: write im2col in" in done.stdout
     assert (
         f"Now train a network with them: python -m examples.exercises train --file {path}"
         in done.stdout

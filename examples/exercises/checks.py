@@ -5,10 +5,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from srcnn_np.conv import col2im, conv2d_backward, conv2d_forward, im2col
+from srcnn_np.conv import (
+    col2im,
+    conv2d_backward,
+    conv2d_forward,
+    conv_transpose2d_backward,
+    conv_transpose2d_forward,
+    im2col,
+)
 from srcnn_np.imaging import psnr
 from srcnn_np.imaging.resize import bicubic_kernel
-from srcnn_np.layers import relu_backward
+from srcnn_np.layers import prelu_backward, relu_backward
 from srcnn_np.loss import mse_backward, mse_forward
 from srcnn_np.optim import SGD
 
@@ -105,6 +112,17 @@ def right_mse(y, target):
     return mse_forward(y, target), mse_backward(y, target)
 
 
+def right_conv_transpose(x, w, b, s):
+    """The transposed convolution."""
+    return conv_transpose2d_forward(x, w, b, stride=s, backend="im2col")
+
+
+def right_transpose_dw(dy, x, kh, kw, s):
+    """Its gradient with respect to the filters."""
+    w = np.zeros((x.shape[1], dy.shape[1], kh, kw))
+    return conv_transpose2d_backward(dy, x, w, stride=s, backend="im2col", need_dx=False)[1]
+
+
 def right_sgd_step(v, p, g, rate, momentum):
     """Velocity and parameters, by an optimiser that changes both in place."""
     sgd, p = SGD(rate, momentum), p.copy()
@@ -176,6 +194,38 @@ def _drawn_dw(normal, N, C, K, H, W, kh, kw):
 def _drawn_dx(normal, N, C, K, H, W, kh, kw):
     dy = normal((N, K, H - kh + 1, W - kw + 1))
     return {"dy": dy, "w": normal((K, C, kh, kw)), "x_shape": (N, C, H, W)}
+
+
+def _drawn_conv_transpose(normal, N, C, K, H, W, kh, kw):
+    s = 1 if H == W else 2  # in the first case
+    size = H - kh + 1, W - kw + 1
+    return {"x": normal((N, C, *size)), "w": normal((C, K, kh, kw)), "b": normal(K), "s": s}
+
+
+def _drawn_transpose_dw(normal, N, C, K, H, W, kh, kw):
+    given = _drawn_conv_transpose(normal, N, C, K, H, W, kh, kw)
+    (h, w), s = given["x"].shape[2:], given["s"]
+    dy = normal((N, K, s * (h - 1) + kh, s * (w - 1) + kw))
+    return {"dy": dy, "x": given["x"], "kh": kh, "kw": kw, "s": s}
+
+
+def _draw_prelu(rng: np.random.Generator) -> list[Case]:
+    def drawn(shape: tuple[int, ...]) -> dict:
+        x = np.rint(2 * rng.standard_normal(shape)) / 2  # some are 0
+        return {"dy": rng.standard_normal(shape), "x": x, "a": rng.standard_normal(shape[1])}
+
+    dy, x = np.array([[[[10.0, 100.0]]]]), np.array([[[[-3.0, 2.0]]]])
+    return [
+        Case("the docstring's example", {"dy": dy, "x": x, "a": np.array([0.5])}),
+        *(
+            Case(what, drawn(shape))
+            for what, shape in (
+                ("one channel", (1, 1, 5, 6)),
+                ("several channels", (1, 3, 4, 6)),
+                ("several pictures", (5, 3, 4, 7)),
+            )
+        ),
+    ]
 
 
 def _draw_relu(rng: np.random.Generator) -> list[Case]:
@@ -321,5 +371,40 @@ EXERCISES = {
         _over_sizes(
             {"cols": np.ones((1, 4, 4)), "x_shape": (1, 1, 3, 3), "kh": 2, "kw": 2}, _drawn_col2im
         ),
+    ),
+    "conv_transpose": Exercise(
+        right_conv_transpose,
+        {"y": "N K OH OW"},
+        {"x": "N C H W", "w": "C K kh kw"},
+        _over_sizes(
+            {
+                "x": np.array([[[[1.0, 10.0, 100.0]]]]),
+                "w": np.array([[[[1.0, 2.0, 3.0]]]]),
+                "b": np.zeros(1),
+                "s": 2,
+            },
+            _drawn_conv_transpose,
+        ),
+    ),
+    "transpose_dw": Exercise(
+        right_transpose_dw,
+        {"dw": "C K kh kw"},
+        {"dy": "N K OH OW", "x": "N C H W"},
+        _over_sizes(
+            {
+                "dy": np.array([[[[1.0, 2.0, 3.0]]]]),
+                "x": np.array([[[[5.0]]]]),
+                "kh": 1,
+                "kw": 3,
+                "s": 2,
+            },
+            _drawn_transpose_dw,
+        ),
+    ),
+    "prelu_backward": Exercise(
+        prelu_backward,
+        {"dx": "N C H W", "da": "C"},
+        {"dy": "N C H W", "x": "N C H W"},
+        _draw_prelu,
     ),
 }

@@ -1,4 +1,4 @@
-"""Eleven pieces of a convolutional network, for you to write, in this order.
+"""Fourteen pieces of convolutional networks, for you to write, in this order.
 
 Replace a line `raise NotImplementedError("write me")`, save, and in the checkout's top folder,
 with its environment activated as README.md here says,
@@ -12,6 +12,7 @@ also says what the mistake may be, or how to begin.
 2. What else a network needs: relu_backward, mse, sgd_step, psnr, bicubic_kernel.
    Then `train` trains one, which takes some minutes.
 3. The convolution again, without most of the loops: im2col, col2im. Then it takes some seconds.
+4. What FSRCNN is made of: conv_transpose, transpose_dw, prelu_backward.
 
 The words
 ---------
@@ -408,5 +409,105 @@ def col2im(cols: np.ndarray, x_shape: tuple[int, int, int, int], kh: int, kw: in
     array([[1., 2., 1.],
            [2., 4., 2.],
            [1., 2., 1.]])
+    """
+    raise NotImplementedError("write me")
+
+
+# --- 4. FSRCNN ----------------------------------------------------------------------------------
+#
+# SRCNN's authors made a faster network, FSRCNN. It works on the small picture, and its last layer
+# enlarges: a transposed convolution, which is a convolution's way back used forwards. It has a
+# stride s, the step from one place to the next. In the paper's layer s is 3, where it enlarges
+# three times.
+#
+# With what you have written, these are a few lines: for s = 1, y is what conv_dx gives for x in
+# place of dy. For another s first put s - 1 zeros between the numbers of x, in both directions.
+
+
+def conv_transpose(x: np.ndarray, w: np.ndarray, b: np.ndarray, s: int) -> np.ndarray:
+    """Spread every number of x over y by its channel's filter, s places on from the one before.
+
+    y[n,k,p,r] = b[k] + Σ x[n,c,i,j] · w[c,k,u,v]
+                            over all c, i, j, u, v with s·i+u = p and s·j+v = r
+
+    Parameters
+    ----------
+    x : (N, C, H, W) array
+    w : (C, K, kh, kw) array
+        A filter for each channel of x, as deep as y.
+    b : (K,) array
+    s : int
+        The stride, at least 1.
+
+    Returns
+    -------
+    y : (N, K, s·(H - 1) + kh, s·(W - 1) + kw) array
+
+    Examples
+    --------
+    Three numbers, each spread over three places. Where two meet, they are added:
+
+    >>> x, w = np.array([[[[1.0, 10.0, 100.0]]]]), np.array([[[[1.0, 2.0, 3.0]]]])
+    >>> conv_transpose(x, w, np.zeros(1), 2)[0, 0]
+    array([[  1.,   2.,  13.,  20., 130., 200., 300.]])
+    """
+    raise NotImplementedError("write me")
+
+
+def transpose_dw(dy: np.ndarray, x: np.ndarray, kh: int, kw: int, s: int) -> np.ndarray:
+    """Gradient of L with respect to the filters of a transposed convolution.
+
+    dw[c,k,u,v] = Σ_{n,i,j} x[n,c,i,j] · dy[n, k, s·i+u, s·j+v]
+
+    Compare it with conv_dw: x and dy have changed places.
+
+    Parameters
+    ----------
+    dy : (N, K, s·(H - 1) + kh, s·(W - 1) + kw) array
+    x : (N, C, H, W) array
+    kh, kw : int
+        Rows and columns of a filter.
+    s : int
+        The stride.
+
+    Returns
+    -------
+    dw : (C, K, kh, kw) array
+
+    Examples
+    --------
+    One number, 5, reaches the three places of its filter:
+
+    >>> dy = np.array([[[[1.0, 2.0, 3.0]]]])
+    >>> transpose_dw(dy, np.array([[[[5.0]]]]), 1, 3, 2)[0, 0]
+    array([[ 5., 10., 15.]])
+    """
+    raise NotImplementedError("write me")
+
+
+def prelu_backward(dy: np.ndarray, x: np.ndarray, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Go back through a PReLU: y = x where x > 0, else a[c]·x, with a slope for each channel.
+
+    dx[n,c,i,j] = dy[n,c,i,j]           where x[n,c,i,j] > 0
+                  a[c] · dy[n,c,i,j]    elsewhere
+    da[c]       = Σ_{n,i,j} dy[n,c,i,j] · x[n,c,i,j]    over the x that are not above 0
+
+    Parameters
+    ----------
+    dy, x : (N, C, H, W) array
+    a : (C,) array
+        The slopes, which the network learns.
+
+    Returns
+    -------
+    dx : (N, C, H, W) array
+    da : (C,) array
+
+    Examples
+    --------
+    >>> dy, x = np.array([[[[10.0, 100.0]]]]), np.array([[[[-3.0, 2.0]]]])
+    >>> dx, da = prelu_backward(dy, x, np.array([0.5]))
+    >>> dx[0, 0], da
+    (array([[  5., 100.]]), array([-30.]))
     """
     raise NotImplementedError("write me")

@@ -158,6 +158,35 @@ FORMULAS = {
     },
 }
 
+FORMULAS |= {
+    "prelu_backward dx": {
+        "where(x > 0, dy, 0)": "that is a ReLU's. Here a[c] · dy goes back where x <= 0.",
+        "where(x > 0, dy, a[:, None, None] * x)": "the slope multiplies dy, not x.",
+        "where(x > 0, a[:, None, None] * dy, dy)": "the two halves are exchanged.",
+        "where(dy > 0, dy, a[:, None, None] * dy)": "the sign of x decides, not that of dy.",
+        "where(x > 0, dy, a[:, None, None])": "the slope is multiplied by dy.",
+        "where(x >= 0, dy, a[:, None, None] * dy)": "at x = 0 the slope counts: x > 0, not x >= 0.",
+        "where(x > 0, x, a[:, None, None] * x)": "that is the PReLU itself, forward.",
+        "where(x > 0, dy, -dy)": "where x <= 0 it is a[c] · dy, not -dy.",
+        "dy * a[:, None, None]": "where x > 0 it is dy alone.",
+        "dy": "where x <= 0 it is multiplied by a[c].",
+    },
+    "prelu_backward da": {
+        "(dy * x).sum((0, 2, 3))": "only the x that are not above 0 count.",
+        "where(x > 0, dy * x, 0).sum((0, 2, 3))": "the wrong half counts: it is x <= 0.",
+        "where(x > 0, 0, x).sum((0, 2, 3))": "dy is missing. The chain rule multiplies by it.",
+        "where(x > 0, 0, dy).sum((0, 2, 3))": "the factor of dy is x, as y is a[c] · x there.",
+        "where(x > 0, 0, dy * x * a[:, None, None]).sum((0, 2, 3))":
+            "the derivative of a[c] · x by a[c] is x, without a[c].",
+        "where(x > 0, 0, dy * x).sum()": "each channel has its own slope: axis 1 stays.",
+        "where(x > 0, 0, dy * x).sum((2, 3))": "it is not yet summed over the pictures, axis 0.",
+        "where(x > 0, 0, dy * x).sum(0)": "it is not yet summed over the places, axes 2 and 3.",
+        "where(x > 0, 0, dy * x).mean((0, 2, 3))": "it is a sum, not a mean.",
+        "where(dy > 0, 0, dy * x).sum((0, 2, 3))": "the sign of x decides, not that of dy.",
+        "-where(x > 0, 0, dy * x).sum((0, 2, 3))": "its sign is the other one.",
+    },
+}
+
 # The same where only the words are shown. forward, db, dw, dx, im2col and col2im are the right
 # functions. With six axes instead of three, (N, C, kh, kw, OH, OW), cols are made by pixels, put
 # into a picture by put, and got from three axes by apart.
@@ -166,7 +195,24 @@ _COLUMNS = "`col2im` is given columns (N, C·kh·kw, OH·OW) that are "
 _PLACES_FIRST = "Places are read before taps. Reshape cols to (N, C, kh, kw, OH, OW)."
 _TAPS = " The taps are numbered (c, u, v)."
 
+_TURNED = "The filter is turned by 180 degrees. Here it is not."
 OTHERS = {
+    "conv_transpose": {
+        "transposed(x, w, 0 * b, s)": "The bias is missing.",
+        "transposed(x, w, -b, s)": "The bias is subtracted. Add it.",
+        "transposed(x, w[:, :, ::-1, ::-1], b, s)": _TURNED,
+        "transposed(x, w, b, 1)": "The stride is not there: s·i+u is a row of y, not i+u.",
+        "transposed(x, w / w[0].size, b, s)": "It is a mean. Take the sum.",
+        "spread_overwritten(x, w, b, s)": _WINS,
+        "spread_overwritten(x[:, -1:], w[-1:], b, s)": _WINS,
+    },
+    "transpose_dw": {
+        "transposed_dw(dy, x, kh, kw, s)[:, :, ::-1, ::-1]": _TURNED,
+        "transposed_dw(dy, x, kh, kw, s).transpose(1, 0, 2, 3)":
+            "The channels of x and y are exchanged: dw is (C, K, kh, kw).",
+        "transposed_dw(dy, x, kh, kw, s) / len(x)": "It is a mean over the pictures. Take the sum.",
+        "transposed_dw(abs(dy), x, kh, kw, s)": "The sign of dy is lost.",
+    },
     "conv_forward": {
         "forward(x, w, 0 * b)": "The bias is missing.",
         "forward(x, w, -b)": "The bias is subtracted. Add it.",

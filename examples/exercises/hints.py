@@ -41,6 +41,15 @@ BEGINNINGS = {
         "The loops over u and v of `im2col`, with the assignment turned around. Rectangles "
         "overlap: add with +=, to zeros."
     ),
+    "conv_transpose": (
+        "Make an array of zeros, (N, C, s·(H - 1) + 1, s·(W - 1) + 1), and write x to every s-th "
+        "row and column, [:, :, ::s, ::s]. Give it to conv_dx, whose K is C here; and add b."
+    ),
+    "transpose_dw": ("Spread x in the same way. Then conv_dw with x for its dy, and dy for its x."),
+    "prelu_backward": (
+        "`np.where` twice. a[:, None, None] has the shape (C, 1, 1), so that each channel gets its "
+        "own slope. da is a sum over the axes 0, 2 and 3."
+    ),
 }
 
 # Of what is right as loops: how it is done without.

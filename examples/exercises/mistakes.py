@@ -12,11 +12,13 @@ import numpy as np
 from .checks import (
     EXERCISES,
     right_col2im,
+    right_conv_transpose,
     right_db,
     right_dw,
     right_dx,
     right_forward,
     right_im2col,
+    right_transpose_dw,
 )
 from .formulas import ARGUMENTS, EXCHANGED, FORMULAS, NUMBERS, OTHERS, PIXELS, ROWS, P, T
 
@@ -148,6 +150,7 @@ def _other_pixels(exercise: str) -> Iterator[Mistake]:
 # Which terms are in the sum.
 
 _LENGTHS = {"n": "N", "k": "K", "c": "C", "i": "OH", "j": "OW", "u": "kh", "v": "kw"}
+_OF_X = {**_LENGTHS, "i": "H", "j": "W"}  # where x is what is spread
 _ONLY = "Of the sum only the terms with {} are there. "
 _WITHOUT = "Of the sum the terms with {} are missing. "
 _TERMS = (
@@ -158,7 +161,9 @@ _TERMS = (
 )
 
 
-def _terms(right: Callable, argument: int, axes: str, summed: str) -> Iterator[Mistake]:
+def _terms(
+    right: Callable, argument: int, axes: str, summed: str, lengths: dict[str, str] = _LENGTHS
+) -> Iterator[Mistake]:
     """Sums with some of their terms alone: one argument is 0 in the others."""
 
     def answer(*arguments, kept):
@@ -170,7 +175,7 @@ def _terms(right: Callable, argument: int, axes: str, summed: str) -> Iterator[M
         for count in range(1, len(summed) + 1):
             for some in combinations(summed, count):
                 kept = tuple(piece if axis in some else slice(None) for axis in axes)
-                terms = joint.join(term.format(axis, _LENGTHS[axis]) for axis in some)
+                terms = joint.join(term.format(axis, lengths[axis]) for axis in some)
                 yield words.format(terms), lambda *a, kept=kept: answer(*a, kept=kept)
 
 
@@ -286,6 +291,15 @@ def _factors() -> Iterator[Mistake]:
             yield words, lambda t, piece=piece, factors=factors: _kernel(t, **{piece: factors})
 
 
+def _spread_overwritten(x, w, b, s):
+    """A transposed convolution in which the last term of each place wins."""
+    y = right_conv_transpose(0 * x, w, b, s)
+    for n, c, i, j in np.ndindex(x.shape):
+        kh, kw = w.shape[2:]
+        y[n, :, s * i : s * i + kh, s * j : s * j + kw] = x[n, c, i, j] * w[c] + b[:, None, None]
+    return y
+
+
 # What formulas are made of.
 _KNOWN = {
     **{name: getattr(np, name) for name in (
@@ -295,6 +309,8 @@ _KNOWN = {
     **{"forward": right_forward, "db": right_db, "dw": right_dw, "dx": right_dx},
     **{"im2col": right_im2col, "col2im": right_col2im, "pixels": _pixels, "put": _put},
     **{"apart": _apart, "dcols": _dcols, "overwritten": _overwritten, "mixed": _mixed},
+    **{"transposed": right_conv_transpose, "transposed_dw": right_transpose_dw},
+    **{"spread_overwritten": _spread_overwritten},
     **{"misread": _misread, "kernel": _kernel, "keys": _keys, "NEAR": _NEAR, "FAR": _FAR},
 }  # fmt: skip
 
@@ -355,4 +371,15 @@ MISTAKES: dict[str, list[list[Mistake]]] = {
             *_terms_of_columns(),
         ]
     ],
+    "conv_transpose": [
+        [
+            *_others("conv_transpose"),
+            *_terms(right_conv_transpose, 1, "ckuv", "cuv"),
+            *_terms(right_conv_transpose, 0, "ncij", "cij", _OF_X),
+        ]
+    ],
+    "transpose_dw": [
+        [*_others("transpose_dw"), *_terms(right_transpose_dw, 1, "ncij", "nij", _OF_X)]
+    ],
+    "prelu_backward": [list(_formulas("prelu_backward", result)) for result in ("dx", "da")],
 }
