@@ -34,6 +34,14 @@ CLEAN = {
     for arch, epochs in EPOCHS.items()
     for scale in SCALES
 }
+# FSRCNN's other scales begin with what the one for 3 knows, see `srcnn_np.network.for_scale`.
+_COPIES = "--copies 0.9,0.8,0.7,0.6"
+CLEAN |= {
+    "fsrcnn-x3": f"--scale 3 --arch fsrcnn {_COPIES} --rate 0.01 --epochs 90 --validations 10",
+    "fsrcnn-x2": f"--scale 2 --from fsrcnn-x3 {_COPIES} --size 64 --rate 0.007 --epochs 14 "
+    "--validations 7",
+    "fsrcnn-x4": f"--scale 4 --from fsrcnn-x3 {_COPIES} --rate 0.007 --epochs 40 --validations 8",
+}
 HARMED = {
     f"9-5-5-x{scale}-{level}": f"--scale {scale} --from 9-5-5-x{scale} {harm} --batch 16 "
     "--rate 0.002 --epochs 12 --validations 6"

@@ -170,7 +170,7 @@ def _pictures_in(top: Path, place: Path, recursive: bool, found: Plan) -> list[t
         found.problems.append((folder, f"{folder} cannot be read: {error.strerror}"))
 
     for name, inner, _ in os.walk(top, onerror=unreadable):
-        folder = Path(name)
+        folder, more = Path(name), "; -r enters its folders" * bool(inner and not recursive)
         inner[:] = sorted(
             name
             for name in inner
@@ -181,12 +181,13 @@ def _pictures_in(top: Path, place: Path, recursive: bool, found: Plan) -> list[t
         try:
             here, others = list_pictures(folder, none_is_fine=recursive)
         except InputError as error:
-            found.problems.append((folder, str(error)))
+            found.problems.append((folder, f"{error}{more}"))
             continue
         for name in others:
             linked = os.path.islink(folder / name.rstrip("/"))  # it may lead anywhere
             if linked or not (recursive and name.endswith("/")):
-                found.others.append(os.path.join(folder, name) + " (a link)" * linked)
+                what = " (a link)" if linked else " (-r enters it)" if name.endswith("/") else ""
+                found.others.append(os.path.join(folder, name) + what)
         if here:
             found.folders += _made_before(place, folder.relative_to(top))
         pictures += [(picture, place / folder.relative_to(top)) for picture in here]

@@ -1,7 +1,10 @@
 """Which of the shipped models suits a picture: one that learnt from pictures with the same harm."""
 
+import numpy as np
+
 from .errors import InputError, brief
 from .imaging import Picture
+from .imaging.files import to_8_bits
 from .imaging.traces import has_all_tones, noise_of, quality_of_pixels
 from .model import default_name
 
@@ -43,20 +46,26 @@ def choose(picture: Picture, scale: int, repair: str = "auto") -> tuple[str, str
 
 
 def _seen(picture: Picture) -> tuple[str, str]:
-    if picture.pixels.dtype != "uint8":
-        return "off", ""
+    pixels = _in_8_bits(picture.pixels)
     quality, words = picture.quality, "JPEG"
-    if quality is None and not has_all_tones(picture.pixels):
+    if quality is None and not has_all_tones(pixels):
         return "off", ""
-    if quality is None:
-        quality, words = quality_of_pixels(picture.pixels), "once a JPEG"
-    if quality is not None:
-        why = f"{words}, quality about {quality}"
-        if quality >= _CLEAN:
-            return "off", why
-        return next(level for level, least in _JPEG.items() if quality >= least), why
-    noise = noise_of(picture.pixels) if picture.pixels.ndim == 3 else 0.0
+    # Noise is worse than what JPEG did to it, if it is still to be seen.
+    noise = noise_of(pixels) if pixels.ndim == 3 else 0.0
     for level, least in _NOISE.items():
         if noise >= least:
             return level, f"noise of about {noise:.0f} of 255"
-    return "off", ""
+    if quality is None:
+        quality, words = quality_of_pixels(pixels), "once a JPEG"
+    if quality is None:
+        return "off", ""
+    why = f"{words}, quality about {quality}"
+    if quality >= _CLEAN:
+        return "off", why
+    return next(level for level, least in _JPEG.items() if quality >= least), why
+
+
+def _in_8_bits(pixels: np.ndarray) -> np.ndarray:
+    if np.issubdtype(pixels.dtype, np.floating):
+        return np.rint(255 * pixels).astype(np.uint8)
+    return to_8_bits(pixels)

@@ -129,8 +129,16 @@ class Goal:
             )
         for name in given:
             if name != "scale" and not _is_size(getattr(self, name), name in ("fit", "size")):
-                how = "two whole numbers" if name in ("fit", "size") else "a whole number"
+                two = {"fit": "(width, height)", "size": "(height, width)"}
+                how = f"{two[name]}, two whole numbers" if name in two else "a whole number"
                 raise InputError(f"{name} is {brief(getattr(self, name))}; give {how} of 1 or more")
+        if self.model is not None and not isinstance(self.model, (Model, str, Path)):
+            raise InputError(
+                f"the model is a {type(self.model).__name__}; give a name, a file or a Model, such "
+                "as Model(network, scale)"
+            )
+        if self.model is not None and self.repair != "auto":
+            raise InputError("repair chooses a model, and one is given; leave out one of them")
         if isinstance(self.model, (str, Path)) and self.model != BICUBIC:
             object.__setattr__(self, "name", Path(self.model).name)
             object.__setattr__(self, "model", load_model(self.model))
@@ -182,7 +190,9 @@ class Goal:
             names = [name, *map(default_name, scales[1:])]
             passes = tuple(zip(scales, map(_shipped, names), strict=True))
             name = ", ".join(names)
-            return Way(size, passes, name, f"{seen}: model {name}" if seen else "")
+            asked = self.repair not in ("auto", "off")
+            said = f"model {name}" if asked else f"{seen}: model {name}" if seen else ""
+            return Way(size, passes, name, said)
         model = self.model
         if self.scale is not None and self.scale == int(self.scale):
             model.check_scale(int(self.scale))
@@ -271,10 +281,13 @@ def _as_picture(thing: Any) -> tuple[Picture, Callable[[Picture], Any]]:
         return read_picture(thing), to_pillow
     if not isinstance(thing, np.ndarray):
         raise InputError(f"{brief(thing)} is no picture; give an array, a PIL image or a path")
-    x = thing
+    if isinstance(thing, np.ma.MaskedArray):
+        raise InputError("the picture is a masked array; give its .filled() values")
+    x = thing.astype(thing.dtype.newbyteorder("="), copy=False)
     if not (x.ndim == 2 or (x.ndim == 3 and x.shape[2] in (3, 4))) or x.size == 0:
+        more = "; give x[..., 0]" if x.ndim == 3 and x.shape[2] == 1 else ""
         raise InputError(
-            f"a picture is an array (H, W), (H, W, 3) or (H, W, 4), not one of {x.shape}"
+            f"a picture is an array (H, W), (H, W, 3) or (H, W, 4), not one of {x.shape}{more}"
         )
     if np.issubdtype(x.dtype, np.floating):
         if not (x.min() >= 0 and x.max() <= 1):  # which a NaN fails too

@@ -29,7 +29,7 @@ def _here(tmp_path, monkeypatch):
 
 def pictures(*names):
     for name in names:
-        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(COLOUR).save(name)
 
 
@@ -123,7 +123,7 @@ def test_one_problem_costs_one_picture(capsys):
     assert Path("in/a_x2.png").is_file()
     sentences = err.splitlines()
     for words in (
-        "left out, as no pictures: in/deeper/, in/notes",
+        "left out: in/deeper/ (-r enters it), in/notes",
         "in/b.png is not a picture",
         "in/c.png is damaged",
         "in/d.jfif is not a picture",
@@ -258,7 +258,7 @@ def test_folders_in_folders_keep_their_places(capsys):
     Path("in/empty").mkdir()
     code, out, err = upscale(capsys, "in", "-r")
     assert code == 0
-    assert err == "srcnn-np: left out, as no pictures: in/one/notes.txt\n"
+    assert err == "srcnn-np: left out: in/one/notes.txt\n"
     found = sorted(str(p) for p in Path("in_x2").rglob("*") if p.is_file())
     assert found == ["in_x2/a_x2.png", "in_x2/one/b_x2.png", "in_x2/one/two/c_x2.png"]
     assert not Path("in_x2/empty").exists()
@@ -422,7 +422,7 @@ def test_links_to_folders_are_named_and_not_entered(capsys):
     Path("in/round").symlink_to(Path("in").absolute())
     code, _, err = upscale(capsys, "-r", "in")
     assert code == 0
-    assert err == "srcnn-np: left out, as no pictures: in/away/ (a link), in/round/ (a link)\n"
+    assert err == "srcnn-np: left out: in/away/ (a link), in/round/ (a link)\n"
     assert [path.name for path in Path("in_x2").iterdir()] == ["a_x2.png"]
 
 
@@ -449,3 +449,20 @@ def test_a_standard_output_that_takes_no_bytes_is_a_sentence(monkeypatch, capsys
     monkeypatch.setattr(sys, "stdout", io.StringIO())
     assert main(["upscale", "a.png", "-s", "2", "-o", "-"]) == 1
     assert "standard output takes text alone here; give a file's name" in capsys.readouterr().err
+
+
+def test_without_r_folders_are_named_and_it_is_said_how_to_enter_them(capsys):
+    pictures("in/a.png", "in/deep/b.png", "only/deep/c.png")
+    code, _, err = upscale(capsys, "in")
+    assert code == 0
+    assert err == "srcnn-np: left out: in/deep/ (-r enters it)\n"
+    code, _, err = upscale(capsys, "only")
+    assert code == 1
+    assert "only holds no pictures" in err
+    assert "-r enters its folders" in err
+
+
+def test_the_level_that_is_asked_for_is_named(capsys):
+    pictures("a.jpg")
+    _, out, _ = upscale(capsys, "a.jpg", "--repair", "jpeg30")
+    assert out == "a.jpg -> a_x2.png (16 x 12; model 9-5-5-x2-jpeg30)\n"

@@ -203,7 +203,7 @@ def test_upscale_a_folder(capsys, model, tmp_path):
     assert code == 0
     assert out.count("\n") == 4
     assert out.endswith("\n3 enlarged, 0 skipped, 0 failed\n")
-    assert err == "srcnn-np: left out, as no pictures: in/notes.txt\n"
+    assert err == "srcnn-np: left out: in/notes.txt\n"
     names = ["a_x2.png", "b.jpg_x2.png", "b.png_x2.png"]
     assert sorted(p.name for p in (tmp_path / "in_x2").iterdir()) == names
     why = refused(capsys, "upscale", "in", "--scale", 2, "--model", model)

@@ -102,7 +102,11 @@ def test_the_model_that_learnt_from_such_pictures_is_chosen(tmp_path):
         assert why.startswith("noise of about ")
     name, why = choose(Picture(through_jpeg(GREY, 60)), 2)
     assert (name, why) == ("9-5-5-x2-jpeg50", "once a JPEG, quality about 60")
-    assert choose(Picture(GREY.astype(np.uint16) * 257), 2) == ("9-5-5-x2", "")
+    for of_another_dtype in (GREY.astype(np.uint16) * 257, GREY / 255):
+        assert choose(Picture(of_another_dtype), 2) == ("9-5-5-x2", "")
+    harmed = through_jpeg(GREY, 60)
+    for of_another_dtype in (harmed.astype(np.uint16) * 257, harmed / np.float32(255)):
+        assert choose(Picture(of_another_dtype), 2)[0] == "9-5-5-x2-jpeg50"
     with pytest.raises(InputError, match="unknown repair 'much': choose one of auto, off, jpeg95"):
         choose(Picture(GREY), 2, "much")
 
@@ -157,3 +161,21 @@ def test_of_a_large_picture_some_parts_say_its_noise(monkeypatch):
     assert noise_of(noisy) == pytest.approx(whole, rel=1e-6)  # the same blocks
     monkeypatch.setattr(traces, "_MOST_TILES", 16)
     assert noise_of(noisy) == pytest.approx(whole, rel=0.1)
+
+
+def test_noise_in_a_jpeg_is_seen_where_its_colours_are_whole():
+    clean = np.dstack([GREY] * 3)
+    noisy = with_noise(clean, 20, np.random.default_rng(0))
+    for quality in (90, 95, 100):
+        picture = Picture(through_jpeg(noisy, quality, "4:4:4"), quality=quality)
+        name, why = choose(picture, 3)
+        assert name == "9-5-5-x3-noise20"
+        assert why.startswith("noise of about ")
+        picture = Picture(through_jpeg(clean, quality, "4:4:4"), quality=quality)
+        assert "noise" not in choose(picture, 3)[0]
+
+
+def test_flat_tiles_of_many_colours_are_not_noisy():
+    tiles = np.random.default_rng(0).integers(0, 256, (90, 90, 3), np.uint8)
+    for times in (2, 3, 4, 8):
+        assert choose(Picture(tiles.repeat(times, 0).repeat(times, 1)), 2) == ("9-5-5-x2", "")

@@ -206,7 +206,11 @@ def test_no_model_is_the_default_and_bicubic_has_a_name():
         (LEAVES, {"scale": 0}, "scale is 0; give a number above 0, up to 16"),
         (LEAVES, {"scale": True}, "scale is True"),
         (LEAVES, {"scale": 2, "size": (80, 96)}, "scale and size do not go together"),
-        (LEAVES, {"size": (0, 5)}, "size is .*; give two whole numbers of 1 or more"),
+        (
+            LEAVES,
+            {"size": (0, 5)},
+            r"give \(height, width\), two whole numbers of 1",
+        ),
         (LEAVES, {"size": (2.5, 5)}, "size is"),
         (LEAVES, {"size": (5,)}, "size is"),
         (LEAVES, {"size": 5}, "size is 5"),
@@ -219,6 +223,12 @@ def test_no_model_is_the_default_and_bicubic_has_a_name():
         (LEAVES.astype(int), {"scale": 2}, "is of int64; give uint8, uint16 or floating"),
         (LEAVES[..., :2], {"scale": 2}, r"not one of \(40, 48, 2\)"),
         (np.zeros((0, 5)), {"scale": 2}, r"not one of \(0, 5\)"),
+        (LEAVES[..., :1], {"scale": 2}, r"not one of \(40, 48, 1\); give x\[..., 0\]"),
+        (np.ma.masked_array(LEAVES), {"scale": 2}, "is a masked array; give its .filled"),
+        (Image.new("RGB", (0, 5)), {"scale": 2}, "the image is empty: 0 x 5 pixels"),
+        (LEAVES, {"scale": 2, "model": SRCNN()}, r"is a SRCNN; give a name.*Model\(network, scale"),
+        (LEAVES, {"scale": 2, "model": 5}, "the model is a int"),
+        (LEAVES, {"scale": 2, "model": "bicubic", "repair": "jpeg50"}, "leave out one of them"),
         ([[1]], {"scale": 2}, "is no picture; give an array, a PIL image or a path"),
         ("absent.png", {"scale": 2}, "absent.png does not exist"),
     ],
@@ -263,3 +273,10 @@ def test_pillow_images_that_cannot_be_are_a_sentence(tmp_path):
         short.write_bytes((tmp_path / name).read_bytes()[:-400])
         with pytest.raises(InputError, match="the image is damaged or cut short"):
             upscale(Image.open(short), 2)
+
+
+def test_the_order_of_bytes_does_not_matter():
+    for dtype in (">u2", ">f4"):
+        x = LEAVES.astype(float) / 255 if dtype == ">f4" else LEAVES.astype(np.uint16) * 257
+        result = upscale(x.astype(dtype), 2, "bicubic")
+        np.testing.assert_array_equal(result, upscale(x.astype(dtype[1:]), 2, "bicubic"))

@@ -148,7 +148,8 @@ def a_range(kind: type) -> Any:
         try:
             return kind(low), kind(high or low)
         except ValueError:
-            what = f"give a lowest and a highest number, such as 60-90, not {brief(text)}"
+            example = "60-90" if kind is int else "1-9"
+            what = f"give a lowest and a highest number, such as {example}, not {brief(text)}"
             raise argparse.ArgumentTypeError(what) from None
 
     return parse

@@ -46,8 +46,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write a page that lays a picture's enlargements over each other."""
     from ..checkpoint import log_path, read_log
+    from ..choice import choose
     from ..imaging import read_picture
-    from ..model import shipped_models
+    from ..model import load_model, shipped_models
     from ..output import check_output, writing
     from ..report import report
 
@@ -62,13 +63,16 @@ def run(options: argparse.Namespace) -> int:
     check_output(target, force=options.force)
     chosen, model = chosen_model(options)
     scale = chosen_scale(options, model)
+    picture = read_picture(source, max_pixels=options.max_pixels)
+    if options.enlarge and options.model is None:  # as `upscale` does
+        chosen, _ = choose(picture, scale)
+        model = load_model(chosen)
     log, beside = options.log, log_path(shipped_models().get(chosen, chosen))
     if log is None and beside.is_file():
         log = beside
     rows = None if log is None else read_log(log)
     if options.log is not None and not rows:
         raise InputError(f"{log} holds no row yet; give the log of a training that has begun")
-    picture = read_picture(source, max_pixels=options.max_pixels)
     with about(source):
         html = report(
             picture,

@@ -41,7 +41,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--scale",
         metavar="S",
         type=positive(float),
-        help="enlarge both sides S times, up to 16, such as 2, 1.5 or 8 (the model's scale)",
+        help="enlarge both sides S times, up to 16, such as 2, 1.5 or 8 (--model's)",
     )
     size.add_argument("--width", metavar="W", type=positive(int), help="so wide, in pixels")
     size.add_argument("--height", metavar="H", type=positive(int), help="so high, in pixels")
@@ -141,7 +141,7 @@ def run(options: argparse.Namespace) -> int:
             raise
     done, failed = sum(team.gather(done)), list(chain(*team.gather(failed)))
     failed = [str(source) for source, _ in todo.problems] + failed
-    if count + len(todo.existing) > 1 and team.rank == 0:
+    if count + 2 * len(todo.existing) > 1 and team.rank == 0:
         _sum_up(options, done, len(todo.existing), failed)
     return 1 if failed else 0
 
@@ -202,7 +202,7 @@ def _planned(options: argparse.Namespace, goal: "Goal") -> "Plan":
             "others, --force replaces it"
         )
     if todo.others:
-        notice(f"left out, as no pictures: {listed(todo.others)}")
+        notice(f"left out: {listed(todo.others)}")
     for job in todo.existing if options.json else ():
         say(json.dumps({"source": str(job.source), "target": str(job.target), "skipped": True}))
     for source, why in todo.problems:

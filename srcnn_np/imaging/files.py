@@ -299,7 +299,7 @@ def picture_format(path: str | Path) -> str:
     if suffix not in _WRITTEN:
         raise InputError(
             f"{path} does not say a format to write; give a name ending in one of "
-            f"{', '.join(_WRITTEN)}"
+            f"{', '.join(_WRITTEN)}, or in / for a folder"
         )
     return _WRITTEN[suffix]
 
@@ -442,6 +442,8 @@ def picture_of(image: Image.Image) -> Picture:
     -----
     It has a `quality` if its file's pixels were not loaded before: later on they may be others.
     """
+    if 0 in image.size:
+        raise InputError(f"the image is empty: {image.width} x {image.height} pixels")
     bits = {"I": 32}.get(image.mode, 16 if image.mode.startswith("I;16") else 8)
     if image.format == "TIFF" and bits == 16:
         bits = _bits_in_file(image, b"")
