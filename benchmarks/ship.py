@@ -18,7 +18,7 @@ from srcnn_np.errors import InputError
 from srcnn_np.upscaling import SCALES
 
 MODELS = Path(cli.__file__).parent / "models"
-EPOCHS = {"9-1-5": 100, "9-5-5": 80}  # 364 to 731 seconds in their logs, on two cores
+EPOCHS = {"9-1-5": 100, "9-5-5": 80}  # 156 to 1149 seconds in their logs, on two cores
 # Models for pictures that went through something begin with the one for clean pictures.
 HARMS = {
     "jpeg95": "--jpeg 88-98",

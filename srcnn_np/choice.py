@@ -41,8 +41,7 @@ def choose(picture: Picture, scale: int, repair: str = "auto") -> tuple[str, str
     if repair not in REPAIRS:
         raise InputError(f"unknown repair {brief(repair)}: choose one of {', '.join(REPAIRS)}")
     level, why = _seen(picture) if repair == "auto" else (repair, "")
-    name = default_name(scale)
-    return (name if level == "off" else f"{name}-{level}"), why
+    return (default_name(scale) if level == "off" else f"9-5-5-x{scale}-{level}"), why
 
 
 def _seen(picture: Picture) -> tuple[str, str]:

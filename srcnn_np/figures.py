@@ -393,8 +393,10 @@ def _x_and_target(picture: np.ndarray, scale: int, model: Model) -> tuple[np.nda
 
 def _first_and_last(params: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """First layer's filters on luma (K, kh, kw); last layer's filter for luma (C, kh, kw)."""
-    ws = [p for name, p in params.items() if name.endswith(".w")]
-    return ws[0][:, 0], ws[-1][0]
+    names = [name for name in params if name.endswith(".w")]
+    first, last = params[names[0]], params[names[-1]]
+    # A transposed convolution has a filter for each of its channels, as deep as y.
+    return first[:, 0], last[:, 0] if names[-1].startswith("convtranspose") else last[0]
 
 
 def _for_luma(model: Model) -> str:

@@ -238,7 +238,7 @@ def shipped_models() -> dict[str, Path]:
 
 def default_name(scale: int) -> str:
     """Return the name of the shipped model that is used if none is chosen."""
-    return f"9-5-5-x{scale}"
+    return f"fsrcnn-x{scale}"
 
 
 def default_model(scale: int) -> Model:

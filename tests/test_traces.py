@@ -66,7 +66,7 @@ def test_no_clean_photograph_is_taken_for_another(scale):
             pixels = read_picture(path).pixels
             size = tuple(n // scale for n in pixels.shape[:2])
             small = Picture(imresize(pixels, size=size))
-            assert choose(small, scale) == (f"9-5-5-x{scale}", ""), path
+            assert choose(small, scale) == (f"fsrcnn-x{scale}", ""), path
 
 
 @pytest.mark.parametrize("sigma", [5, 10, 20])
@@ -93,7 +93,7 @@ def test_the_model_that_learnt_from_such_pictures_is_chosen(tmp_path):
         jpeg(COLOUR, quality).save(tmp_path / "p.jpg", quality=quality)
         picture = read_picture(tmp_path / "p.jpg")
         assert choose(picture, 3) == (f"9-5-5-x3{level}", f"JPEG, quality about {quality}")
-        assert choose(picture, 3, "off") == ("9-5-5-x3", "")
+        assert choose(picture, 3, "off") == ("fsrcnn-x3", "")
     grey = np.dstack([GREY] * 3)
     for sigma, level in ((5, "noise5"), (20, "noise20")):
         noisy = with_noise(grey, sigma, np.random.default_rng(0))
@@ -103,7 +103,7 @@ def test_the_model_that_learnt_from_such_pictures_is_chosen(tmp_path):
     name, why = choose(Picture(through_jpeg(GREY, 60)), 2)
     assert (name, why) == ("9-5-5-x2-jpeg50", "once a JPEG, quality about 60")
     for of_another_dtype in (GREY.astype(np.uint16) * 257, GREY / 255):
-        assert choose(Picture(of_another_dtype), 2) == ("9-5-5-x2", "")
+        assert choose(Picture(of_another_dtype), 2) == ("fsrcnn-x2", "")
     harmed = through_jpeg(GREY, 60)
     for of_another_dtype in (harmed.astype(np.uint16) * 257, harmed / np.float32(255)):
         assert choose(Picture(of_another_dtype), 2)[0] == "9-5-5-x2-jpeg50"
@@ -119,7 +119,7 @@ def test_every_level_is_shipped_for_every_scale():
 
 def test_a_clean_picture_gets_the_clean_models_result():
     small = COLOUR[:90, :80]
-    expected = upscale(small, 2, load_model("9-5-5-x2"))
+    expected = upscale(small, 2, load_model("fsrcnn-x2"))
     np.testing.assert_array_equal(upscale(small, 2), expected)
     harmed = through_jpeg(small, 50)
     expected = upscale(harmed, 2, "9-5-5-x2-jpeg50")
@@ -150,7 +150,7 @@ def drawings():
 
 def test_nothing_is_said_about_drawings():
     for name, pixels in drawings():
-        assert choose(Picture(pixels), 2) == ("9-5-5-x2", ""), name
+        assert choose(Picture(pixels), 2) == ("fsrcnn-x2", ""), name
 
 
 def test_of_a_large_picture_some_parts_say_its_noise(monkeypatch):
@@ -178,4 +178,4 @@ def test_noise_in_a_jpeg_is_seen_where_its_colours_are_whole():
 def test_flat_tiles_of_many_colours_are_not_noisy():
     tiles = np.random.default_rng(0).integers(0, 256, (90, 90, 3), np.uint8)
     for times in (2, 3, 4, 8):
-        assert choose(Picture(tiles.repeat(times, 0).repeat(times, 1)), 2) == ("9-5-5-x2", "")
+        assert choose(Picture(tiles.repeat(times, 0).repeat(times, 1)), 2) == ("fsrcnn-x2", "")
