@@ -427,11 +427,11 @@ def test_hes_start_at_the_papers_rate_diverges_at_once():
 
 def test_readme_says_what_is_on_the_cards():
     readme = (ROOT / "README.md").read_text()
-    for structure in ("9-1-5", "9-5-5"):
+    for structure, label in (("9-1-5", "9-1-5"), ("9-5-5", "9-5-5"), ("fsrcnn", "FSRCNN")):
         figures = [load_model(f"{structure}-x{scale}").figures for scale in (2, 3, 4)]
         for test_set in paper.SETS:
             cells = (f"{f[test_set]['psnr']:.2f} / {f[test_set]['ssim']:.4f}" for f in figures)
-            assert f"| {test_set} | {structure}, T91, here | {' | '.join(cells)} |" in readme
+            assert f"| {test_set} | {label}, T91, here | {' | '.join(cells)} |" in readme
 
 
 def test_readme_says_what_the_paper_says():
@@ -447,6 +447,13 @@ def test_readme_says_what_the_paper_says():
     small = [paper.figures("Set5", scale)["SRCNN 9-1-5, 91 images"] for scale in (2, 3, 4)]
     cells = (f"{f['psnr']:.2f}" for f in small)
     assert f"| Set5 | 9-1-5, T91, the paper | {' | '.join(cells)} |" in readme
+    next_one = [paper.figures("Set5", scale)["FSRCNN, 91 images"] for scale in (2, 3, 4)]
+    cells = " | ".join(f"{f['psnr']:.2f}" for f in next_one)
+    assert f"| Set5 | FSRCNN, T91, the paper | {cells} |" in readme
+    says("docs/training.md", f"| FSRCNN, the paper | {cells} |")
+    figures = [load_model(f"fsrcnn-x{scale}").figures["Set5"]["psnr"] for scale in (2, 3, 4)]
+    cells = " | ".join(f"{psnr:.2f}" for psnr in figures)
+    says("docs/training.md", f"| FSRCNN, here | {cells} |")
 
 
 def test_how_long_the_shipped_models_learnt():

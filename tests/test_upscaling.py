@@ -181,11 +181,11 @@ def test_pillow_images_and_paths_become_pillow_images(tmp_path):
 
 
 def test_a_size_that_no_model_has_is_the_next_larger_one_made_smaller():
-    larger = upscale(LEAVES.astype(np.float64) / 255, 3, "9-5-5-x3")
+    larger = upscale(LEAVES.astype(np.float64) / 255, 3, "fsrcnn-x3")
     expected = np.rint(imresize(larger, size=(100, 120)).clip(0, 1) * 255)
     result = upscale(LEAVES, 2.5, repair="off")
     assert np.abs(result - expected).max() <= 1
-    twice = upscale(upscale(LEAVES / 255, 2, "9-5-5-x2"), 4, "9-5-5-x4")
+    twice = upscale(upscale(LEAVES / 255, 2, "fsrcnn-x2"), 4, "fsrcnn-x4")
     assert np.abs(upscale(LEAVES, 8, repair="off") - np.rint(twice * 255)).max() <= 1
     plain = imresize(LEAVES / 255, size=(50, 60))
     result = upscale(LEAVES, size=(50, 60), model="bicubic")

@@ -7,9 +7,10 @@ neighbouring lanes. A convolution is this product with r the pixels of a row, s 
 i, j the rows of the window and the run of numbers in each. Its weight gradient has r the run, s
 the filters, and i, j the places. Winograd's convolution does such a product at each of its places.
 
-MOST lines of two vectors are 16 sums, kept in registers while i and j run. Each turn loads two
-vectors and 8 numbers and makes 16 fused multiply-adds, so that arithmetic keeps the processor
-busy, not memory. The lines left over go by 4, 2 and 1.
+With 32 registers MOST is 8: 8 lines of two vectors are 16 sums, kept in registers while i and j
+run. Each turn loads two vectors and 8 numbers and makes 16 fused multiply-adds, so that arithmetic
+keeps the processor busy, not memory. (With 16 registers it is 6.) The lines left over go by 4, 2
+and 1.
 """
 
 from typing import NamedTuple
