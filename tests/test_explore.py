@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from srcnn_np import SGD, SRCNN, Muon, mse_backward, mse_forward
-from srcnn_np.conv import conv2d_backward, conv2d_forward
+from srcnn_np.conv import conv2d_backward, conv2d_forward, conv_transpose2d_forward
 from srcnn_np.conv.columns import col2im, im2col
 from srcnn_np.imaging import imresize
 from srcnn_np.layers import pad_backward, pad_forward, relu_backward, relu_forward
@@ -604,6 +604,29 @@ def test_the_check_says_where_it_is_broken_though_the_loss_falls(page, fault):
 # --- the page itself -------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_a_transposed_convolution_is_the_packages(page, stride):
+    choose(page, "stride7", stride)
+    x, w = numbers(page, "x7"), numbers(page, "w7")
+    y = conv_transpose2d_forward(x[None, None], w[None, None], np.zeros(1), stride=stride)[0, 0]
+    np.testing.assert_allclose(numbers(page, "y7"), y)
+    for i, j in ((0, 0), (2, 3), (len(y) - 1, 1)):
+        hover(page, cell(page, "y7", i, j))
+        drawn(page)
+        assert written_sum(page, "sum7") == (pytest.approx(y[i, j]), pytest.approx(y[i, j]))
+        reached = [
+            (a, c)
+            for a, c in np.ndindex(x.shape)
+            if 0 <= i - stride * a < 3 and 0 <= j - stride * c < 3
+        ]
+        assert sorted(lit(page, "x7")) == sorted(reached)
+    hover(page, cell(page, "x7", 1, 2))
+    drawn(page)
+    places = [(stride + u, 2 * stride + v) for u, v in np.ndindex(3, 3)]
+    assert sorted(lit(page, "y7")) == sorted(places)
+    assert "reaches 9 places of y" in find(page, "sum7").text
+
+
 def test_the_page_is_small_and_needs_nothing_from_elsewhere(page):
     assert PAGE.stat().st_size < 400_000
     messages = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
@@ -626,7 +649,7 @@ def test_headings_and_landmarks(page):
     tags = page.execute_script(
         "return [...document.querySelectorAll('h1, h2')].map(h => h.tagName)"
     )
-    assert tags == ["H1"] + 6 * ["H2"]
+    assert tags == ["H1"] + 7 * ["H2"]
     for tag in ("header", "main", "nav", "footer"):
         assert len(page.find_elements("tag name", tag)) == 1
     assert page.find_element("tag name", "html").get_attribute("lang") == "en"
