@@ -589,6 +589,6 @@ def test_what_one_model_for_all_qualities_costs():
     found = json.loads(photographs.RESULT.read_text())["x2"]
     qualities = ["none", *(f"JPEG {q} 4:2:0" for q in photographs.QUALITIES)]
     gains = " | ".join(f"{found[q]['psnr']:+.2f}" for q in qualities)
-    says("docs/training.md", f"| `upscale`, of five levels | {gains} |")
+    says("docs/training.md", f"| `upscale`, FSRCNN of five levels | {gains} |")
     size = sum(path.stat().st_size for path in shipped_models().values())
     says("docs/training.md", f"all are {size / 1e6:.1f} MB")
