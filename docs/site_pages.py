@@ -81,8 +81,9 @@ def _copied(add, path: Path) -> File:
     """A file as it is; of a page, links to other pages are those of the site."""
     if path.suffix != ".html":
         return add(_name(path), abs_src_path=str(path))
-    link = re.compile(r'href="([\w./-]+)\.md(#[\w-]*)?"')
-    return add(_name(path), content=link.sub(r'href="\1/\2"', path.read_text("utf-8")))
+    text = re.sub(r'href="([\w./-]+)\.md(#[\w-]*)?"', r'href="\1/\2"', path.read_text("utf-8"))
+    text = re.sub(r'href="(\.\.[\w./-]+\.(?:py|ipynb))"', r'href="\1/"', text)
+    return add(_name(path), content=text)
 
 
 def _source(page: str, link: str) -> str | None:
