@@ -42,9 +42,10 @@ CLEAN |= {
     "--validations 7",
     "fsrcnn-x4": f"--scale 4 --from fsrcnn-x3 {_COPIES} --rate 0.007 --epochs 40 --validations 8",
 }
+_LENGTHS = {2: "--size 64 --epochs 8", 3: "--epochs 10", 4: "--epochs 10"}
 HARMED = {
-    f"9-5-5-x{scale}-{level}": f"--scale {scale} --from 9-5-5-x{scale} {harm} --batch 16 "
-    "--rate 0.002 --epochs 12 --validations 6"
+    f"fsrcnn-x{scale}-{level}": f"--scale {scale} --from fsrcnn-x{scale} {harm} {_COPIES} "
+    f"--rate 0.004 {_LENGTHS[scale]} --validations 4"
     for scale in SCALES
     for level, harm in HARMS.items()
 }

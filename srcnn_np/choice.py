@@ -9,9 +9,9 @@ from .imaging.traces import has_all_tones, noise_of, quality_of_pixels
 from .model import default_name
 
 # The levels, each for JPEG from some quality on, or noise from some standard deviation of 255 on.
-_JPEG = {"jpeg95": 88, "jpeg75": 70, "jpeg50": 39, "jpeg30": 17, "jpeg10": 1}
-_NOISE = {"noise20": 10.0, "noise5": 4.3}  # below, a clean picture's texture may look the same
-_CLEAN = 97  # a quality from which on the model for clean pictures is better
+_JPEG = {"jpeg95": 88, "jpeg75": 70, "jpeg50": 40, "jpeg30": 18, "jpeg10": 1}
+_NOISE = {"noise20": 8.5, "noise5": 4.3}  # below, a clean picture's texture may look the same
+_CLEAN = 98  # a quality from which on the model for clean pictures is better
 LEVELS = (*_JPEG, *reversed(_NOISE))
 REPAIRS = ("auto", "off", *LEVELS)
 
@@ -41,7 +41,8 @@ def choose(picture: Picture, scale: int, repair: str = "auto") -> tuple[str, str
     if repair not in REPAIRS:
         raise InputError(f"unknown repair {brief(repair)}: choose one of {', '.join(REPAIRS)}")
     level, why = _seen(picture) if repair == "auto" else (repair, "")
-    return (default_name(scale) if level == "off" else f"9-5-5-x{scale}-{level}"), why
+    name = default_name(scale)
+    return (name if level == "off" else f"{name}-{level}"), why
 
 
 def _seen(picture: Picture) -> tuple[str, str]:

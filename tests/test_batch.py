@@ -465,4 +465,4 @@ def test_without_r_folders_are_named_and_it_is_said_how_to_enter_them(capsys):
 def test_the_level_that_is_asked_for_is_named(capsys):
     pictures("a.jpg")
     _, out, _ = upscale(capsys, "a.jpg", "--repair", "jpeg30")
-    assert out == "a.jpg -> a_x2.png (16 x 12; model 9-5-5-x2-jpeg30)\n"
+    assert out == "a.jpg -> a_x2.png (16 x 12; model fsrcnn-x2-jpeg30)\n"

@@ -381,9 +381,9 @@ def test_how_a_training_began_is_known_from_its_card():
     assert "what training added to the first layer" in str(
         [part.get_suptitle() for part in figure.subfigs]
     )
-    harmed = load_model("9-5-5-x2-jpeg75")
+    harmed = load_model("fsrcnn-x2-jpeg75")
     start = figures.starting_params(harmed)
-    clean = load_model("9-5-5-x2").network.params
+    clean = load_model("fsrcnn-x2").network.params
     np.testing.assert_array_equal(start["conv1.w"], clean["conv1.w"])
     for training in (
         {},

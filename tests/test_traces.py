@@ -92,22 +92,21 @@ def test_the_model_that_learnt_from_such_pictures_is_chosen(tmp_path):
     ):
         jpeg(COLOUR, quality).save(tmp_path / "p.jpg", quality=quality)
         picture = read_picture(tmp_path / "p.jpg")
-        name = f"9-5-5-x3{level}" if level else "fsrcnn-x3"
-        assert choose(picture, 3) == (name, f"JPEG, quality about {quality}")
+        assert choose(picture, 3) == (f"fsrcnn-x3{level}", f"JPEG, quality about {quality}")
         assert choose(picture, 3, "off") == ("fsrcnn-x3", "")
     grey = np.dstack([GREY] * 3)
     for sigma, level in ((5, "noise5"), (20, "noise20")):
         noisy = with_noise(grey, sigma, np.random.default_rng(0))
         name, why = choose(Picture(noisy), 2)
-        assert name == f"9-5-5-x2-{level}"
+        assert name == f"fsrcnn-x2-{level}"
         assert why.startswith("noise of about ")
     name, why = choose(Picture(through_jpeg(GREY, 60)), 2)
-    assert (name, why) == ("9-5-5-x2-jpeg50", "once a JPEG, quality about 60")
+    assert (name, why) == ("fsrcnn-x2-jpeg50", "once a JPEG, quality about 60")
     for of_another_dtype in (GREY.astype(np.uint16) * 257, GREY / 255):
         assert choose(Picture(of_another_dtype), 2) == ("fsrcnn-x2", "")
     harmed = through_jpeg(GREY, 60)
     for of_another_dtype in (harmed.astype(np.uint16) * 257, harmed / np.float32(255)):
-        assert choose(Picture(of_another_dtype), 2)[0] == "9-5-5-x2-jpeg50"
+        assert choose(Picture(of_another_dtype), 2)[0] == "fsrcnn-x2-jpeg50"
     with pytest.raises(InputError, match="unknown repair 'much': choose one of auto, off, jpeg95"):
         choose(Picture(GREY), 2, "much")
 
@@ -115,7 +114,7 @@ def test_the_model_that_learnt_from_such_pictures_is_chosen(tmp_path):
 def test_every_level_is_shipped_for_every_scale():
     for repair in REPAIRS[2:]:
         for scale in (2, 3, 4):
-            assert f"9-5-5-x{scale}-{repair}" in shipped_models()
+            assert f"fsrcnn-x{scale}-{repair}" in shipped_models()
 
 
 def test_a_clean_picture_gets_the_clean_models_result():
@@ -123,10 +122,10 @@ def test_a_clean_picture_gets_the_clean_models_result():
     expected = upscale(small, 2, load_model("fsrcnn-x2"))
     np.testing.assert_array_equal(upscale(small, 2), expected)
     harmed = through_jpeg(small, 50)
-    expected = upscale(harmed, 2, "9-5-5-x2-jpeg50")
+    expected = upscale(harmed, 2, "fsrcnn-x2-jpeg50")
     result = upscale(jpeg(small, 50), 2)
     np.testing.assert_array_equal(result.size, expected.shape[1::-1])
-    expected = upscale(np.asarray(jpeg(small, 50)), 2, "9-5-5-x2-jpeg50")
+    expected = upscale(np.asarray(jpeg(small, 50)), 2, "fsrcnn-x2-jpeg50")
     np.testing.assert_array_equal(np.asarray(result), expected)
 
 
@@ -170,7 +169,7 @@ def test_noise_in_a_jpeg_is_seen_where_its_colours_are_whole():
     for quality in (90, 95, 100):
         picture = Picture(through_jpeg(noisy, quality, "4:4:4"), quality=quality)
         name, why = choose(picture, 3)
-        assert name == "9-5-5-x3-noise20"
+        assert name == "fsrcnn-x3-noise20"
         assert why.startswith("noise of about ")
         picture = Picture(through_jpeg(clean, quality, "4:4:4"), quality=quality)
         assert "noise" not in choose(picture, 3)[0]
