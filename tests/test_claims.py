@@ -17,7 +17,7 @@ from skimage.transform import resize
 from test_docs import table
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import enlarging, photographs, pieces, races, ranks, recipes
+from benchmarks import enlarging, models, photographs, pieces, races, ranks, recipes
 from benchmarks.staircase import __main__ as staircase
 from benchmarks.tasks import Inference
 from srcnn_np import RECIPES, SRCNN, InputError, Model, default_model, load_model, paper, train
@@ -454,6 +454,12 @@ def test_readme_says_what_the_paper_says():
     figures = [load_model(f"fsrcnn-x{scale}").figures["Set5"]["psnr"] for scale in (2, 3, 4)]
     cells = " | ".join(f"{psnr:.2f}" for psnr in figures)
     says("docs/training.md", f"| FSRCNN, here | {cells} |")
+
+
+def test_what_each_model_costs_is_as_logged():
+    rows = models.table(json.loads(models.RESULT.read_text()))
+    assert len(rows) == 2 + 9
+    assert "\n".join(rows) in (ROOT / "README.md").read_text()
 
 
 def test_how_long_the_shipped_models_learnt():
