@@ -68,11 +68,6 @@ def on_page_markdown(markdown: str, page: object, config: dict, **_: object) -> 
     return f"{' '.join(buttons)}\n\n{markdown}"
 
 
-def on_post_page(output: str, page: object, config: dict) -> str:
-    """Let screen readers say what a table that scrolls is."""
-    return output.replace('<div class="md-typeset__scrollwrap">', '<div tabindex="0">')
-
-
 def _name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 

@@ -191,10 +191,17 @@ def with_copies(
     team : Team, optional
         Who shares the work, and on each machine the memory.
 
+    Raises
+    ------
+    ValueError
+        If a factor is none of these.
+
     References
     ----------
     Dong, Loy, Tang 2016, arXiv:1608.00367, section 4.1.
     """
+    if not all(0 < factor < 1 for factor in factors):
+        raise ValueError(f"factors are {factors}: give numbers above 0, below 1")
     pictures, machine = Pictures.of(pictures), team.on_this_machine()
     shapes = [
         (*(max(1, round(factor * side)) for side in shape[:2]), *shape[2:])
@@ -308,7 +315,7 @@ class SubImages:
     margin : (top, bottom, left, right)
         Pixels of a sub-image the network gives no answer to, see `Sequential.margin`.
     enlargement : "bicubic", "nearest" or "none"
-        With "none" size and stride are made multiples of the scale, as small pixels are whole.
+        With "none" size and stride are multiples of the scale.
     channels : int, optional
         How many of the pictures' channels are cut out; by default all.
 
@@ -329,7 +336,6 @@ class SubImages:
         channels: int | None = None,
     ) -> None:
         self._ratio = scale if enlargement == "none" else 1  # of sides, the target's by x's
-        size, stride = size // self._ratio * self._ratio, -(-stride // self._ratio) * self._ratio
         self.pictures, self.size, self.stride, self.margin = pictures, size, stride, margin
         self._most = (size // scale + 11) * scale + 2  # shrinking and enlarging reach 2 pixels on
         self._turns, self._x_turns = (
@@ -456,7 +462,7 @@ def cut_sub_images(
     margin : (top, bottom, left, right)
         Of the network, see `Sequential.margin`.
     enlargement : "bicubic", "nearest" or "none"
-        See `SubImages`.
+        With "none" the size is rounded down, and the stride up, to a multiple of the scale.
     channels : int, optional
         How many of the pictures' channels are cut out; by default all.
 
@@ -478,6 +484,8 @@ def cut_sub_images(
         raise ValueError(f"size is {size}, stride {stride}: give at least 1")
     if scale < 1:
         raise ValueError(f"scale is {scale}: give a whole number of at least 1")
+    ratio = scale if enlargement == "none" else 1  # small pixels are whole
+    size, stride = size // ratio * ratio, -(-stride // ratio) * ratio
     if size <= max(margin[0] + margin[1], margin[2] + margin[3]):
         raise InputError(
             f"sub-images of {size} x {size} are too small: the network's filters take "

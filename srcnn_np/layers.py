@@ -494,10 +494,11 @@ class PReLU(Layer):
 
     def __init__(self, channels: int, slope: float = 0.25) -> None:
         super().__init__()
-        C, _ = pair("channels", channels, 1)
+        if type(channels) is not int or channels < 1:
+            raise ValueError(f"channels is {channels!r}; give a whole number of at least 1")
         _check_slope(slope)
         self.slope = float(slope)
-        self.params["a"] = np.full(C, slope, np.float32)
+        self.params["a"] = np.full(channels, slope, np.float32)
 
     def settings(self) -> dict:
         """The constructor's arguments."""

@@ -139,8 +139,15 @@ class Sequential:
                 raise ValueError(
                     f"a layer of {before[1]} filters is followed by one for {after[0]} channels"
                 )
+        channels = None
+        for layer in layers:
+            if isinstance(layer, CONVOLUTIONS):
+                channels = layer.channels[1]
+            elif type(layer) is PReLU and channels not in (None, len(layer.params["a"])):
+                raise ValueError(
+                    f"{channels} channels are followed by a PReLU of {len(layer.params['a'])}"
+                )
         self.predict_border = predict_border
-        self._check_predict_border()
         self.layers: dict[str, Layer] = {}
         for layer in layers:
             kind = type(layer).__name__.lower().removesuffix("2d")
@@ -148,6 +155,7 @@ class Sequential:
             while f"{kind}{turn}" in self.layers:
                 turn += 1
             self.layers[f"{kind}{turn}"] = layer
+        self._check_predict_border()
         self._went: list[tuple] = []  # what its layers remembered after its last forward
         draw(self._with_filters(), init, seed, keep=True)
 
@@ -205,9 +213,9 @@ class Sequential:
 
         Notes
         -----
-        Convolutions at stride 1 with this package's activations run in `srcnn_np.fused`, in
-        float32; any other network by its layers, see `loss_and_gradients_by_layers`. The
-        results are the same except for rounding.
+        Convolutions at stride 1, of which the last may be a transposed one, with this package's
+        activations run in `srcnn_np.fused`, in float32; any other network by its layers, see
+        `loss_and_gradients_by_layers`. The results are the same except for rounding.
         A later `backward` needs another `forward` before it.
         """
         stages = self._stages_for(x, target)
@@ -237,8 +245,10 @@ class Sequential:
         from .fused import sizes_of
 
         sizes = sizes_of(stages, *x.shape[2:])
-        zoom = self.zoom or 1
-        y_shape = len(x), self.channels[1], *(zoom * side for side in sizes[-1])
+        last = list(self.layers.values())[-1]
+        zoom = last.stride if isinstance(last, ConvTranspose2D) else (1, 1)
+        OH, OW = (z * side for z, side in zip(zoom, sizes[-1], strict=True))
+        y_shape = len(x), self.channels[1], OH, OW
         fits = target.shape == y_shape and min(map(min, sizes)) > 0
         return stages if fits and all(np.isfinite(stage.w).all() for stage in stages) else None
 
@@ -365,9 +375,9 @@ class Sequential:
 
         Notes
         -----
-        Convolutions at stride 1 with this package's activations run in `srcnn_np.fused`, in
-        float32; any other network layer by layer, see `predict_by_layers`. The results are the
-        same except for rounding.
+        Convolutions at stride 1, of which the last may be a transposed one, with this package's
+        activations run in `srcnn_np.fused`, in float32; any other network layer by layer, see
+        `predict_by_layers`. The results are the same except for rounding.
         """
         return self._predict(prediction.predict, picture)
 
@@ -408,6 +418,14 @@ class Sequential:
             raise ValueError(
                 f"unknown predict_border {self.predict_border!r}: choose replicate or "
                 "replicate-once"
+            )
+        *before, _ = [c for c in self.layers.values() if isinstance(c, CONVOLUTIONS)]
+        if self.predict_border == "replicate-once" and any(
+            isinstance(conv, ConvTranspose2D) for conv in before
+        ):
+            raise ValueError(
+                "replicate-once goes with a transposed convolution only if that is the last: "
+                "choose replicate"
             )
 
 
@@ -526,7 +544,10 @@ class FSRCNN(Sequential):
         seed: int = 0,
         backend: str = "numba",
     ) -> None:
-        for name, value, least in (("d", d, 1), ("s", s, 1), ("m", m, 0), ("scale", scale, 1)):
+        numbers = {"d": (d, 1), "s": (s, 1), "m": (m, 0), "channels": (channels, 1)}
+        if type(scale) is not int or not 1 <= scale <= 9:
+            raise InputError(f"scale is {scale!r}; give a whole number from 1 to 9")
+        for name, (value, least) in numbers.items():
             if type(value) is not int or value < least:
                 raise InputError(f"{name} is {value!r}; give a whole number of at least {least}")
         how = {"border": border, "backend": backend}
@@ -538,7 +559,7 @@ class FSRCNN(Sequential):
         super().__init__(layers, init=init, seed=seed)
 
 
-def for_scale(network: Sequential, scale: int) -> Sequential:
+def for_scale(network: Sequential, scale: int, seed: int = 0) -> Sequential:
     """Return a network that enlarges by another scale, with all layers but the last the same.
 
     What comes before the last layer of an `FSRCNN` hardly depends on the scale, so that only the
@@ -547,16 +568,21 @@ def for_scale(network: Sequential, scale: int) -> Sequential:
     Raises
     ------
     InputError
-        If its last layer is no transposed convolution.
+        If its last layer is no transposed convolution, or has a filter smaller than the scale.
     """
-    *layers, last = map(deepcopy, network.layers.values())
+    *layers, last = network.layers.values()
     if not isinstance(last, ConvTranspose2D):
         raise InputError(
             "only a network whose last layer is a transposed convolution is made for another "
             "scale; choose a model of the same scale, or one that takes the enlarged picture"
         )
-    new = ConvTranspose2D(
-        **last.settings() | {"stride": scale},
-        backend=last.backend,
-    )
-    return Sequential([*layers, new], predict_border=network.predict_border)
+    if min(last.kernel) < scale:
+        raise InputError(
+            f"a last filter of {last.kernel[0]} x {last.kernel[1]} is too small for scale {scale}"
+        )
+    new = ConvTranspose2D(**last.settings() | {"stride": scale}, backend=last.backend)
+    copies = [deepcopy(layer) for layer in layers]
+    for copy in copies:
+        copy.remembered = None
+    border, dtype = network.predict_border, last.params["w"].dtype
+    return Sequential([*copies, new], predict_border=border, seed=seed).astype(dtype)

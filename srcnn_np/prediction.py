@@ -95,6 +95,8 @@ def stages_of(layers: Sequence[Layer]) -> "list[Stage] | None":
     for n, layer in enumerate(layers):
         if {p.dtype for p in layer.params.values()} - {_FLOAT32}:
             return None
+        if type(layer) is PReLU and not np.isfinite(layer.params["a"]).all():
+            return None
         if type(layer) in CONVOLUTIONS:
             alone = layer.stride == (1, 1) if type(layer) is Conv2D else n == len(layers) - 1
             if not alone or layer.backend != "numba":
@@ -131,16 +133,17 @@ def predict_by_layers(layers: Sequence[Layer], picture: np.ndarray, *, once: boo
     """
     x = np.moveaxis(picture, 2, 0)[None].astype(next(_convolutions(layers)).params["w"].dtype)
     H, W = x.shape[2:]
-    zoom = _zoom(layers)
+    zoom, _ = _zoom(layers)
     top, bottom, _, _ = reach(layers)
-    lost, _, _, _ = _sum_of_reaches(layers, zoom)  # results that depend on rows above a strip
+    # Results that depend on rows above a strip.
+    lost = int(_sum_of_reaches(layers, (zoom, zoom))[0])
     rows = max(_STRIP_PIXELS // (zoom * zoom * W), 4 * (top + bottom), 1)
     strips = []
     for start in range(0, H, rows):
         end = min(start + rows, H)
         first, last = max(start - top, 0), min(end + bottom, H)
         strip = _predict_strip(layers, x[:, :, first:last], first == 0, last == H, once)
-        begin = zoom * (start - first) - (0 if first == 0 else int(lost))
+        begin = zoom * (start - first) - (0 if first == 0 else lost)
         strips.append(np.moveaxis(strip[0], 0, 2)[begin:][: zoom * (end - start)])
     return np.concatenate(strips)
 
@@ -164,7 +167,7 @@ def _predict_strip(layers, x, at_top, at_bottom, once):
 
 def reach(layers: Iterable[Layer]) -> Pads:
     """Return how far around a pixel of x its results look: (top, bottom, left, right)."""
-    return tuple(math.ceil(n) for n in _sum_of_reaches(layers, 1))
+    return tuple(math.ceil(n) for n in _sum_of_reaches(layers, (1, 1)))
 
 
 def margin(layers: Iterable[Layer]) -> Pads:
@@ -176,7 +179,7 @@ def margin(layers: Iterable[Layer]) -> Pads:
 
 def _missing(layers):
     """How many pixels of x are missing around it for `forward` to lack nothing."""
-    return tuple(math.ceil(n) for n in _sum_of_reaches(layers, 1, only="valid"))
+    return tuple(int(n) for n in _sum_of_reaches(layers, (1, 1), only="valid"))
 
 
 def _convolutions(layers):
@@ -184,16 +187,19 @@ def _convolutions(layers):
 
 
 def _zoom(layers):
-    """How many times as high y is as x, by transposed convolutions alone."""
-    return math.prod(c.stride[0] for c in _convolutions(layers) if isinstance(c, ConvTranspose2D))
+    """How many times as high and wide y is as x, by transposed convolutions alone."""
+    strides = [c.stride for c in _convolutions(layers) if isinstance(c, ConvTranspose2D)]
+    return math.prod(sh for sh, _ in strides), math.prod(sw for _, sw in strides)
 
 
 def _sum_of_reaches(layers, unit, only=None):
     """All convolutions' reaches together, in pixels of a picture `unit` times as large as x."""
-    total, zoom = [Fraction(0)] * 4, 1
+    total, (down, across) = [Fraction(0)] * 4, (1, 1)
     for conv in _convolutions(layers):
+        sizes = [Fraction(u, z) for u, z in zip(unit, (down, across), strict=True)]
         if only in (None, conv.border):
-            total = [t + Fraction(unit * n, zoom) for t, n in zip(total, conv.reach, strict=True)]
+            pixels = (sizes[0], sizes[0], sizes[1], sizes[1])
+            total = [t + n * p for t, n, p in zip(total, conv.reach, pixels, strict=True)]
         if isinstance(conv, ConvTranspose2D):
-            zoom *= conv.stride[0]
+            down, across = down * conv.stride[0], across * conv.stride[1]
     return total

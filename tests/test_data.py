@@ -180,6 +180,12 @@ def test_copies_are_the_pictures_made_smaller():
         np.testing.assert_array_equal(half_of_also, imresize(picture[5:], size=size))
 
 
+def test_copies_are_smaller():
+    for factors in ([1.5], [0], [-1], [0.5, 1]):
+        with pytest.raises(ValueError, match="give numbers above 0, below 1"):
+            with_copies([np.zeros((9, 9), np.uint8)], factors)
+
+
 def test_every_tenth_picture_is_held_out():
     pictures = [np.full((40, 40 + n), n) for n in range(21)]
     learn, held_out = hold_out(pictures, 3)

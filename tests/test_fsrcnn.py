@@ -58,7 +58,7 @@ def test_parameter_counts_of_the_paper(sizes, weights, structure):
 
 @pytest.mark.parametrize("how", [{"d": 0}, {"s": 2.5}, {"m": -1}, {"scale": "3"}, {"d": True}])
 def test_numbers_that_make_no_network_are_refused(how):
-    with pytest.raises(InputError, match="give a whole number of at least"):
+    with pytest.raises(InputError, match="give a whole number"):
         FSRCNN(**how)
 
 
@@ -276,3 +276,68 @@ def test_words_that_do_not_go_together_are_a_sentence(capsys):
     ):
         code, _, err = run(capsys, *start, *words)
         assert (code, why in err) == (1, True), err
+
+
+def test_sides_of_their_own_strides():
+    network = Sequential([ConvTranspose2D(1, 1, 9, stride=(2, 3))])
+    assert network.margin == (4, 4, 3, 3)
+    x = np.random.default_rng(0).random((1, 1, 8, 9), np.float32)
+    y = network.forward(x)
+    assert y.shape[2:] == (2 * 8 - 8, 3 * 9 - 6)
+    loss, grads = network.loss_and_gradients(x, np.zeros_like(y))
+    grads = dict(grads)
+    expected, by_layers = network.loss_and_gradients_by_layers(x, np.zeros_like(y))
+    assert loss == pytest.approx(expected, rel=1e-5)
+    for name, g in by_layers.items():
+        np.testing.assert_allclose(grads[name], g, rtol=1e-4, atol=1e-6)
+    narrow = Sequential([ConvTranspose2D(1, 1, (1, 2), stride=(1, 2))])
+    x = np.zeros((2, 1, 5, 1), np.float32)
+    with pytest.raises(ValueError, match="but the target"):
+        narrow.loss_and_gradients(x, x)
+
+
+def test_what_does_not_fit_together_makes_no_network():
+    with pytest.raises(ValueError, match="4 channels are followed by a PReLU of 1"):
+        Sequential([Conv2D(1, 4, 3), PReLU(1), Conv2D(4, 1, 3)])
+    with pytest.raises(ValueError, match="only if that is the last"):
+        Sequential(
+            [ConvTranspose2D(1, 1, 2, stride=2), Conv2D(1, 1, 3)], predict_border="replicate-once"
+        )
+    for channels in ((3, 3), 0, 2.0, True):
+        with pytest.raises(ValueError, match="channels is"):
+            PReLU(channels)
+    with pytest.raises(InputError, match="scale is 10; give a whole number from 1 to 9"):
+        FSRCNN(scale=10)
+    small = Sequential([Conv2D(1, 2, 1), ConvTranspose2D(2, 1, 3, stride=2)])
+    with pytest.raises(InputError, match="a last filter of 3 x 3 is too small for scale 4"):
+        for_scale(small, 4)
+
+
+def test_another_scale_has_the_same_dtype_and_its_own_seed():
+    double = for_scale(FSRCNN(4, 2, 0, scale=2).astype(np.float64), 3)
+    assert {p.dtype for p in double.params.values()} == {np.dtype(np.float64)}
+    one, two = (for_scale(drawn(2), 3, seed).params["convtranspose1.w"] for seed in (1, 2))
+    assert np.abs(one - two).max() > 0.01
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_sub_images_that_leave_nothing_are_refused(scale):
+    margin = (9, 9, 9, 9)
+    for size in range(1, 18 + 2 * scale):
+        how = {"size": size, "margin": margin, "enlargement": "none"}
+        if size // scale * scale <= 18:
+            with pytest.raises(InputError, match="too small"):
+                cut_sub_images(PICTURES, scale, **how)
+        else:
+            x, target = cut_sub_images(PICTURES, scale, **how).batch(np.arange(2))
+            assert min(target.shape[2:]) > 0
+            assert x.shape[2] == size // scale
+
+
+def test_slopes_that_are_not_finite_stay_where_they_are():
+    network = drawn(2)
+    network.params["prelu1.a"][0] = np.inf
+    picture = np.random.default_rng(0).random((20, 20), np.float32) - 0.5
+    with np.errstate(all="ignore"):
+        found = network.predict(picture), network.predict_by_layers(picture)
+    np.testing.assert_array_equal(*map(np.isnan, found))

@@ -271,7 +271,7 @@ def test_pillow_images_that_cannot_be_are_a_sentence(tmp_path):
     for name in ("p.jpg", "p.png"):
         short = tmp_path / f"short_{name}"
         short.write_bytes((tmp_path / name).read_bytes()[:-400])
-        with pytest.raises(InputError, match="the image is damaged or cut short"):
+        with pytest.raises(InputError, match="the image is closed, damaged or cut short"):
             upscale(Image.open(short), 2)
 
 

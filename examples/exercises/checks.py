@@ -197,7 +197,7 @@ def _drawn_dx(normal, N, C, K, H, W, kh, kw):
 
 
 def _drawn_conv_transpose(normal, N, C, K, H, W, kh, kw):
-    s = 1 if H == W else 2  # in the first case
+    s = 1 if H == W else 3 if N > 1 else 2
     size = H - kh + 1, W - kw + 1
     return {"x": normal((N, C, *size)), "w": normal((C, K, kh, kw)), "b": normal(K), "s": s}
 

@@ -15,7 +15,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Open the page, and say where it is: there may be no browser here."""
-    with as_file(files("srcnn_np") / "explore.html") as page:
+    with as_file(files("srcnn_np") / "explore.html") as found:
+        page = found.resolve()  # in a checkout, where its links lead somewhere
         opened = webbrowser.open(page.as_uri())
         say(f"{page}" if opened else f"open this file in a browser: {page}")
     return 0

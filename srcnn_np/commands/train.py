@@ -244,7 +244,7 @@ def _model_at_the_start(options: argparse.Namespace) -> "Model":
     start = load_model(options.start)
     network, about = start.network, {"from": options.start}
     if network.zoom not in (1, options.scale):
-        network = for_scale(network, options.scale)
+        network = for_scale(network, options.scale, options.seed)
     return Model(network, options.scale, start.colour, start.enlargement, about)
 
 

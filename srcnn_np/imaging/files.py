@@ -457,7 +457,8 @@ def picture_of(image: Image.Image) -> Picture:
         except MemoryError:
             raise
         except Exception as error:  # as where a file is read
-            raise InputError("the image is damaged or cut short, and cannot be read") from error
+            why = "the image is closed, damaged or cut short, and cannot be read"
+            raise InputError(why) from error
     if not untouched:
         picture.quality = None
     return picture
