@@ -141,7 +141,7 @@ def _write(options: argparse.Namespace, report: dict) -> None:
 
 
 def _teller(options: argparse.Namespace) -> Callable[[str], None]:
-    """Return a printer for the tables; a silent one if only figures are wanted."""
+    """Return a printer for the tables; a silent one if only the figures are wanted."""
     return (lambda line: None) if options.json == "-" else say
 
 

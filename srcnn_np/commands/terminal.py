@@ -67,7 +67,7 @@ def bar(unit: str) -> Callable[[Iterable], Iterable]:
 
 @contextmanager
 def counting(count: int, unit: str) -> Iterator[Callable[[], AbstractContextManager]]:
-    """Count things with a bar on a terminal; yield a context in which to print."""
+    """Count things with a bar on a terminal; yield a maker of contexts in which to print."""
     from tqdm import tqdm
 
     with tqdm(total=count, unit=unit, leave=False, disable=None if count > 1 else True) as shown:

@@ -196,7 +196,7 @@ def noise_of(pixels: np.ndarray) -> float:
 
 
 _TILE, _MOST_TILES = 256, 16
-_DRAWN = 0.3  # this share of pixels like their neighbours: these areas are drawn, without noise
+_DRAWN = 0.3  # if more pixels than this equal their neighbours, they are drawn: no noise
 # The mean square of 64 such differences, which overlap, is 1 / 1.22² as large in the quietest tenth
 # of the blocks as in all. It was found by drawing.
 _QUIETEST = 1.22
