@@ -14,7 +14,7 @@ from srcnn_np.model import shipped_models
 from srcnn_np.upscaling import SCALES
 
 RESULT = Path(__file__).parent / "results" / "models.json"
-RESULT_SIZE = 1080, 1920  # of colour pictures, whichever the scale
+RESULT_SIZE = 1080, 1920  # of colour pictures, at any scale
 ROUNDS = 7
 
 _WITHIN = """
@@ -36,7 +36,7 @@ for _ in sys.stdin:
 
 
 def main() -> None:
-    """Measure and print the table; without --run print what was measured."""
+    """Measure and print the table; without --run print the last measurement."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.models", description=__doc__.partition("\n")[0]
     )

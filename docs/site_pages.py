@@ -1,8 +1,8 @@
 """The pages of the site, for MkDocs: the repository's own files, at the places they have there.
 
-So every link that works in the repository works on the site. A source file that is linked becomes
-a page of its own, a notebook one with its results, and formulas become MathML, which browsers draw
-and read aloud by themselves: nothing is fetched from elsewhere.
+Every link that works in the repository therefore works on the site. A linked source file becomes a
+page of its own, a notebook a page with its results. Formulas become MathML, which browsers draw and
+read aloud by themselves: nothing is fetched from elsewhere.
 """
 
 import re
@@ -25,7 +25,7 @@ _ANYTHING = re.compile(
 
 
 def on_files(files: Files, config: dict) -> Files:
-    """Add every page, every source file that one links to, and what pages show."""
+    """Add every page, every source file that one links to, and the files pages show."""
     add = partial(File.generated, config)
     texts = {}
     for pattern in PAGES:
@@ -73,7 +73,7 @@ def _name(path: Path) -> str:
 
 
 def _copied(add, path: Path) -> File:
-    """A file as it is; of a page, links to other pages are those of the site."""
+    """Copy a file as it is; in a page, links to other pages become the site's."""
     if path.suffix != ".html":
         return add(_name(path), abs_src_path=str(path))
     text = re.sub(r'href="([\w./-]+)\.md(#[\w-]*)?"', r'href="\1/\2"', path.read_text("utf-8"))
@@ -82,7 +82,7 @@ def _copied(add, path: Path) -> File:
 
 
 def _source(page: str, link: str) -> str | None:
-    """The source file, or folder, that a link on a page leads to."""
+    """Return the source file, or folder, that a link on a page leads to."""
     path = (ROOT / page).parent.joinpath(link).resolve()
     if not path.is_relative_to(ROOT) or not (path.is_dir() or path.suffix in _SOURCES):
         return None
@@ -107,7 +107,7 @@ def _of_notebook(path: Path) -> tuple[str, dict[str, bytes]]:
 
 
 def _links_to_pages(page: str, text: str) -> str:
-    """Links to files that are pages here lead to these."""
+    """Point links to files that are pages here to these pages."""
 
     def changed(match: re.Match) -> str:
         link, anchor = match[1], match[2] or ""
@@ -122,12 +122,12 @@ def _links_to_pages(page: str, text: str) -> str:
 
 
 def _with_formulas(text: str) -> str:
-    """TeX between dollars, and in blocks of their own, as MathML; code stays as it is."""
+    """Turn TeX between dollars, and in blocks of its own, into MathML; leave code alone."""
 
     def changed(match: re.Match) -> str:
         block, line = match[1] or match[2], match[3]
         if block:
-            block = block.replace("aligned", "align*")  # which is the same, and which it knows
+            block = block.replace("aligned", "align*")  # the same, and known to it
             return f'\n<div class="formula">{convert(block, display="block")}</div>\n'
         return convert(line) if line else match[0]
 

@@ -1,4 +1,4 @@
-"""Many pictures: which file each becomes, one after the other, and a problem costs one picture."""
+"""Enlarge many pictures: name their files, work in turn, and lose one picture to a problem."""
 
 import os
 import sys
@@ -36,19 +36,19 @@ class Job:
 
 @dataclass
 class Plan:
-    """What is to be done.
+    """The work on a batch of pictures.
 
     Attributes
     ----------
     jobs : list of Job
     problems : list of (Path, str)
-        Each input, or folder in it, that nothing can be made of, and why.
+        Each unusable input, or folder in it, and why it is unusable.
     others : list of str
-        What lies in the folders beside the pictures.
+        Whatever lies in the folders besides pictures.
     folders : list of Path
-        What is to be made if it is not there, in this order.
+        The folders to make where missing, in this order.
     existing : list of Job
-        Whose results are there already, and left.
+        Jobs left out because their results exist.
     """
 
     jobs: list[Job] = field(default_factory=list)
@@ -60,14 +60,14 @@ class Plan:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a job: the size (H, W) of its result, or why there is none.
+    """The outcome of a job: the size (H, W) of its result, or why there is none.
 
     Attributes
     ----------
     said : str
-        What was seen in the picture, and which model was taken for that.
+        The traces seen in the picture and the model chosen for them.
     lost : list of str
-        What the result does not have of the picture's file.
+        The parts of the picture's file that the result lacks.
     """
 
     job: Job
@@ -86,31 +86,30 @@ def plan(
     recursive: bool = False,
     skip_existing: bool = False,
 ) -> Plan:
-    """Say which file each picture becomes.
+    """Plan which file each picture becomes.
 
     Parameters
     ----------
     inputs : list of str or Path
-        Pictures, and folders, for all the pictures that lie in them.
+        Pictures, and folders for all the pictures in them.
     output : str, Path or None
         The file that one picture becomes, or the folder for all results. By default a picture's
         result lies beside it, as ``NAME_x3.png``, and a folder's in ``FOLDER_x3``.
     label : str
-        What names get, such as "x3".
+        The label added to names, such as "x3".
     ending : str
-        Of the results' names where `output` says none; "same" is that of the picture, if it can
-        be written.
+        The ending of results' names where `output` has none; "same" keeps the picture's, if it
+        can be written.
     recursive : bool
-        Take the pictures of the folders' folders as well. Results lie in folders of the same
-        names.
+        Take the pictures of subfolders as well. Results lie in folders of the same names.
     skip_existing : bool
-        Leave out what has a result already, and results that are among the inputs.
+        Leave out pictures that have a result, and results that are among the inputs.
 
     Returns
     -------
     plan : Plan
-        No two jobs have the same target: where names clash, these get longer. No target is
-        one of the pictures.
+        No two jobs have the same target: names that clash get longer. No target is one of the
+        pictures.
 
     Raises
     ------
@@ -162,7 +161,7 @@ def plan(
 
 
 def _pictures_in(top: Path, place: Path, recursive: bool, found: Plan) -> list[tuple[Path, Path]]:
-    """A folder's pictures, each with the folder for its result; the plan gets all else."""
+    """Return a folder's pictures, each with its result's folder; note all else in the plan."""
     pictures, before = [], len(found.problems)
 
     def unreadable(error: OSError) -> None:
@@ -197,12 +196,12 @@ def _pictures_in(top: Path, place: Path, recursive: bool, found: Plan) -> list[t
 
 
 def _made_before(place: Path, inside: Path) -> list[Path]:
-    """A folder for results, and those it lies in, the outermost first."""
+    """Return a folder for results and those around it, the outermost first."""
     return [place / Path(*inside.parts[:n]) for n in range(len(inside.parts) + 1)]
 
 
 def _without_existing(found: Plan) -> Plan:
-    """What is still to be done of a plan."""
+    """Return a plan without the jobs whose results exist."""
     results = {os.path.realpath(job.target) for job in found.jobs}
     jobs = [job for job in found.jobs if os.path.realpath(job.source) not in results]
     found.existing = [job for job in jobs if os.path.isfile(job.target)]
@@ -211,19 +210,19 @@ def _without_existing(found: Plan) -> Plan:
 
 
 def _ending_for(picture: Path, ending: str) -> str:
-    """The ending of a result's name; "same" is the picture's, if that can be written."""
+    """Return a result's ending; "same" is the picture's, if that can be written."""
     if ending != "same":
         return ending
     return picture.suffix if is_written(picture.suffix) else ".png"
 
 
 def _home(path: Path) -> Path:
-    """The folder in which a picture lies."""
+    """Return the folder in which a picture lies."""
     return Path() if str(path) in STANDARD_INPUT else path.parent
 
 
 def _labelled(folder: Path, label: str) -> Path:
-    """A folder's name with a label; of a link, the link's name."""
+    """Return a folder's name with a label; for a link, the link's name."""
     named = folder if folder.name not in ("", "..") else Path(os.path.abspath(folder))
     if not named.name:
         raise InputError(f"{folder} has no name to make another of; say where results go by -o")
@@ -231,9 +230,9 @@ def _labelled(folder: Path, label: str) -> Path:
 
 
 def _distinct_names(sources: Sequence[Path]) -> list[str]:
-    """A name for each: a.jpg is "a"; where two have that, "a.jpg"; or with its folder "in_a.jpg".
+    """Name each: a.jpg is "a"; if another is too, "a.jpg"; or, with its folder, "in_a.jpg".
 
-    Some file systems do not tell capital letters from small ones, so these do not count.
+    Capital and small letters count as equal: some file systems do not tell them apart.
     """
 
     def name(path: Path, length: int) -> str:
@@ -273,14 +272,14 @@ def enlarge_all(
     team: Team = ALONE,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> Iterator[Result]:
-    """Enlarge one picture after the other; parameters as of `enlarge_file`.
+    """Enlarge one picture after the other; see `enlarge_file` for the parameters.
 
-    Of a team, each process enlarges its share.
+    In a team, each process enlarges its share.
 
     Yields
     ------
     result : Result
-        Of each job of this process, in order.
+        One for each job of this process, in order.
 
     Raises
     ------
@@ -311,17 +310,17 @@ def enlarge_all(
                 yield Result(job, why=f"{job.source}: {error.strerror or error}")
             except MemoryError:
                 yield Result(job, why=f"{job.source}: there is not enough memory to enlarge it")
-        team.wait()  # before a folder goes in which another may still write
+        team.wait()  # another may still write into a folder that goes
     finally:
         for folder in reversed(made):
-            with suppress(OSError):  # results lie in it
+            with suppress(OSError):  # it holds results
                 folder.rmdir()
 
 
 def shared_out(jobs: Sequence[Job], team: Team, max_pixels: int | None = None) -> list[Job]:
     """Return this process's share of the jobs, in their order: as many pixels as others'.
 
-    Standard input is rank 0's, which alone has it.
+    Standard input goes to rank 0, which alone has it.
     """
     if team.size == 1:
         return list(jobs)
@@ -331,7 +330,7 @@ def shared_out(jobs: Sequence[Job], team: Team, max_pixels: int | None = None) -
             return 1
         try:
             return picture_area(jobs[n].source, max_pixels=max_pixels)
-        except (InputError, MemoryError):  # it will be said in its turn
+        except (InputError, MemoryError):  # reported in its turn
             return 1
 
     owners = team.deal(team.each(pixels, len(jobs)))
@@ -343,7 +342,7 @@ def shared_out(jobs: Sequence[Job], team: Team, max_pixels: int | None = None) -
 
 
 def _make_folder(folder: Path) -> bool:
-    """Make a folder for results; whether it was not there."""
+    """Make a folder for results; return whether it was missing."""
     made = not folder.is_dir()
     if made:
         try:
@@ -367,39 +366,39 @@ def enlarge_file(
     max_pixels: int | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> tuple[tuple[int, int], str, list[str]]:
-    """Enlarge one picture's file; what cannot be written is known before the work.
+    """Enlarge one picture's file; refuse what cannot be written before the work.
 
     Parameters
     ----------
     job : Job
     goal : Goal
-        What is wanted of it.
+        The size wanted, and the model.
     compare : str or Path, optional
-        Gets the bicubic enlargement and the result, side by side.
+        A file for the bicubic enlargement and the result, side by side.
     force : bool
         Replace files that are there already.
     quality : int, optional
         See `write_picture`.
     ending : str
-        Of the format for standard output, see `plan`.
+        The format for standard output, see `plan`.
     max_pixels : int, optional
         See `read_picture`.
     progress : function, optional
-        Wraps what is to be done, as `tqdm.tqdm` does, to show how far it is.
+        Wraps the strips of a step, as `tqdm.tqdm` does, to show progress.
 
     Returns
     -------
     size : (H, W)
-        Of the result.
+        The result's size.
     said : str
-        What was seen in the picture, and which model was taken for that.
+        The traces seen in the picture and the model chosen for them.
     lost : list of str
-        What the result does not have of the picture's file.
+        The parts of the picture's file that the result lacks.
 
     Raises
     ------
     InputError
-        If the picture cannot be read, or the result not be written, or it would replace the
+        If the picture cannot be read, or the result cannot be written or would replace the
         picture.
     """
     check_readable(job.source, "picture")

@@ -1,4 +1,4 @@
-"""Which of the shipped models suits a picture: one that learnt from pictures with the same harm."""
+"""Choose the shipped model for a picture: one that learnt from pictures with the same harm."""
 
 import numpy as np
 
@@ -8,16 +8,16 @@ from .imaging.files import to_8_bits
 from .imaging.traces import has_all_tones, noise_of, quality_of_pixels
 from .model import default_name
 
-# The levels, each for JPEG from some quality on, or noise from some standard deviation of 255 on.
+# Each level's least quality of JPEG, or least standard deviation of noise, of 255.
 _JPEG = {"jpeg95": 88, "jpeg75": 70, "jpeg50": 40, "jpeg30": 18, "jpeg10": 1}
 _NOISE = {"noise20": 8.5, "noise5": 4.3}  # below, a clean picture's texture may look the same
-_CLEAN = 98  # a quality from which on the model for clean pictures is better
+_CLEAN = 98  # from this quality on the model for clean pictures is better
 LEVELS = (*_JPEG, *reversed(_NOISE))
 REPAIRS = ("auto", "off", *LEVELS)
 
 
 def choose(picture: Picture, scale: int, repair: str = "auto") -> tuple[str, str]:
-    """Return the name of the shipped model for a picture, and what was seen in it.
+    """Return the name of the shipped model for a picture, and the traces seen in it.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def choose(picture: Picture, scale: int, repair: str = "auto") -> tuple[str, str
     -------
     name : str
     why : str
-        Such as "JPEG, quality about 75"; empty where nothing is to be said.
+        Such as "JPEG, quality about 75"; empty if there is nothing to say.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def _seen(picture: Picture) -> tuple[str, str]:
     quality, words = picture.quality, "JPEG"
     if quality is None and not has_all_tones(pixels):
         return "off", ""
-    # Noise is worse than what JPEG did to it, if it is still to be seen.
+    # Noise that JPEG has left visible is worse than the traces of JPEG.
     noise = noise_of(pixels) if pixels.ndim == 3 else 0.0
     for level, least in _NOISE.items():
         if noise >= least:

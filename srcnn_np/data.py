@@ -1,7 +1,7 @@
-"""What a network learns from: pictures, and sub-images cut from them.
+"""Training data: pictures, and sub-images cut from them.
 
-Pictures come from a folder of photographs, or are drawn by `draw_pictures`, so that
-nothing need be downloaded.
+Pictures come from a folder of photographs. Or `draw_pictures` draws them, and nothing need be
+downloaded.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -24,10 +24,10 @@ from .team import ALONE, Team
 def draw_pictures(count: int, *, size: int = 256, seed: int = 0) -> list[np.ndarray]:
     """Draw pictures of "dead leaves": discs, ellipses and rectangles that hide each other.
 
-    Photographs consist of things of all sizes in front of each other, and share with
-    these pictures what matters to super-resolution: sharp edges in all directions
-    between smooth areas, at all scales alike, for which the leaves' radii must have a
-    density ~ r^-3 (Lee, Mumford, Huang 2001, "Occlusion models for natural images").
+    Photographs show things of all sizes in front of each other. These pictures share what matters
+    to super-resolution: sharp edges in all directions between smooth areas, at all scales alike.
+    For this the leaves' radii must have a density ~ r^-3 (Lee, Mumford, Huang 2001, "Occlusion
+    models for natural images").
 
     Parameters
     ----------
@@ -92,21 +92,21 @@ def read_folder(
     colour, grey_is_luma
         See `to_channels`.
     team : Team, optional
-        Who shares the work, and on each machine the memory of the pictures.
+        The processes that share the work, and on each machine the memory of the pictures.
     progress : function, optional
-        Wraps this process's share of the files, as `tqdm.tqdm` does, to show how far it is.
+        Wraps this process's share of the files, as `tqdm.tqdm` does, to show progress.
 
     Returns
     -------
     pictures : Pictures
-        As `to_channels` gives them, with their files' names.
+        As `to_channels` returns them, with their files' names.
     skipped : list of str
-        What else is there: names of what is no picture, and why a picture cannot be read.
+        Whatever else is there: names that are no pictures, and why a picture is unreadable.
 
     Raises
     ------
     InputError
-        If there is no such folder, or no picture in it that can be read, or not enough room.
+        If there is no such folder, no readable picture in it, or not enough room.
     """
     machine, planes = team.on_this_machine(), 3 if colour == "ycbcr" else 1
     paths, skipped = machine.by_first(lambda: list_pictures(folder))
@@ -148,14 +148,14 @@ def read_folder(
 def hold_out(
     pictures: Sequence[np.ndarray], scale: int, size: int = 33
 ) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray]]:
-    """Split off every tenth picture, from the first on, to measure progress on.
+    """Split off every tenth picture, from the first on, to measure progress.
 
     Parameters
     ----------
     pictures : Pictures, or list of (H, W) or (H, W, 3) arrays
     scale : int
     size : int
-        Side of a sub-image. Smaller pictures are left out.
+        A sub-image's side. Smaller pictures are left out.
 
     Returns
     -------
@@ -181,7 +181,7 @@ def hold_out(
 def with_copies(
     pictures: Sequence[np.ndarray], factors: Sequence[float], team: Team = ALONE
 ) -> Pictures:
-    """Return pictures, and of each a smaller copy for each factor, as FSRCNN's authors train.
+    """Return pictures and, for each factor, smaller copies, as FSRCNN's authors train.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def with_copies(
     factors : list of number
         Above 0, below 1.
     team : Team, optional
-        Who shares the work, and on each machine the memory.
+        The processes that share the work, and on each machine the memory.
 
     Raises
     ------
@@ -245,13 +245,13 @@ def to_channels(
     picture : Picture
     colour : "luma" or "ycbcr"
     grey_is_luma : bool
-        Whether a grey file's values, from 0 to 255, are taken as luma as they are, as the
-        paper's protocol does. Else they become what the same picture in RGB has: 16 to 235.
+        Whether to take a grey file's values, from 0 to 255, as luma unchanged, as the paper's
+        protocol does. Else they become the luma of the same picture in RGB: 16 to 235.
 
     Raises
     ------
     ValueError
-        If the colour is another word.
+        If the colour is any other word.
     """
     if colour not in ("luma", "ycbcr"):
         raise ValueError(f"unknown colour {colour!r}: choose luma or ycbcr")
@@ -265,7 +265,7 @@ def to_channels(
 
 
 def shrink(picture: np.ndarray, scale: int) -> tuple[np.ndarray, np.ndarray]:
-    """A picture as the target, and the small picture that it is to be restored from.
+    """Return a picture as the target, and the small picture from which to restore it.
 
     Parameters
     ----------
@@ -275,10 +275,10 @@ def shrink(picture: np.ndarray, scale: int) -> tuple[np.ndarray, np.ndarray]:
     Returns
     -------
     target : (h, w) or (h, w, 3) float64 array in [0, 1]
-        The picture without the rows at the bottom and columns at the right that are
-        too many for both sides to divide by the scale.
+        The picture, cropped at the bottom and the right to sides that are multiples of the
+        scale.
     small : (h / scale, w / scale) or (h / scale, w / scale, 3) float64 array
-        `imresize` of it, not rounded.
+        The target shrunk by `imresize`, not rounded.
 
     Raises
     ------
@@ -303,26 +303,26 @@ def shrink(picture: np.ndarray, scale: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 class SubImages:
-    """Square pieces of pictures: what the network is given, and what it should answer.
+    """Square pieces of pictures: the network's inputs, and the right answers.
 
     Parameters
     ----------
     pictures : Pictures
-        Each large enough for one sub-image at least.
+        Each large enough for at least one sub-image.
     scale : int
     size, stride : int
-        Side of a sub-image, and the step from one to the next, in pixels of the picture.
+        A sub-image's side, and the step to the next one, in pixels of the picture.
     margin : (top, bottom, left, right)
-        Pixels of a sub-image the network gives no answer to, see `Sequential.margin`.
+        Pixels of a sub-image that get no answer, see `Sequential.margin`.
     enlargement : "bicubic", "nearest" or "none"
         With "none" size and stride are multiples of the scale.
     channels : int, optional
-        How many of the pictures' channels are cut out; by default all.
+        How many of the pictures' channels to cut out; by default all.
 
     Notes
     -----
-    Nothing is kept but the pictures. What the network is given, the pictures shrunk and enlarged
-    again, is computed where a sub-image is cut, see `srcnn_np.kernels.sub_images`.
+    Only the pictures are kept. The network's input, the pictures shrunk and enlarged again, is
+    computed when a sub-image is cut, see `srcnn_np.kernels.sub_images`.
     """
 
     def __init__(
@@ -344,7 +344,7 @@ class SubImages:
         )  # (2, 8, side, side) each
         sides = np.array([shape[:2] for shape in pictures.shapes])  # (P, 2)
         self.channels = channels or (*pictures.shapes[0], 1)[2]
-        steps = (sides // scale * scale - size) // stride + 1  # of the grid in each picture
+        steps = (sides // scale * scale - size) // stride + 1  # the grid in each picture
         self._across, self._firsts = steps[:, 1], np.append(0, np.cumsum(steps.prod(1)))
         self._at, self._planes, self._widths = np.array(pictures.starts), sides.prod(1), sides[:, 1]
         lengths, which = np.unique(sides // scale, return_inverse=True)  # of the small pictures
@@ -370,19 +370,19 @@ class SubImages:
         Parameters
         ----------
         indices : (N,) int array
-            Which ones.
+            Their numbers.
         turns : (N,) int array, optional
-            How each is flipped and rotated, see `turn`.
+            How to flip and rotate each, see `turn`.
         small : Pictures, optional
-            What is enlarged and given to the network, in place of the pictures made small.
+            The small pictures to enlarge for the network, in place of the pictures shrunk.
 
         Returns
         -------
         x : (N, C, side, side) float32 array
-            With side the size, or the scale's part of it where the network enlarges.
+            The side is the size, divided by the scale where the network enlarges.
         target : (N, C, size - top - bottom, size - left - right) float32 array
         """
-        from .compiling import COMPILES  # which loads Numba, as do the next
+        from .compiling import COMPILES  # loads Numba, as do the next
         from .conv.threads import share
         from .kernels.sub_images import Places, cut, cut_plainly
 
@@ -428,7 +428,7 @@ _TOGETHER = 16  # sub-images that a thread cuts at once
 
 
 def _stacked(taps):
-    """The rows of matrices one below the other; those of fewer taps get some of weight 0."""
+    """Stack the rows of matrices; those with fewer taps get some of weight 0."""
     from .kernels.sub_images import Taps
 
     most = max(indices.shape[1] for indices, _ in taps)
@@ -457,14 +457,14 @@ def cut_sub_images(
         A list is copied.
     scale : int
     size, stride : int
-        Side of a sub-image, and the step from one to the next, in pixels of the
-        enlarged picture: 33 and 14 in the paper.
+        A sub-image's side, and the step to the next one, in pixels of the enlarged picture:
+        33 and 14 in the paper.
     margin : (top, bottom, left, right)
-        Of the network, see `Sequential.margin`.
+        The network's, see `Sequential.margin`.
     enlargement : "bicubic", "nearest" or "none"
         With "none" the size is rounded down, and the stride up, to a multiple of the scale.
     channels : int, optional
-        How many of the pictures' channels are cut out; by default all.
+        How many of the pictures' channels to cut out; by default all.
 
     Returns
     -------
@@ -473,10 +473,10 @@ def cut_sub_images(
     Raises
     ------
     InputError
-        If no picture is as large as one sub-image, or the network needs more, or the pictures
-        have fewer channels.
+        If no picture is as large as a sub-image, the network needs a larger one, or the
+        pictures have fewer channels.
     ValueError
-        If the size, the stride or the scale is below 1, or the enlargement is another word.
+        If the size, stride or scale is below 1, or the enlargement is any other word.
     TypeError
         If a picture is not uint8.
     """
@@ -505,13 +505,13 @@ def cut_sub_images(
 
 
 def turn(x: np.ndarray, how: int) -> np.ndarray:
-    """One of the eight ways to lay a square on its place.
+    """Turn a square in one of the eight ways that fit its place.
 
     Parameters
     ----------
     x : (..., H, W) array
     how : int
-        0 to 7: quarter turns to the left, how % 4 of them; from 4 on mirrored first.
+        0 to 7: how % 4 quarter turns to the left; from 4 on, mirrored first.
 
     Returns
     -------
@@ -521,7 +521,7 @@ def turn(x: np.ndarray, how: int) -> np.ndarray:
     Raises
     ------
     ValueError
-        If `how` is another number.
+        If `how` is any other number.
     """
     if how not in range(8):
         raise ValueError(f"how is {how}: give a whole number from 0 to 7")

@@ -1,4 +1,4 @@
-"""What happens to small pictures before anybody enlarges them: rounding, noise, JPEG."""
+"""Harm to small pictures before anybody enlarges them: rounding, noise, JPEG."""
 
 import io
 from typing import Literal, NamedTuple
@@ -16,25 +16,25 @@ SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
 
 
 class Degradation(NamedTuple):
-    """From which ranges a picture's harm is drawn.
+    """The ranges from which a picture's harm is drawn.
 
     Attributes
     ----------
     jpeg : (int, int) or None
         The lowest and the highest quality of JPEG, 1 to 100, as libjpeg counts it.
     noise : (float, float) or None
-        The least and the largest standard deviation of Gaussian noise, of 255. It comes before
-        JPEG, as in a camera.
+        The least and the largest standard deviation of Gaussian noise, of 255. The noise comes
+        before JPEG, as in a camera.
     """
 
     jpeg: tuple[int, int] | None = None
     noise: tuple[float, float] | None = None
 
     def harm(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return what becomes of a grey (H, W) or RGB (H, W, 3) uint8 picture, of the same shape.
+        """Return a grey (H, W) or RGB (H, W, 3) uint8 picture with harm, in the same shape.
 
-        Quality and noise are drawn evenly from their ranges, and how JPEG keeps colours evenly
-        of SUBSAMPLINGS.
+        Quality and noise are drawn evenly from their ranges, and JPEG's way to keep colours evenly
+        from SUBSAMPLINGS.
         """
         if self.noise is not None:
             picture = with_noise(picture, rng.uniform(*self.noise), rng)
@@ -73,8 +73,8 @@ def through_jpeg(picture: np.ndarray, quality: int, subsampling: str = "4:2:0") 
     quality : int
         1 to 100, as libjpeg counts it.
     subsampling : str
-        One of SUBSAMPLINGS. JPEG keeps colour differences as they are, at half the width, or at
-        half of both sides.
+        One of SUBSAMPLINGS: JPEG keeps colour differences whole, at half the width, or at half
+        of both sides.
 
     Returns
     -------
@@ -94,7 +94,7 @@ def in_rgb(channels: np.ndarray) -> np.ndarray:
 
 
 class SmallPictures:
-    """Pictures made small, in 8 bits, and what becomes of them in each epoch of a training.
+    """Pictures made small, in 8 bits, and harmed anew in each epoch of a training.
 
     Parameters
     ----------
@@ -102,12 +102,12 @@ class SmallPictures:
         Luma, or Y, Cb, Cr.
     scale : int
     colour : "luma" or "ycbcr"
-        What of them the network sees.
+        The part of them that the network sees.
     degradation : Degradation
     seed : int
-        Of all that is drawn.
+        For everything that is drawn.
     team : Team, optional
-        Those that have the same memory share the pictures and the work.
+        Processes with the same memory share the pictures and the work.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class SmallPictures:
         self._epochs = [None, None]
 
     def of_epoch(self, epoch: int) -> Pictures:
-        """Return them as the network is given them, until those of the next but one are asked for.
+        """Return an epoch's pictures, which hold until the next epoch but one is asked for.
 
         All processes call this at the same time.
         """

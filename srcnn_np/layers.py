@@ -51,7 +51,7 @@ def leaky_relu_backward(dy: np.ndarray, x: np.ndarray, slope: float = 0.01) -> n
 
 
 def prelu_forward(x: np.ndarray, a: np.ndarray) -> np.ndarray:
-    """y = x where x > 0, else a[c]·x, with a slope for each channel c of x (N, C, H, W).
+    """Return y = x where x > 0, else a[c]·x; each channel c of x (N, C, H, W) has a slope.
 
     He, Zhang, Ren, Sun 2015, arXiv:1502.01852.
     """
@@ -59,7 +59,7 @@ def prelu_forward(x: np.ndarray, a: np.ndarray) -> np.ndarray:
 
 
 def prelu_backward(dy: np.ndarray, x: np.ndarray, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """dx: dy where x > 0, else a[c]·dy; and da[c] = Σ dy·x over all x of channel c up to 0."""
+    """Return dx: dy where x > 0, else a[c]·dy; and da[c] = Σ dy·x over channel c's x <= 0."""
     below = x.real <= 0
     dx = np.where(below, a[:, None, None] * dy, dy)
     return dx, np.where(below, dy * x, x.dtype.type(0)).sum(axis=3).sum(axis=(0, 2))
@@ -94,12 +94,12 @@ def clipped_leaky_relu_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
 _CLIPPED = (1 / 256, 255 / 256, 1 / 1280, -1179 / 256, 1535 / 256)
 
 
-# Every kind of layer by its name in model files.
+# All kinds of layers by their names in model files.
 KINDS: dict[str, type["Layer"]] = {}
 
 
 class Layer:
-    """What a network is made of.
+    """A building block of a network.
 
     A kind of layer defines `apply`, y from x, and `gradient`, dx from dy and x. A place of y must
     depend only on the same place of x, except in a `Conv2D` or a `ConvTranspose2D`:
@@ -113,23 +113,23 @@ class Layer:
     params, grads : dict of str to array
         Parameters, and after `backward` their gradients, under the same names.
     remembered : tuple, or None
-        What `backward` needs of the last `forward`: its x, and the shape of its y.
+        The last `forward`'s x and the shape of its y, for `backward`.
     kinks : tuple of float
-        Inputs at which the layer has no derivative. A difference quotient taken
-        across one is wrong, so `srcnn_np.gradcheck` asks for them.
+        Inputs at which the layer has no derivative. `srcnn_np.gradcheck` asks for them, as a
+        difference quotient across one is wrong.
     """
 
     kinks: tuple[float, ...] = ()
 
     @property
     def channels(self) -> tuple[int, int] | None:
-        """How many channels go in and come out, of a layer with filters w (K, C, kh, kw)."""
+        """The numbers of channels in and out, for a layer with filters w (K, C, kh, kw)."""
         w = self.params.get("w")
         return (w.shape[1], w.shape[0]) if np.ndim(w) == 4 else None
 
     @property
     def fan_in(self) -> float:
-        """How many terms one output of a layer with filters sums."""
+        """The number of terms that one output sums, for a layer with filters."""
         return self.params["w"][0].size
 
     def __init_subclass__(cls, **more: object) -> None:
@@ -205,9 +205,9 @@ class Conv2D(Layer):
         Filter size.
     stride : int or (rows, columns)
     border : "valid", "zero" or "replicate"
-        "valid" computes only places where the whole filter lies on the picture, so
-        that y is smaller than x. The other two keep the size (at stride 1) by
-        widening the picture first, with zeros or with copies of its border.
+        "valid" computes only places where the whole filter lies on the picture; y is smaller
+        than x. The other two keep the size (at stride 1): they widen the picture first, with
+        zeros or with copies of its border.
     backend : str
         See `srcnn_np.conv`.
 
@@ -269,7 +269,7 @@ class Conv2D(Layer):
 
     @property
     def reach(self) -> Pads:
-        """By how many rows and columns of x a place looks beyond it, at stride 1."""
+        """The rows and columns of x that a place sees beyond itself, at stride 1."""
         return same_pads(self.kernel)
 
     def convolve(self, x: np.ndarray) -> np.ndarray:
@@ -297,7 +297,7 @@ class Conv2D(Layer):
 class ConvTranspose2D(Layer):
     """A transposed convolution with filters w (C, K, kh, kw) and biases b (K,), both 0 at first.
 
-    It makes of each pixel sh x sw of them: an enlargement that is learnt.
+    It turns each pixel into sh x sw pixels: an enlargement that is learnt.
 
     Parameters
     ----------
@@ -308,7 +308,7 @@ class ConvTranspose2D(Layer):
     stride : int or (rows, columns)
     border : "valid", "zero" or "replicate"
         "valid" computes only pixels that depend on nothing beyond x. The other two widen x
-        first, so that y is sh·H x sw·W.
+        first; y is then sh·H x sw·W.
     backend : str
         See `srcnn_np.conv`.
 
@@ -319,8 +319,8 @@ class ConvTranspose2D(Layer):
 
     Notes
     -----
-    The filter's middle lies over the middle of the sh x sw places of its pixel; where their sizes
-    leave no middle, half a place below it and to the right.
+    The filter's middle lies over the middle of its pixel's sh x sw places, or half a place below
+    and to the right if the sizes do not allow that.
     """
 
     def __init__(
@@ -345,7 +345,7 @@ class ConvTranspose2D(Layer):
         self.params["b"] = np.zeros(K, np.float32)
 
     def settings(self) -> dict:
-        """The constructor's arguments, but for the backend: any gives the same result."""
+        """Return the constructor's arguments, except the backend: all give the same result."""
         C, K, kh, kw = self.params["w"].shape
         return {
             "in_channels": C,
@@ -357,12 +357,12 @@ class ConvTranspose2D(Layer):
 
     @property
     def channels(self) -> tuple[int, int]:
-        """How many channels go in and come out."""
+        """The numbers of channels in and out."""
         return self.params["w"].shape[:2]
 
     @property
     def fan_in(self) -> float:
-        """How many terms one output sums, on average over its places."""
+        """The number of terms that one output sums, on average over its places."""
         return self.params["w"][:, 0].size / math.prod(self.stride)
 
     @property
@@ -372,7 +372,7 @@ class ConvTranspose2D(Layer):
 
     @property
     def reach(self) -> Pads:
-        """By how many rows and columns of x a pixel's places look beyond it."""
+        """The rows and columns of x that a pixel's places see beyond it."""
         shift = self.shift
         pads = [
             ((k - 1 - f) // s, -(-f // s))
@@ -392,7 +392,7 @@ class ConvTranspose2D(Layer):
 
     @property
     def shift(self) -> tuple[int, int]:
-        """How many places the filter of a pixel begins before the pixel's own places."""
+        """The number of places from a filter's start to its pixel's own places."""
         return tuple((k - s) // 2 for k, s in zip(self.kernel, self.stride, strict=True))
 
     @property
@@ -405,17 +405,17 @@ class ConvTranspose2D(Layer):
         return (*rows, *columns)
 
     def convolve(self, x: np.ndarray) -> np.ndarray:
-        """y of the transposed convolution alone, x (N, C, H, W) being widened already."""
+        """Return y of the transposed convolution alone, from an x (N, C, H, W) already widened."""
         w, b = self.params["w"], self.params["b"]
         how = {"stride": self.stride, "crop": self.crop, "backend": self.backend}
         return conv_transpose2d_forward(x, w, b, **how)
 
     def apply(self, x: np.ndarray) -> np.ndarray:
-        """y (N, K, OH, OW) from x (N, C, H, W)."""
+        """Return y (N, K, OH, OW) from x (N, C, H, W)."""
         return self.convolve(pad_forward(x, self.pads, self.fill))
 
     def gradient(self, dy: np.ndarray, x: np.ndarray, need_dx: bool) -> np.ndarray | None:
-        """dx from dy and x; dw and db go to `grads`."""
+        """Return dx from dy and x; write dw and db to `grads`."""
         dx, self.grads["w"], self.grads["b"] = conv_transpose2d_backward(
             dy,
             pad_forward(x, self.pads, self.fill),
@@ -487,7 +487,7 @@ class PReLU(Layer):
     channels : int
         C.
     slope : float
-        All of a (C,) at first.
+        The first value of all of a (C,).
     """
 
     kinks = (0.0,)
@@ -501,7 +501,7 @@ class PReLU(Layer):
         self.params["a"] = np.full(channels, slope, np.float32)
 
     def settings(self) -> dict:
-        """The constructor's arguments."""
+        """Return the constructor's arguments."""
         return {"channels": len(self.params["a"]), "slope": self.slope}
 
     def apply(self, x: np.ndarray) -> np.ndarray:

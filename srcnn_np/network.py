@@ -1,4 +1,4 @@
-"""Networks: a stack of layers, and the SRCNN, and the FSRCNN, as such stacks.
+"""Networks: stacks of layers, among them the SRCNN and the FSRCNN.
 
 An SRCNN is three convolutions with a ReLU after the first two:
 
@@ -234,8 +234,8 @@ class Sequential:
     def _stages_for(self, x: np.ndarray, target: np.ndarray) -> "list[Stage] | None":
         """Return the network for a fused training step, or None where the layers must take it.
 
-        They take it for arrays that do not fit, to say what is wrong; for weights that are not
-        finite; and for pictures larger than MOST_PIXELS, as each would go to a single thread.
+        The layers take arrays that do not fit, to say what is wrong; weights that are not finite;
+        and pictures larger than MOST_PIXELS, as each would go to a single thread.
         """
         stages = prediction.stages_of(list(self.layers.values()))
         if stages is None or x.ndim != 4 or x.shape[1] != stages[0].w.shape[1] or 0 in x.shape:
@@ -309,7 +309,7 @@ class Sequential:
                 layer.params["a"].fill(layer.slope)
 
     def _with_filters(self) -> list[Layer]:
-        """The layers with filters w (K, C, kh, kw): convolutions, and a reader's own."""
+        """Return the layers with filters w (K, C, kh, kw): convolutions, and a reader's own."""
         return [layer for layer in self.layers.values() if layer.channels is not None]
 
     def astype(self, dtype: DTypeLike) -> "Sequential":
@@ -319,15 +319,15 @@ class Sequential:
 
     @property
     def channels(self) -> tuple[int, int]:
-        """How many channels go in and come out."""
+        """The numbers of channels in and out."""
         layers = self._with_filters()
         return layers[0].channels[0], layers[-1].channels[1]
 
     @property
     def zoom(self) -> int | None:
-        """How many times as high and wide `predict` makes a picture.
+        """The factor by which `predict` makes a picture higher and wider.
 
-        None where a convolution has a stride, so that it cannot, or both sides differ.
+        None if a convolution's stride rules that out, or if the two sides' factors differ.
         """
         zoom = 1
         for layer in self.layers.values():
@@ -345,16 +345,16 @@ class Sequential:
 
     @property
     def reach(self) -> Pads:
-        """How far around a pixel of x its results depend: (top, bottom, left, right)."""
+        """The distances that a result sees around its pixel of x: (top, bottom, left, right)."""
         return prediction.reach(self.layers.values())
 
     @property
     def margin(self) -> Pads:
-        """How many pixels y of `forward` lacks on each side: (top, bottom, left, right)."""
+        """The number of pixels that `forward` loses on each side: (top, bottom, left, right)."""
         return prediction.margin(self.layers.values())
 
     def predict(self, picture: np.ndarray) -> np.ndarray:
-        """Run the network over a whole picture, keeping its size but for the `zoom`.
+        """Run the network over a whole picture, and keep its size except for the `zoom`.
 
         Parameters
         ----------
@@ -498,24 +498,24 @@ class FSRCNN(Sequential):
 
     SRCNN works on the enlarged picture, in which most pixels say nothing new. Here all layers
     but the last work on the small one, and the last, a transposed convolution, enlarges. In
-    between the d features of a pixel are shrunk to s, mapped by m layers of 3 x 3 filters, and
-    expanded to d again.
+    between, a pixel's d features are shrunk to s, mapped by m layers of 3 x 3 filters, and expanded
+    to d again.
 
     Parameters
     ----------
     d, s, m : int
         56, 12 and 4 in the paper; 32, 5 and 1 of its small network, "FSRCNN-s".
     scale : int
-        By how much it enlarges.
+        The factor of enlargement.
     channels : int
         1 for luma, 3 for a colour picture; the same in and out.
     border, init, seed, backend
-        As of `SRCNN`.
+        See `SRCNN`.
 
     Raises
     ------
     InputError
-        If a number is no whole one of at least 1, or m below 0.
+        If a number is not whole or below 1, or m is below 0.
 
     References
     ----------
@@ -562,8 +562,8 @@ class FSRCNN(Sequential):
 def for_scale(network: Sequential, scale: int, seed: int = 0) -> Sequential:
     """Return a network that enlarges by another scale, with all layers but the last the same.
 
-    What comes before the last layer of an `FSRCNN` hardly depends on the scale, so that only the
-    last one need be trained (section 3.4 of its paper).
+    An `FSRCNN`'s layers before the last hardly depend on the scale. Only the last need be trained
+    (section 3.4 of its paper).
 
     Raises
     ------

@@ -1,9 +1,9 @@
-"""Writing files so that nothing is lost: never half a file, never over another unasked.
+"""Write files and lose nothing: never half a file, never over another unasked.
 
-A file is written beside its place, under a hidden name, and then renamed into it. A process that
-is killed leaves such files. They are known by their name, and by a lock that nobody holds any
-more, and the next process that writes into the folder removes them. Where there are no locks (on
-Windows, on some network file systems) they are left alone.
+A file is written beside its place, under a hidden name, and then renamed into place. A killed
+process leaves such files. The next process that writes into the folder removes them: it knows them
+by their name, and by a lock that nobody holds any more. Without locks (on Windows, on some network
+file systems) they are left alone.
 """
 
 import hashlib
@@ -33,23 +33,23 @@ def writing(path: str | Path, *, force: bool = False) -> Iterator[Path]:
     Parameters
     ----------
     path : str or Path
-        Where the file is to be.
+        The file's final place.
     force : bool
-        Whether a file that is there already may be replaced.
+        Whether to replace a file that is there already.
 
     Yields
     ------
     part : Path
-        Write here. Where the block ends well this becomes `path`; where it raises,
-        it is removed and `path` is as before.
+        Write here. If the block ends well, this becomes `path`. If it raises, this is removed
+        and `path` is as before.
 
     Raises
     ------
     InputError
-        If `path` exists and `force` is not given, or cannot be written.
+        If `path` exists and `force` is false, or if it cannot be written.
     """
     check_output(path, force=force)
-    path = Path(os.path.realpath(path))  # of a link, the file it leads to
+    path = Path(os.path.realpath(path))  # the file that a link leads to
     _remove_left_overs(path.parent)
     part = None
     try:
@@ -86,7 +86,7 @@ def claiming(paths: Iterable[str | Path]) -> Iterator[None]:
     Parameters
     ----------
     paths : list of str or Path
-        Whether they are there or not.
+        They need not exist.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def claiming(paths: Iterable[str | Path]) -> Iterator[None]:
 
     Notes
     -----
-    The claim is a lock on a hidden file beside each, and ends with its process however that ends.
+    A claim is a lock on a hidden file beside each. It ends with its process, however that ends.
     """
     with ExitStack() as claims:
         for path in paths:
@@ -112,7 +112,7 @@ def _claimed(path: Path) -> Iterator[None]:
     try:
         try:
             held = _hold(lock)
-        except BlockingIOError:  # for a moment, by one who looks for what was left?
+        except BlockingIOError:  # briefly held by a search for left-overs?
             time.sleep(0.1)
             held = _hold(lock)
     except BlockingIOError:
@@ -129,16 +129,16 @@ def _claimed(path: Path) -> Iterator[None]:
 
 
 def _new_part(path: Path) -> tuple[Path, int | None]:
-    """A new name to write `path`'s contents to, and what holds it."""
+    """Return a new name to write `path`'s contents to, and the lock on it."""
     while True:
-        # The ending stays, as libraries choose the format by it.
+        # The ending stays: libraries choose the format by it.
         part = path.with_name(f".srcnn-np-{secrets.token_hex(8)}.part{path.suffix}")
-        with suppress(BlockingIOError):  # by one who looks for what was left, and has removed it
+        with suppress(BlockingIOError):  # a search for left-overs has removed it
             return part, _hold(part)
 
 
 def _hold(file: Path) -> int | None:
-    """Lock a file, made if it is not there, until `_let_go` or the process's end.
+    """Lock a file, made if missing, until `_let_go` or the process's end.
 
     Returns
     -------
@@ -191,7 +191,7 @@ def _put_into_place(part: Path, path: Path, force: bool) -> None:
 
 @cache
 def _remove_left_overs(folder: Path) -> None:
-    """Remove what killed processes left in a folder; looked for once."""
+    """Remove the files that killed processes left in a folder; look once."""
     with suppress(OSError):
         for file in sorted(folder.iterdir()):
             if _OURS.fullmatch(file.name):

@@ -1,4 +1,4 @@
-"""A whole picture through a stack of layers, keeping its size, or making it larger.
+"""Put a whole picture through a stack of layers that keeps its size, or enlarges it.
 
 Where a layer's own border is "valid", copies of border pixels keep the picture whole. Each
 layer replicates the border of its input, as the SRCNN authors' code does; or (`once`) the
@@ -51,7 +51,7 @@ def predict(layers: Sequence[Layer], picture: np.ndarray, *, once: bool) -> np.n
     y = fused.predict(stages, np.ascontiguousarray(picture, np.float32))
     if not isinstance(layers[-1], ConvTranspose2D):
         return y
-    if not np.isfinite(y).all():  # times a tap that is not there, a NaN is one
+    if not np.isfinite(y).all():  # a NaN stays one, times a tap that is not there
         return predict_by_layers(layers, picture, once=once)
     sh, sw = layers[-1].stride
     parts = y.transpose(2, 0, 1)[None]
@@ -61,9 +61,9 @@ def predict(layers: Sequence[Layer], picture: np.ndarray, *, once: bool) -> np.n
 def loss_and_gradients(
     layers: Sequence[Layer], stages: "list[Stage]", x: np.ndarray, target: np.ndarray, count: int
 ) -> float | None:
-    """The loss by `srcnn_np.fused`, whose gradients go to the layers.
+    """Return the loss by `srcnn_np.fused`; its gradients go to the layers.
 
-    None where a transposed convolution's are not all finite: then the layers say which.
+    Return None if a transposed convolution's are not all finite: then the layers say which.
     """
     from . import fused
 
@@ -101,7 +101,7 @@ def stages_of(layers: Sequence[Layer]) -> "list[Stage] | None":
             alone = layer.stride == (1, 1) if type(layer) is Conv2D else n == len(layers) - 1
             if not alone or layer.backend != "numba":
                 return None
-    from .fused import AVAILABLE, LINEAR, Activation, Stage, activations  # which loads Numba
+    from .fused import AVAILABLE, LINEAR, Activation, Stage, activations  # loads Numba
 
     stages = []
     for layer in layers:
@@ -178,7 +178,7 @@ def margin(layers: Iterable[Layer]) -> Pads:
 
 
 def _missing(layers):
-    """How many pixels of x are missing around it for `forward` to lack nothing."""
+    """Return how many more pixels around x would let `forward` lose nothing."""
     return tuple(int(n) for n in _sum_of_reaches(layers, (1, 1), only="valid"))
 
 
@@ -187,13 +187,13 @@ def _convolutions(layers):
 
 
 def _zoom(layers):
-    """How many times as high and wide y is as x, by transposed convolutions alone."""
+    """Return how many times as high and wide y is as x, by transposed convolutions alone."""
     strides = [c.stride for c in _convolutions(layers) if isinstance(c, ConvTranspose2D)]
     return math.prod(sh for sh, _ in strides), math.prod(sw for _, sw in strides)
 
 
 def _sum_of_reaches(layers, unit, only=None):
-    """All convolutions' reaches together, in pixels of a picture `unit` times as large as x."""
+    """Return the sum of all convolutions' reaches, in pixels of a picture `unit` times x's."""
     total, (down, across) = [Fraction(0)] * 4, (1, 1)
     for conv in _convolutions(layers):
         sizes = [Fraction(u, z) for u, z in zip(unit, (down, across), strict=True)]

@@ -1,7 +1,7 @@
-"""A report: one HTML file, in which a picture's enlargements are laid over each other.
+"""A report: one HTML file that lays a picture's enlargements over each other.
 
 The page needs nothing but itself, and works from a file, without a network. Its frame is
-report.html beside this module, with `$names` for what is filled in here.
+report.html beside this module; its `$names` are filled in here.
 """
 
 import base64
@@ -23,7 +23,7 @@ from .imaging.files import to_8_bits
 from .model import Model
 from .upscaling import BICUBIC, upscale
 
-# Of larger results the page holds the middle: with three photographs of this size, up to 8 MB.
+# The page holds the middle of larger results. Three photographs of this size take up to 8 MB.
 SHOWN_H, SHOWN_W = 1080, 1440
 
 _TRAINING = (
@@ -48,7 +48,7 @@ def report(
     rows: list[dict] | None = None,
     original: bool = True,
 ) -> str:
-    """Write a page about what a model makes of a picture.
+    """Return a page about a model's result for a picture.
 
     Parameters
     ----------
@@ -57,12 +57,12 @@ def report(
     scale : int
     model : Model
     name, model_name : str
-        What the page calls them.
+        Their names on the page.
     rows : list of dict, optional
-        How the model was trained, as `srcnn_np.checkpoint.read_log` reads it.
+        The training's log, as `srcnn_np.checkpoint.read_log` reads it.
     original : bool
-        Whether the picture is the original, to be shrunk first and measured against; else
-        it is the small one, to be enlarged.
+        Whether the picture is the original, to be shrunk first and compared with; else it is
+        the small one, to be enlarged.
 
     Returns
     -------
@@ -72,8 +72,8 @@ def report(
     Raises
     ------
     InputError
-        If the model was trained for another scale, its result is not finite, or an original
-        is too small to be measured.
+        If the model was trained for another scale, its result is not finite, or the original
+        is too small to measure.
     """
     model.check_scale(scale)
     pixels = to_8_bits(picture.pixels)
@@ -120,7 +120,7 @@ def report(
 def enlargements(
     pixels: np.ndarray, scale: int, model: Model, *, original: bool
 ) -> dict[str, np.ndarray]:
-    """The pictures that a report lays over each other, all of one size.
+    """Return the pictures that a report lays over each other, all of one size.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def enlargements(
     scale : int
     model : Model
     original : bool
-        As of `report`.
+        See `report`.
 
     Returns
     -------
@@ -149,7 +149,7 @@ def enlargements(
 
 
 def _bicubic(model: Model) -> float | None:
-    """PSNR of bicubic interpolation on the held-out pictures, where the model's card says it."""
+    """Return bicubic interpolation's PSNR on the held-out pictures, if the model's card has it."""
     held_out = model.training.get("held_out")
     psnr = held_out.get("bicubic") if isinstance(held_out, dict) else None
     return float(psnr) if isinstance(psnr, (int, float)) and abs(psnr) < 1000 else None
@@ -165,7 +165,7 @@ def _option(method: str, chosen: str) -> str:
 
 
 def _table(measures: dict) -> str:
-    """PSNR and SSIM by method; nothing where the original is not known."""
+    """Return a table of PSNR and SSIM by method; nothing without an original."""
     if not measures:
         return ""
     rows = "\n".join(
@@ -181,7 +181,7 @@ def _table(measures: dict) -> str:
 
 
 def _plot(title: str, caption: str, draw: Callable[..., figures.Figure]) -> str:
-    """A figure, and the same with its panels below each other for a narrow screen."""
+    """Draw a figure, and again with its panels stacked for a narrow screen."""
     wide, narrow = io.BytesIO(), io.BytesIO()
     draw().savefig(wide, format="png", dpi=110)
     draw(stacked=True).savefig(narrow, format="png", dpi=80)

@@ -1,4 +1,4 @@
-"""Enlarging a whole picture: luma through the network, colour by interpolation.
+"""Enlarge a whole picture: luma through the network, colour by interpolation.
 
 The eye sees detail in brightness, hardly in colour, so the paper sharpens luma alone.
 """
@@ -21,9 +21,9 @@ from .imaging.files import picture_of, to_pillow, white
 from .imaging.resize import resized_rows
 from .model import Model, default_name, load_model
 
-BICUBIC = "bicubic"  # the name that stands for no model
-SCALES = (2, 3, 4)  # that there are models for
-LARGEST_SCALE = max(SCALES) ** 2  # by two models in turn
+BICUBIC = "bicubic"  # this name stands for no model
+SCALES = (2, 3, 4)  # there are models for these
+LARGEST_SCALE = max(SCALES) ** 2  # with two models in turn
 
 
 def upscale(
@@ -42,35 +42,35 @@ def upscale(
         An array is (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGB and alpha, of uint8, uint16, or
         floating point in [0, 1].
     scale : number, optional
-        Factor on both sides, up to 16; by default the model's.
+        Factor for both sides, up to 16; by default the model's.
     model : Model, str or Path, optional
-        A model, its name or its file, or "bicubic" for interpolation alone. By default the shipped
-        one that suits the scale and the picture.
+        A model, its name or its file, or "bicubic" for interpolation alone. The default is the
+        shipped model that suits the scale and the picture.
     size : (H, W), optional
         The size of the result, instead of a scale.
     repair : str
-        What is done about traces of JPEG and noise where no model is given: "auto" looks for
-        them, see `srcnn_np.choice`.
+        How to treat traces of JPEG and noise where no model is given: "auto" looks for them,
+        see `srcnn_np.choice`.
 
     Returns
     -------
     enlarged
-        An array of the same dtype and channels, a Picture, or of a path or PIL image a PIL image.
+        An array of the same dtype and channels, or a Picture; a PIL image for a path or PIL image.
 
     Raises
     ------
     InputError
-        If the picture cannot be read or is none of these, there is no such model, it was trained
-        for another scale, or its result is not finite.
+        If the picture cannot be read or is none of these, or if the model does not exist, was
+        trained for another scale, or gives a result that is not finite.
 
     Notes
     -----
-    A size that no model has is reached by the next larger scale, if need be by two models one
-    after the other, and then by `imresize`.
+    If no model has the size, the next larger scale is used, with two models in turn if need be.
+    Then `imresize` makes the size exact.
 
-    Beyond its border the picture goes on as its mirror image, which is more like what a camera
-    would have seen there than the copies of the outermost pixels that each layer would take
-    (`srcnn_np.evaluation` measures with those, as the paper does).
+    Beyond its border the picture goes on as its mirror image. A camera would have seen something
+    more like this than the copies of the outermost pixels that each layer would take.
+    (`srcnn_np.evaluation` measures with those copies, as the paper does.)
 
     Examples
     --------
@@ -85,27 +85,27 @@ def upscale(
 
 @dataclass(frozen=True)
 class Goal:
-    """What is wanted of pictures, one of scale, width, height, fit and size, or none of them.
+    """The size wanted of results: one of scale, width, height, fit and size, or none of them.
 
     Attributes
     ----------
     scale : number, optional
         By default the model's.
     width, height : int, optional
-        One side of the result; the other one follows.
+        One side of the result; the other follows.
     fit : (W, H), optional
-        The largest size that fits into this.
+        The result is the largest that fits into this.
     size : (H, W), optional
     model : Model, str, Path or None
     repair : str
-        As of `upscale`.
+        See `upscale`.
     name : str
-        Of the model.
+        The model's name.
 
     Raises
     ------
     InputError
-        If there are several, or a number is none of these.
+        If several are given, or a number is not allowed.
     """
 
     scale: float | None = None
@@ -154,7 +154,7 @@ class Goal:
 
     @property
     def label(self) -> str:
-        """What the names of results get, such as "x3", "w800" or "800x600"."""
+        """The label added to results' names, such as "x3", "w800" or "800x600"."""
         if self.width is not None or self.height is not None:
             return f"w{self.width}" if self.height is None else f"h{self.height}"
         if self.fit is not None or self.size is not None:
@@ -162,7 +162,7 @@ class Goal:
         return f"x{self._own_scale() if self.scale is None else self.scale:g}"
 
     def size_of(self, H: int, W: int) -> tuple[int, int]:
-        """Return the size (H, W) of the result of a picture of H x W pixels."""
+        """Return the result's size (H, W) for a picture of H x W pixels."""
         if self.size is not None:
             return int(self.size[0]), int(self.size[1])
         factor = self._own_scale() if self.scale is None else self.scale
@@ -177,7 +177,7 @@ class Goal:
         return max(1, round(factor * H)), max(1, round(factor * W))
 
     def way(self, picture: Picture) -> "Way":
-        """Return how a picture comes to its size."""
+        """Return the steps that enlarge a picture."""
         H, W = picture.pixels.shape[:2]
         size = self.size_of(H, W)
         factor = max(size[0] / H, size[1] / W)
@@ -211,18 +211,18 @@ class Goal:
 
 
 class Way(NamedTuple):
-    """How a picture comes to its size.
+    """The steps that enlarge a picture.
 
     Attributes
     ----------
     size : (H, W)
-        Of the result.
+        The result's size.
     passes : tuple of (scale, Model)
-        Models one after the other; then `imresize` where the size is not reached by them.
+        The models in turn; `imresize` follows if they miss the size.
     name : str
-        Of the models, or of what takes their place.
+        The name of the models, or of what replaces them.
     said : str
-        What was seen in the picture, and which model was taken for that; else empty.
+        The traces seen in the picture and the model chosen for them; else empty.
     """
 
     size: tuple[int, int]
@@ -231,9 +231,9 @@ class Way(NamedTuple):
     said: str = ""
 
     def enlarge(self, picture: Picture, progress: Callable[[Iterable], Iterable] = iter) -> Picture:
-        """Return the enlarged picture, of the same kind; metadata are kept.
+        """Return the enlarged picture, of the same kind and with its metadata.
 
-        Between two steps a picture of 8 bits has 16. `progress` wraps the strips of a step, as
+        An 8-bit picture has 16 bits between two steps. `progress` wraps the strips of a step, as
         `tqdm.tqdm` does.
         """
         H, W = picture.pixels.shape[:2]
@@ -257,14 +257,14 @@ def _is_number(value: object) -> bool:
 
 
 def _is_size(value: object, two: bool) -> bool:
-    """Whether it is one side of a picture, or both."""
+    """Whether a value is one side of a picture, or both."""
     sides = tuple(value) if isinstance(value, (tuple, list, np.ndarray)) else (value,)
     whole = all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in sides)
     return len(sides) == 1 + two and whole and min(sides) >= 1
 
 
 def _scales(factor: float) -> tuple[int, ...]:
-    """The scales of one model, or of two in turn, that reach a factor and little more."""
+    """Return the scales of one model, or of two in turn, that just reach a factor."""
     ways = [(scale,) for scale in SCALES] + [(a, b) for a in SCALES for b in SCALES if a <= b]
     enough = [way for way in ways if math.prod(way) >= factor]
     return min(enough, key=lambda way: (len(way), math.prod(way)))
@@ -276,7 +276,7 @@ def _shipped(name: str) -> Model:
 
 
 def _as_picture(thing: Any) -> tuple[Picture, Callable[[Picture], Any]]:
-    """A Picture of whatever it is, and what makes the same of a result."""
+    """Return a thing as a Picture, and a function that turns a result into such a thing."""
     if isinstance(thing, Picture):
         return thing, lambda result: result
     if isinstance(thing, Image.Image):
@@ -294,7 +294,7 @@ def _as_picture(thing: Any) -> tuple[Picture, Callable[[Picture], Any]]:
             f"a picture is an array (H, W), (H, W, 3) or (H, W, 4), not one of {x.shape}{more}"
         )
     if np.issubdtype(x.dtype, np.floating):
-        if not (x.min() >= 0 and x.max() <= 1):  # which a NaN fails too
+        if not (x.min() >= 0 and x.max() <= 1):  # a NaN fails this too
             raise InputError(
                 f"the picture has values from {x.min():g} to {x.max():g}; in floating point white "
                 "is 1 and black 0"
@@ -312,10 +312,10 @@ def _enlarged(
     model: Model | None,
     progress: Callable[[Iterable], Iterable],
 ) -> Picture:
-    """A picture enlarged by a whole factor, by a model or else by bicubic interpolation.
+    """Enlarge a picture by a whole factor, by a model or else by bicubic interpolation.
 
-    In floating point a large picture is many times its file, so it is enlarged in strips
-    of rows, each with as many rows around it as its result depends on.
+    A large picture in floating point takes many times its file's size. It is therefore enlarged in
+    strips of rows, each with the surrounding rows that its result depends on.
     """
     if model is not None:
         model.check_scale(scale)
@@ -337,7 +337,7 @@ def _enlarged(
             strip = picture.alpha[around].astype(np.float32) / white(alpha.dtype)
             alpha[there] = _whole(enlarge(strip, scale)[inside], alpha.dtype)
     result = Picture(pixels, None, picture.metadata, picture.lost)
-    result.alpha = alpha  # nothing that is hidden in it was visible before: nothing to fill
+    result.alpha = alpha  # all that it hides was hidden before: nothing to fill
     return result
 
 
@@ -346,25 +346,25 @@ _STRIP_PIXELS = 1 << 20
 
 
 def _halo(scale: int, model: Model | None) -> int:
-    """How many rows around a row of a picture its result depends on.
+    """Return how many rows on each side of a picture's row the result depends on.
 
-    Bicubic interpolation looks at two rows on each side, the network at its reach in what it is
-    given.
+    Bicubic interpolation looks at two rows on each side. The network looks as far as its reach, in
+    its own input.
     """
     reach = 0 if model is None else max(model.network.reach)
     return 2 + -(-reach // (scale // (1 if model is None else model.network.zoom)))
 
 
 def _mirrored(start: int, end: int, length: int) -> np.ndarray:
-    """The places start, start + 1, ... end - 1 of a line, which goes on mirrored at its ends."""
+    """Return the places start, ... end - 1 of a line that goes on mirrored at its ends."""
     places = np.arange(start, end) % (2 * length)
     return np.where(places < length, places, 2 * length - 1 - places)
 
 
 def _upscale_strip(x: np.ndarray, scale: int, model: Model | None) -> np.ndarray:
-    """A strip (H, W) or (H, W, 3) in [0, 1], enlarged."""
+    """Enlarge a strip (H, W) or (H, W, 3) in [0, 1]."""
     if x.ndim == 2:
-        # A grey picture's luma is what the same picture in RGB has, as the network learnt from.
+        # Grey becomes the luma that the same picture in RGB has: the network learnt from that.
         return luma_to_grey(_sharpen(grey_to_luma(x), scale, model))
     ycbcr = rgb_to_ycbcr(x)
     if model is not None and model.colour == "ycbcr":
@@ -389,7 +389,7 @@ def caption_height(width: int) -> int:
 
 
 def _captioned(caption: str, picture: Picture) -> Picture:
-    """A picture below a white strip with a caption."""
+    """Put a white strip with a caption above a picture."""
     W = picture.pixels.shape[1]
     height = caption_height(W)
     image = Image.new("L", (W, height), 255)
@@ -405,7 +405,7 @@ def _captioned(caption: str, picture: Picture) -> Picture:
 
 
 def _sharpen(luma: np.ndarray, scale: int, model: Model | None) -> np.ndarray:
-    """Luma (H, W), enlarged, and through the network if there is one."""
+    """Enlarge luma (H, W), and put it through the network if there is one."""
     if model is None:
         return enlarge(luma, scale)
     luma = enlarge(luma, scale, model.enlargement)
@@ -416,7 +416,7 @@ def _sharpen(luma: np.ndarray, scale: int, model: Model | None) -> np.ndarray:
 
 
 def _resized(picture: Picture, size: tuple[int, int]) -> Picture:
-    """A picture of exactly this size, by bicubic interpolation."""
+    """Resize a picture to exactly this size, by bicubic interpolation."""
     if picture.pixels.shape[:2] == size:
         return picture
 
@@ -433,7 +433,7 @@ def _resized(picture: Picture, size: tuple[int, int]) -> Picture:
 
 
 def _of_dtype(picture: Picture, dtype: np.dtype) -> Picture:
-    """A picture of 8 or 16 bits in 16 or 8."""
+    """Convert a picture between 8 and 16 bits."""
     if picture.pixels.dtype == dtype:
         return picture
 
@@ -446,14 +446,14 @@ def _of_dtype(picture: Picture, dtype: np.dtype) -> Picture:
 
 
 def _changed(picture: Picture, change: Callable[[np.ndarray], np.ndarray]) -> Picture:
-    """A picture whose pixels, and alpha, are changed."""
+    """Return a picture with its pixels and alpha changed."""
     result = Picture(change(picture.pixels), None, picture.metadata, picture.lost)
     result.alpha = None if picture.alpha is None else change(picture.alpha)
     return result
 
 
 def _whole(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """[0, 1] in floating point as a dtype's values, whole numbers up to its white."""
+    """Convert floating point in [0, 1] to a dtype's whole numbers, up to its white."""
     x = x.clip(0, 1)
     if np.issubdtype(dtype, np.integer):
         x = np.rint(x * white(dtype))

@@ -92,7 +92,7 @@ def _folder(options: argparse.Namespace) -> int:
 
 
 def _beside_the_paper(options: argparse.Namespace) -> int:
-    """Print the tables of the paper, with rows of ours."""
+    """Print the paper's tables with our rows."""
     from ..evaluation import paper_report
     from ..model import load_model, shipped_models
     from ..paper import SETS
@@ -109,7 +109,7 @@ def _beside_the_paper(options: argparse.Namespace) -> int:
     for found in shipped_models():
         model = load_model(found)
         structure, _, rest = found.rpartition("-x")
-        if rest == str(model.scale):  # it is for clean pictures
+        if rest == str(model.scale):  # a model for clean pictures
             models.setdefault(structure, {})[model.scale] = model
     report = paper_report(options.folder, models, progress=bar(" scales"), team=options.team)
     columns, tell = list(report), _teller(options)
@@ -141,12 +141,12 @@ def _write(options: argparse.Namespace, report: dict) -> None:
 
 
 def _teller(options: argparse.Namespace) -> Callable[[str], None]:
-    """What prints the tables, unless the figures alone are wanted."""
+    """Return a printer for the tables; a silent one if only the figures are wanted."""
     return (lambda line: None) if options.json == "-" else say
 
 
 def _without_infinity(value: object) -> object:
-    """Equal pictures have an infinite PSNR, for which JSON has no word: null."""
+    """Replace the infinite PSNR of equal pictures, which JSON cannot say, by null."""
     if isinstance(value, dict):
         return {key: _without_infinity(item) for key, item in value.items()}
     if isinstance(value, list):

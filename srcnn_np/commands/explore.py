@@ -1,4 +1,4 @@
-"""srcnn-np explore: open the page on which one plays with a convolution and its gradients."""
+"""srcnn-np explore: open the page for playing with a convolution and its gradients."""
 
 import argparse
 import webbrowser

@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _harm(recipe: dict) -> str:
-    """What the pictures went through that it learnt from."""
+    """Return the harm done to the pictures that a model learnt from."""
     if recipe.get("jpeg"):
         return "saved as JPEG of quality {} to {}".format(*recipe["jpeg"])
     if recipe.get("noise"):

@@ -1,4 +1,4 @@
-"""What several commands take, and how it is read."""
+"""Arguments that several commands share, and their parsers."""
 
 import argparse
 import os
@@ -14,12 +14,12 @@ SCALES = (2, 3, 4)
 
 
 def add_force(parser: argparse.ArgumentParser) -> None:
-    """--force."""
+    """Add --force."""
     parser.add_argument("--force", action="store_true", help="replace files that are there already")
 
 
 def add_scale_and_model(parser: argparse.ArgumentParser) -> None:
-    """--scale and --model."""
+    """Add --scale and --model."""
     parser.add_argument(
         *("-s", "--scale"), type=int, choices=SCALES, help="enlargement (the model's)"
     )
@@ -32,7 +32,7 @@ def add_scale_and_model(parser: argparse.ArgumentParser) -> None:
 
 
 def add_max_pixels(parser: argparse.ArgumentParser) -> None:
-    """--max-pixels."""
+    """Add --max-pixels."""
     parser.add_argument(
         "--max-pixels",
         metavar="N",
@@ -63,7 +63,7 @@ def chosen_scale(options: argparse.Namespace, model: "Model") -> int:
 
 
 def output_path(output: str | None, folder: Path, default: str) -> Path:
-    """Return where a result goes: into a folder, by default this one, or to a file."""
+    """Return a result's path: in a folder, by default this one, or a file's."""
     target = folder if output is None else Path(output)
     return target / default if target.is_dir() else target
 

@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
             original=not options.enlarge,
         )
     with writing(target, force=options.force) as part:
-        # A file name may hold bytes that are no text.
+        # A file name may hold bytes that are not text.
         part.write_text(html, "utf-8", "backslashreplace")
     say(f"{source} -> {target}")
     return 0

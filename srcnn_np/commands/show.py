@@ -1,4 +1,4 @@
-"""srcnn-np show: write a figure of a model, or of what it makes of a picture."""
+"""srcnn-np show: write a figure of a model, or of its result for a picture."""
 
 import argparse
 from pathlib import Path
@@ -45,7 +45,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write a figure of a model, or of what it makes of a picture."""
+    """Write a figure of a model, or of its result for a picture."""
     from .. import figures
     from ..data import to_channels
     from ..imaging import read_picture

@@ -1,4 +1,4 @@
-"""What is said to people, whatever becomes of the streams it is said on."""
+"""Messages to people, and output streams that may close or break."""
 
 import os
 import sys
@@ -27,14 +27,14 @@ def notice(sentence: str) -> None:
 
 
 def complain(sentence: str) -> int:
-    """Print what is wrong on standard error; the exit code for that, 1."""
+    """Print a problem on standard error; return its exit code, 1."""
     notice(f"error: {sentence}")
     return 1
 
 
 @contextmanager
 def silent(wanted: bool) -> Iterator[None]:
-    """Where nothing is printed, if that is wanted."""
+    """Print nothing inside the block, if that is wanted."""
     if not wanted:
         yield
         return
@@ -43,15 +43,15 @@ def silent(wanted: bool) -> Iterator[None]:
 
 
 def listed(names: list[str], most: int = 20) -> str:
-    """Return names in a row, and how many more there are."""
+    """Return names in a row, and the number of those left out."""
     more = f", and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
 def printable(text: str) -> str:
-    r"""Return a text with all that steers a terminal, or is no text, written as ``\x1b``.
+    r"""Return a text with control codes, and bytes that are no text, written as ``\x1b``.
 
-    Names of files hold whatever their makers liked.
+    Names of files may hold anything.
     """
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
@@ -59,7 +59,7 @@ def printable(text: str) -> str:
 
 
 def bar(unit: str) -> Callable[[Iterable], Iterable]:
-    """Return a progress bar to wrap things in; none where standard error is no terminal."""
+    """Return a progress bar for things; none where standard error is no terminal."""
     from tqdm import tqdm
 
     return lambda things: tqdm(things, unit=unit, leave=False, disable=None)
@@ -67,7 +67,7 @@ def bar(unit: str) -> Callable[[Iterable], Iterable]:
 
 @contextmanager
 def counting(count: int, unit: str) -> Iterator[Callable[[], AbstractContextManager]]:
-    """Where a bar counts several things on a terminal; gives what something is said within."""
+    """Count things with a bar on a terminal; yield a maker of contexts in which to print."""
     from tqdm import tqdm
 
     with tqdm(total=count, unit=unit, leave=False, disable=None if count > 1 else True) as shown:
@@ -82,9 +82,9 @@ def counting(count: int, unit: str) -> Iterator[Callable[[], AbstractContextMana
 
 
 class _Lasting:
-    """A stream that forgets what nobody can read any more, and remembers why.
+    """A stream that drops output nobody can read any more, and remembers why.
 
-    What a command leaves in files does not depend on a reader such as `head`, who goes early.
+    A reader that leaves early, such as `head`, does not change the files a command writes.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -106,7 +106,7 @@ class _Lasting:
 
     @property
     def buffer(self) -> "_Lasting":
-        """What takes bytes."""
+        """The stream for bytes."""
         return self
 
     def flush(self) -> None:
@@ -119,7 +119,7 @@ class _Lasting:
             yield
         except OSError as error:
             self.error = self.error or error
-            with suppress(OSError):  # what is still in its buffer goes nowhere
+            with suppress(OSError):  # the rest of its buffer is lost
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, self._stream.fileno())
                 os.close(nowhere)
@@ -130,7 +130,7 @@ class _Lasting:
 
 @contextmanager
 def lasting_streams() -> Iterator[_Lasting]:
-    """Where a closed or broken standard output or error does no harm; gives the output."""
+    """Make a closed or broken standard output or error harmless; yield the output."""
     for number in range(3):  # a file opened later must not get the number of a closed stream
         try:
             os.fstat(number)

@@ -168,7 +168,7 @@ def _run(options: argparse.Namespace) -> int:
         raise InputError("--only-last goes with --from: layers that know nothing must learn")
     if options.start is not None:
         recipe = replace(recipe, init=None)
-    # JPEG keeps colour in its own way, which leaves traces in luma.
+    # JPEG's way to keep colour leaves traces in luma.
     colour = "ycbcr" if recipe.degradation else model.colour
     if options.folder is None:
         drawn = draw_pictures(options.drawn, seed=options.seed)
@@ -249,7 +249,7 @@ def _model_at_the_start(options: argparse.Namespace) -> "Model":
 
 
 def _photographs(folder: str, team: Team, *, colour: str, grey_is_luma: bool = False) -> "Pictures":
-    """The pictures of a folder; what is left out is named."""
+    """Read the pictures of a folder; name whatever is left out."""
     from ..data import read_folder
 
     how = {"team": team, "progress": bar(" pictures")}

@@ -96,7 +96,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Enlarge pictures; what is wrong with one costs that one."""
+    """Enlarge pictures; a problem with one costs only that one."""
     from ..batch import enlarge_all
     from ..choice import REPAIRS
     from ..upscaling import BICUBIC, Goal
@@ -178,7 +178,7 @@ def _ending(options: argparse.Namespace) -> str:
 
 
 def _planned(options: argparse.Namespace, goal: "Goal") -> "Plan":
-    """What is to be done; says what is not."""
+    """Return the plan; report what is left out."""
     from ..batch import plan
 
     if options.compare is not None and options.skip_existing:

@@ -1,4 +1,4 @@
-"""The backends by their names, and what each can compute with."""
+"""The backends by name, and the arrays that each accepts."""
 
 from importlib import import_module
 from types import ModuleType
@@ -15,7 +15,7 @@ BACKENDS = tuple(_MODULES)
 
 
 def implementation_of(backend: str, x: np.ndarray, w: np.ndarray, channels: int) -> ModuleType:
-    """Return a backend's module, if pictures x and filters w are such as it computes with.
+    """Return a backend's module, if it can compute with pictures x and filters w.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ def pad_forward(x: np.ndarray, pads: Pads, fill: Fill = "zero") -> np.ndarray:
         return x
     N, C, H, W = x.shape
     rows, columns = top + H, left + W
-    if x.strides[1] == x.itemsize:  # channels lie side by side, and will in y
+    if x.strides[1] == x.itemsize:  # channels lie side by side, in y too
         y = np.empty((N, rows + bottom, columns + right, C), x.dtype).transpose(0, 3, 1, 2)
     else:
         y = np.empty((N, C, rows + bottom, columns + right), x.dtype)
@@ -184,7 +184,7 @@ def apart(x: np.ndarray, stride: tuple[int, int]) -> np.ndarray:
 
 
 def together(parts: np.ndarray, stride: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
-    """Put pictures (N, C, H, W) of size (H, W) together that `apart` has taken apart."""
+    """Put together pictures (N, C, H, W) of size (H, W) that `apart` took apart."""
     (N, K, h, w), (sh, sw) = parts.shape, stride
     C = K // (sh * sw)
     x = parts.transpose(0, 2, 3, 1).reshape(N, h, w, sh, sw, C)

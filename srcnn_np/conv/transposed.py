@@ -7,7 +7,7 @@ out where dx came out,
     y[n,k,p,r] = b[k] + Σ_{c,i,j,u,v: p = sh·i+u, r = sw·j+v} x[n,c,i,j] · w[c,k,u,v]
 
 Each number of x is spread over kh x kw places of y, sh and sw places on from the one before, and
-where they overlap they add up. So the picture becomes sh times as high and sw times as wide.
+where they overlap they add up. The picture becomes sh times as high and sw times as wide.
 
 Its gradients need no new formula either. Since y is linear in x and in w, with the same products as
 the convolution's, the three functions change places:
@@ -22,7 +22,7 @@ the convolution's, the three functions change places:
 
 w has the shape it has there: C filters, one for each channel of x, of K channels, one for each of
 y. (The name: as a matrix that multiplies all numbers of x at once, it is the convolution's matrix
-transposed. It does not undo it.)
+transposed. It does not undo the convolution.)
 """
 
 import numpy as np
@@ -87,7 +87,7 @@ def conv_transpose2d_backward(
     backend: str = "numba",
     need_dx: bool = True,
 ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
-    """Gradients of a scalar L through `conv_transpose2d_forward`, from dy = ∂L/∂y.
+    """Return gradients of a scalar L through `conv_transpose2d_forward`, from dy = ∂L/∂y.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def from_convolution(
 
 
 def _prepare(x, w, stride, crop, backend):
-    """Check what both functions are given; the module, stride, and y's shape, whole and cropped."""
+    """Check both functions' inputs; return module, stride, and y's shape, whole and cropped."""
     implementation = implementation_of(backend, x, w, channels=0)
     stride = pair("stride", stride, 1)
     H, W = (s * (n - 1) + k for s, n, k in zip(stride, x.shape[2:], w.shape[2:], strict=True))

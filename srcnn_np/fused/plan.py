@@ -19,7 +19,7 @@ class Stage(NamedTuple):
     pads : (top, bottom, left, right)
         Rows and columns by which x is widened first.
     fill : "zero" or "replicate"
-        What x is widened with.
+        The values that widen x.
     activation : Activation
     """
 
@@ -42,11 +42,11 @@ def sizes_of(stages: Sequence[Stage], H: int, W: int) -> list[tuple[int, int]]:
 
 
 def in_whole_vectors(stages: Sequence[Stage]) -> list[Stage]:
-    """The same stages, but with maps between them that fill whole vectors, by filters of zeros.
+    """Return the stages with filters of zeros added: maps between them fill whole vectors.
 
-    These cost nothing, as their lanes are computed anyway, and pixels that begin at multiples of a
-    vector are stored and loaded as they are. The next stage has more channels to sum over; where
-    that were more than half as many again, a map stays as it is.
+    These filters cost nothing, as their lanes are computed anyway. Pixels that begin at multiples
+    of a vector are stored and loaded as they are. The next stage has more channels to sum over; a
+    map stays as it is if that would add more than half as many again.
     """
     result, C = [], stages[0].w.shape[1]
     for stage in stages:

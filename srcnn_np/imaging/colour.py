@@ -11,12 +11,12 @@ _MATRIX = np.array(
     [[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]
 )
 _OFFSET = np.array([16.0, 128.0, 128.0])
-LUMA_BLACK, LUMA_RANGE = 16, 219  # of a grey g in [0, 1], luma is (16 + 219 g) / 255
+LUMA_BLACK, LUMA_RANGE = 16, 219  # a grey g in [0, 1] has luma (16 + 219 g) / 255
 _INVERSE = np.linalg.inv(_MATRIX)
 
 
 def rgb_to_ycbcr(rgb: np.ndarray) -> np.ndarray:
-    """Y, Cb, Cr of a colour picture.
+    """Return Y, Cb, Cr of a colour picture.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def rgb_to_luma(rgb: np.ndarray) -> np.ndarray:
 
 
 def _plane(rgb: np.ndarray, which: int) -> np.ndarray:
-    """Y, Cb or Cr of uint8, exactly: in units of 1 / 255,000 all numbers are whole.
+    """Return exact Y, Cb or Cr of uint8: in units of 1 / 255,000 all numbers are whole.
 
     In floating point a half would be rounded up on one machine and down on another.
     """
@@ -78,7 +78,7 @@ def luma_to_grey(luma: np.ndarray) -> np.ndarray:
 
 
 def ycbcr_to_rgb(ycbcr: np.ndarray) -> np.ndarray:
-    """R, G, B of a picture in YCbCr: the inverse of `rgb_to_ycbcr`.
+    """Return R, G, B of a picture in YCbCr: the inverse of `rgb_to_ycbcr`.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def ycbcr_to_rgb(ycbcr: np.ndarray) -> np.ndarray:
 def _convert(
     picture: np.ndarray, matrix: np.ndarray, before: np.ndarray, after: np.ndarray
 ) -> np.ndarray:
-    """Matrix · (pixel - before) + after, on a scale of 255."""
+    """Return matrix · (pixel - before) + after, on a scale of 255."""
     _check(picture)
     if picture.dtype == np.uint8:
         result = (picture - before) @ matrix.T + after

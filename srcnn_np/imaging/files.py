@@ -22,8 +22,8 @@ from .traces import quality_of_tables
 STANDARD_INPUT = ("-", "/dev/stdin")
 STANDARD_OUTPUT = "-"
 _MOST_FROM_STANDARD_INPUT = 1 << 30  # bytes
-# What is read: formats of still pictures that Pillow decodes itself. (Of the others, EPS for one
-# would be given to Ghostscript, a program of its own.)
+# The formats to read: still pictures that Pillow decodes itself. (It would give EPS, for one, to
+# Ghostscript, a program of its own.)
 FORMATS = (
     *("PNG", "JPEG", "TIFF", "WEBP", "AVIF", "GIF", "BMP", "DIB", "ICO", "ICNS", "JPEG2000"),
     *("PPM", "TGA", "DDS", "PCX", "PSD", "QOI", "SGI"),
@@ -54,17 +54,16 @@ class Picture:
     Attributes
     ----------
     pixels : (H, W) grey or (H, W, 3) RGB array of uint8, uint16, or floating point in [0, 1]
-        As a file is read, RGB is uint8, grey uint8 or uint16. Where `alpha` is 0 nothing can be
-        seen; such a pixel gets the colour of the nearest that can, so that what was hidden there
-        takes no part in anything.
+        From a file, RGB is uint8, grey uint8 or uint16. A pixel with `alpha` 0 cannot be seen.
+        It gets the colour of the nearest pixel that can; its hidden colour affects nothing.
     alpha : (H, W) array of a dtype as pixels may have, or None
         Opacity.
     metadata : dict
-        What goes along when it is written, see `srcnn_np.imaging.metadata`.
+        Data to write along with it, see `srcnn_np.imaging.metadata`.
     lost : list of str
-        What its file has and this does not, such as "8 of 16 bits".
+        The parts of its file that are missing here, such as "8 of 16 bits".
     quality : int or None
-        Of its JPEG file, 1 to 100, see `srcnn_np.imaging.traces`.
+        The JPEG file's, 1 to 100, see `srcnn_np.imaging.traces`.
     """
 
     pixels: np.ndarray
@@ -98,9 +97,9 @@ def read_picture(path: str | Path, *, max_pixels: int | None = None) -> Picture:
     Parameters
     ----------
     path : str or Path
-        An ordinary file's, or "-" for standard input.
+        An ordinary file, or "-" for standard input.
     max_pixels : int, optional
-        How large it may be; by default 178,956,970, twice Pillow's MAX_IMAGE_PIXELS.
+        The largest size allowed; by default 178,956,970, twice Pillow's MAX_IMAGE_PIXELS.
 
     Returns
     -------
@@ -136,7 +135,7 @@ def picture_area(path: str | Path, *, max_pixels: int | None = None) -> int:
 
 @contextmanager
 def _opened(path: str | Path, max_pixels: int | None) -> Iterator[tuple[Image.Image, bytes]]:
-    """Where Pillow has a picture's file open; gives that, and how the file begins."""
+    """Open a picture's file with Pillow; yield the image and the file's first bytes."""
     check_readable(path, "picture")
     piped = str(path) in STANDARD_INPUT
     name = "standard input" if piped else path
@@ -240,7 +239,7 @@ def encoded(picture: Picture, ending: str, quality: int | None = None) -> bytes:
 
 
 def _save(picture: Picture, file: Path | BinaryIO, format_: str, quality: int | None) -> list[str]:
-    """Write a picture; the metadata that the format has no place for."""
+    """Write a picture; return the metadata that the format has no place for."""
     metadata = dict(picture.metadata)
     lost = []
     if format_ == "WEBP" and picture.pixels.ndim == 2 and metadata.pop("icc_profile", None):
@@ -265,11 +264,11 @@ def check_format(
     ----------
     path : str or Path
     picture : Picture
-        Of this kind.
+        One of the same kind.
     size : (H, W)
-        Of this size.
+        The size to write.
     quality : int, optional
-        With this quality.
+        The quality to write.
     """
     format_ = picture_format(path)
     if quality is not None and format_ not in ("JPEG", "WEBP"):
@@ -357,9 +356,9 @@ def is_picture_name(path: str | Path) -> bool:
 
 @contextmanager
 def _pillow(head: bytes, max_pixels: int | None) -> Iterator[None]:
-    """Where Pillow reads a file that begins so: without its warnings, and with this limit."""
+    """Let Pillow read a file that begins so, with this limit and without warnings."""
     with PROCESS, warnings.catch_warnings(), _quiet(head[:2] in (b"II", b"MM")):
-        warnings.simplefilter("ignore")  # Pillow warns of what it mends
+        warnings.simplefilter("ignore")  # Pillow warns when it mends
         before = Image.MAX_IMAGE_PIXELS
         if max_pixels is not None:
             Image.MAX_IMAGE_PIXELS = max_pixels / 2  # it refuses what has more than twice that
@@ -371,7 +370,7 @@ def _pillow(head: bytes, max_pixels: int | None) -> Iterator[None]:
 
 @contextmanager
 def _quiet(wanted: bool) -> Iterator[None]:
-    """Where the TIFF library, which writes to the process's standard error, says nothing."""
+    """Silence the TIFF library, which writes to the process's standard error."""
     if not wanted:
         yield
         return
@@ -390,7 +389,7 @@ def _quiet(wanted: bool) -> Iterator[None]:
 
 
 def _bits_in_file(image: Image.Image, head: bytes) -> int:
-    """How many bits a sample has in the file: of colours Pillow keeps eight of them."""
+    """Return the bits of a sample in the file: Pillow keeps only eight for colours."""
     if image.format == "TIFF":
         return max(image.tag_v2.get(_BITS_PER_SAMPLE, (8,)))
     if image.format == "JPEG2000":  # the marker SIZ, and 42 bytes later its first sample's bits
@@ -423,7 +422,7 @@ def _from_pillow(image: Image.Image, bits: int, grey: bool) -> Picture:
         lost.append("the colour that is clear")
     if bits > 8 and pixels.dtype == np.uint8:
         lost.append(f"{bits - 8} of {bits} bits")
-    with suppress(Exception):  # of a later frame that is damaged nothing is needed
+    with suppress(Exception):  # a damaged later frame is not needed
         if image.format in _WITH_FRAMES and image.n_frames > 1:
             lost.append(f"all but the first of {image.n_frames} frames")
     quality = quality_of_tables(getattr(image, "quantization", None) or {})
@@ -448,7 +447,7 @@ def picture_of(image: Image.Image) -> Picture:
     if image.format == "TIFF" and bits == 16:
         bits = _bits_in_file(image, b"")
     with PROCESS:
-        untouched = bool(getattr(image, "tile", None))  # what is loaded may be changed since
+        untouched = bool(getattr(image, "tile", None))  # loaded pixels may have changed since
         try:
             image.load()
             picture = _from_pillow(image, bits, image.mode == "LA")
@@ -474,7 +473,7 @@ def _upright(image: Image.Image) -> Image.Image:
 def _deep_grey(
     image: Image.Image, turned: Image.Image, bits: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Grey of 9 to 16 bits as (H, W) uint16 with white at 65535; where a key is clear, 8 bits."""
+    """Return 9 to 16 bits of grey as (H, W) uint16, white at 65535; 8 bits if a key is clear."""
     values = np.asarray(turned)
     key = image.info.get("transparency")
     signed = image.format == "TIFF" and 2 in image.tag_v2.get(_SAMPLE_FORMAT, ())
@@ -492,7 +491,7 @@ def _deep_grey(
 
 
 def _eight_bits(image: Image.Image, lost: list[str]) -> tuple[np.ndarray, np.ndarray | None]:
-    """Grey (H, W) or RGB (H, W, 3), and alpha if there is any."""
+    """Return grey (H, W) or RGB (H, W, 3), and alpha if there is any."""
     if image.mode in ("CMYK", "LAB"):
         image = _by_profile(image, lost)
     grey = image.mode in ("1", "L", "LA", "La")
@@ -505,7 +504,7 @@ def _eight_bits(image: Image.Image, lost: list[str]) -> tuple[np.ndarray, np.nda
 
 
 def _by_profile(image: Image.Image, lost: list[str]) -> Image.Image:
-    """Ink, by the profile that says what it looks like, or Lab, as the colours of sRGB."""
+    """Convert ink, by the profile of its look, or Lab to the colours of sRGB."""
     try:
         from PIL import ImageCms
 
@@ -528,7 +527,7 @@ def to_8_bits(pixels: np.ndarray) -> np.ndarray:
 
 
 def _hidden_filled(pixels: np.ndarray, hidden: np.ndarray) -> np.ndarray:
-    """Pixels, those that are hidden (H, W) with the colour of the nearest that is not."""
+    """Give each hidden pixel, by the mask (H, W), the nearest visible one's colour."""
     from scipy.ndimage import distance_transform_edt  # slow to import, and seldom needed
 
     if hidden.all():

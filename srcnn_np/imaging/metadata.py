@@ -1,4 +1,4 @@
-"""What a picture file says besides its pixels, and what of it holds after enlarging.
+"""The metadata of a picture file, and the part that still holds after enlarging.
 
 Profile, EXIF, XMP, resolution, comments, texts, gamma and primaries go along where the format
 that is written has a place for them. Sizes in EXIF and XMP become the new ones; the orientation
@@ -12,7 +12,7 @@ import struct
 from PIL import Image, ImageFile
 from PIL.PngImagePlugin import PngInfo
 
-# Of a TIFF's tags those that are about the picture, not about how it lies in the file:
+# A TIFF's tags that describe the picture, not how it lies in the file:
 # description, maker, model, software, date, artist, host, rating, copyright, and three groups.
 _ABOUT = {270, 271, 272, 305, 306, 315, 316, 18246, 33432, 34665, 34853}
 _ABOUT |= set(range(40091, 40096))
@@ -32,7 +32,7 @@ _SRGB_PRIMARIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
 _JPEG_SEGMENT = 65533  # bytes, less two for the length
 _XMP_HEADER = 29
 
-# What a format holds besides the pixels.
+# The metadata that each format holds.
 _HOLDS = {
     "PNG": {"icc_profile", "exif", "xmp", "dpi", "comment", "text", "gamma", "chromaticity"},
     "JPEG": {"icc_profile", "exif", "xmp", "dpi", "comment"},
@@ -53,14 +53,14 @@ _NAMES = {
 
 
 def read_metadata(image: ImageFile.ImageFile, channels: str) -> tuple[dict, list[str]]:
-    """Read what a file says besides its pixels.
+    """Read a file's metadata.
 
     Parameters
     ----------
     image : ImageFile
         As Pillow opened and loaded it.
     channels : "grey" or "colour"
-        What its pixels are, once read.
+        The kind of its pixels, once read.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def read_metadata(image: ImageFile.ImageFile, channels: str) -> tuple[dict, list
         "icc_profile", "exif", "xmp" and "comment" as bytes, "dpi" as a pair, "text" as a dict
         of str to str, "gamma" as a number and "chromaticity" as eight: those that there are.
     lost : list of str
-        What there is and cannot be kept.
+        The metadata that cannot be kept.
     """
     info, lost = image.info, []
     found = {"exif": _read_exif(image, lost), "icc_profile": _profile_for(info, channels)}
@@ -95,7 +95,7 @@ def read_metadata(image: ImageFile.ImageFile, channels: str) -> tuple[dict, list
 
 
 def save_options(format_: str, metadata: dict, size: tuple[int, int]) -> tuple[dict, list[str]]:
-    """Return Pillow's options that write metadata, and what the format has no place for.
+    """Return Pillow's options that write metadata, and those the format cannot hold.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def save_options(format_: str, metadata: dict, size: tuple[int, int]) -> tuple[d
 
 
 def _read_exif(image: ImageFile.ImageFile, lost: list[str]) -> bytes | None:
-    """EXIF as Pillow writes it anew, with the header that a WebP's lacks."""
+    """Return EXIF as Pillow writes it anew, with the header that a WebP's lacks."""
     try:
         exif = image.getexif()
         for tag in set(exif) - _ABOUT if image.format == "TIFF" else {_ORIENTATION}:
@@ -159,7 +159,7 @@ def _with_size(raw: bytes, size: tuple[int, int]) -> bytes:
 
 
 def _xmp_with_size(xmp: bytes, size: tuple[int, int]) -> bytes:
-    """As attributes, exif:PixelXDimension="640", or as elements, <...>640</...>."""
+    """Set the size in attributes, exif:PixelXDimension="640", or elements, <...>640</...>."""
     for name, axis in _XMP_SIZES.items():
         pattern = rf"({name}\s*=\s*[\"']|<{name}>)\s*\d+".encode()
         xmp = re.sub(pattern, rf"\g<1>{size[axis]}".encode(), xmp)
@@ -171,14 +171,14 @@ def _has_tags(image: ImageFile.ImageFile, tags: set[int]) -> bool:
 
 
 def _profile_for(info: dict, channels: str) -> bytes | None:
-    """The profile, unless it speaks of other colours than those the pixels have now."""
+    """Return the profile, unless it is for another kind of colours than the pixels now have."""
     profile = info.get("icc_profile") or b""
     spaces = {b"GRAY": "grey", b"RGB ": "colour", b"CMYK": "ink", b"Lab ": "lab"}
     return profile if spaces.get(profile[16:20], channels) == channels else None
 
 
 def _resolution(image: ImageFile.ImageFile) -> tuple[float, float] | None:
-    """Dots per inch, where the file says them: Pillow makes them up for some that do not."""
+    """Return dots per inch if the file has them: Pillow makes them up for some without."""
     if image.format == "JPEG" and image.info.get("jfif_unit") not in (1, 2):
         return None
     if image.format == "TIFF" and _X_RESOLUTION not in image.tag_v2:
@@ -191,7 +191,7 @@ def _resolution(image: ImageFile.ImageFile) -> tuple[float, float] | None:
 
 
 def _unlike_srgb(info: dict) -> tuple[float | None, tuple | None]:
-    """A PNG's gamma and primaries, where they are not those of sRGB, which no gamma means too."""
+    """Return a PNG's gamma and primaries unless they are sRGB's; no gamma means sRGB too."""
     gamma, primaries = info.get("gamma"), info.get("chromaticity")
     if gamma is not None and math.isclose(gamma, 1 / 2.2, rel_tol=0.01):
         gamma = None

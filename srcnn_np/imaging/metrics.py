@@ -4,7 +4,7 @@ import numpy as np
 
 
 def psnr(a: np.ndarray, b: np.ndarray, *, peak: float | None = None) -> float:
-    """Peak signal-to-noise ratio, 10 log10(peak² / mean((a - b)²)).
+    """Return the peak signal-to-noise ratio, 10 log10(peak² / mean((a - b)²)).
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def psnr(a: np.ndarray, b: np.ndarray, *, peak: float | None = None) -> float:
 
 
 def ssim(a: np.ndarray, b: np.ndarray, *, peak: float | None = None) -> float:
-    """Structural similarity: 1 for equal pictures, less for others.
+    """Return the structural similarity: 1 for equal pictures, less for others.
 
     Means, variances and the covariance are taken under a Gaussian window of 11 x 11,
     σ = 1.5; K = (0.01, 0.03); the mean is over places where the whole window lies on

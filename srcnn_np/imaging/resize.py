@@ -95,14 +95,14 @@ def imresize(
 def resized_rows(
     picture: np.ndarray, size: tuple[int, int], rows: tuple[int, int], peak: float
 ) -> np.ndarray:
-    """Return some rows of `imresize`'s result, from no more of a large picture than they need.
+    """Return some rows of `imresize`'s result, from only the part of the picture they need.
 
     Parameters
     ----------
     picture : (H, W) or (H, W, C) array
         Of any dtype, with white at `peak`.
     size : (rows, columns)
-        Of the whole result.
+        The whole result's size.
     rows : (start, end)
     peak : number
 
@@ -121,7 +121,7 @@ def resized_rows(
 
 
 def enlarge(picture: np.ndarray, scale: int, enlargement: Enlargement = "bicubic") -> np.ndarray:
-    """Enlarge by a whole factor, for a network that takes what is enlarged so.
+    """Enlarge by a whole factor, for a network that takes such pictures.
 
     Parameters
     ----------
@@ -134,12 +134,12 @@ def enlarge(picture: np.ndarray, scale: int, enlargement: Enlargement = "bicubic
     Returns
     -------
     enlarged : (scale·H, scale·W) or (scale·H, scale·W, C) array of the same dtype
-        Of "none" the picture.
+        The picture itself for "none".
 
     Raises
     ------
     ValueError
-        If the scale is no such number, or the enlargement another word.
+        If the scale is no such number, or the enlargement any other word.
     """
     if scale < 1 or scale != int(scale):
         raise ValueError(f"scale is {scale}: give a whole number of at least 1")
@@ -152,14 +152,14 @@ def enlarge(picture: np.ndarray, scale: int, enlargement: Enlargement = "bicubic
 
 
 def shrinking(length: int, scale: int) -> tuple[np.ndarray, np.ndarray]:
-    """Say what each of `length` small pixels sums of scale · length: indices, weights (L, T)."""
+    """Return which of scale · length pixels each small one sums: indices, weights (L, T)."""
     return _taps(scale * length, length, 1 / scale, "symmetric")
 
 
 def enlarging(
     length: int, scale: int, enlargement: Enlargement = "bicubic"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Say what each of scale · length pixels sums of `length`: indices, weights (L, T).
+    """Return which of `length` pixels each large one sums: indices, weights (L, T).
 
     With "none" there are `length` pixels, and each is its own.
 
@@ -184,7 +184,7 @@ def _check_enlargement(enlargement: str) -> None:
 def _resize_both(
     picture: np.ndarray, down: Taps, across: Taps, factors: tuple[float, float]
 ) -> np.ndarray:
-    """Along both axes, first the one with the smaller factor, rows before columns."""
+    """Resize both axes: the smaller factor first, rows before columns."""
     taps = down, across
     for axis in sorted((0, 1), key=lambda axis: factors[axis]):
         picture = _resize_axis(picture, axis, *taps[axis])
@@ -210,7 +210,7 @@ def _resize_axis(
 def _taps(
     length_in: int, length_out: int, factor: float, border: ResizeBorder
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which input pixels each output pixel sums, and with which weights, (length_out, taps)."""
+    """Return the input pixels that each output pixel sums, and weights, (length_out, taps)."""
     squeeze = min(factor, 1.0)  # below 1 where the kernel is widened
     width = 4 / squeeze
     taps = math.ceil(width) + 2
@@ -230,7 +230,7 @@ def _taps(
 
 
 def bicubic_kernel(t: np.ndarray) -> np.ndarray:
-    """How much a pixel counts at a distance: Keys' cubic kernel with a = -1/2.
+    """Return a pixel's weight at a distance: Keys' cubic kernel with a = -1/2.
 
     Parameters
     ----------

@@ -1,11 +1,11 @@
-"""What a picture went through before: the quality of its JPEG, and noise.
+"""Traces of a picture's past: the quality of its JPEG, and noise.
 
 JPEG cuts luma into blocks of 8 x 8, takes the cosine transform of each, and rounds its 64
-coefficients to multiples of 64 steps, the quantisation table. libjpeg makes the table of a quality
-from one of the standard's, and so do most programs.
+coefficients to multiples of 64 steps, the quantisation table. libjpeg, like most programs, makes
+the table of a quality from one of the standard's.
 
-A picture that is saved in another format keeps the marks: the coefficients lie near multiples of
-the steps. They are off by what rounding the pixels did, and no more.
+A picture that is then saved in another format keeps the marks. Its coefficients lie near multiples
+of the steps: only the rounding of the pixels moved them.
 """
 
 import math
@@ -61,7 +61,7 @@ def quality_of_tables(tables: Mapping[int, Sequence[int]]) -> int | None:
 
 
 def _nearest(logarithms: np.ndarray, weights: np.ndarray) -> int:
-    """The quality whose steps' logarithms differ least from these."""
+    """Return the quality whose steps' logarithms differ least from these."""
     differences = {
         quality: float((weights * abs(np.log(table_of(quality)) - logarithms)).sum())
         for quality in range(1, 101)
@@ -75,15 +75,15 @@ def quality_of_pixels(pixels: np.ndarray) -> int | None:
     Parameters
     ----------
     pixels : (H, W) or (H, W, 3) uint8 array
-        Grey or RGB. It may have been cut out, but not resized, since.
+        Grey or RGB. It may have been cropped since, but not resized.
 
     Notes
     -----
     For each of some low frequencies and each step q, let r be how far a coefficient that is not
     rounded to 0 lies from a multiple of q. Without JPEG all r in [-q/2, q/2] are equally likely;
-    with it r has a normal distribution of rounding's deviation. The logarithm of how much more
-    likely the coefficients are with it, is added up; the best step counts if it is far above 0. A
-    quality is named if some frequencies have such a step, and one table explains them.
+    with it r has a normal distribution of rounding's deviation. The logarithms of the two
+    likelihoods' ratio are added up; the best step counts if its sum is far above 0. A quality is
+    named if some frequencies have such a step, and one table explains them.
 
     References
     ----------
@@ -108,20 +108,20 @@ _FREQUENCIES = [(u, v) for u in range(5) for v in range(5) if 0 < u + v < 5]  # 
 _LEAST_FREQUENCIES = 4
 _LARGEST_STEP = 120
 _OFF = 0.45  # the deviation of a coefficient, for pixels that are rounded and some that are clipped
-_STRAY = 0.05  # of all coefficients may be anywhere
+_STRAY = 0.05  # this share of all coefficients may be anywhere
 _SURE = 25.0  # e^25 times as likely
 _MOST_BLOCKS, _FEW_BLOCKS = 8192, 256
 
 
 def _brightness(pixels: np.ndarray) -> np.ndarray:
-    """Y as JPEG has it, from 0 to 255."""
+    """Return Y as JPEG defines it, from 0 to 255."""
     if pixels.ndim == 2:
         return pixels.astype(np.float32)
     return pixels @ np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def _grid(y: np.ndarray) -> tuple[int, int]:
-    """Where blocks of 8 x 8 begin: where most of some blocks' coefficients are rounded to 0."""
+    """Find where 8 x 8 blocks begin: there most coefficients of some blocks are rounded to 0."""
 
     def zeros(corner: tuple[int, int]) -> float:
         blocks = _coefficients(y[corner[0] :, corner[1] :], most=_FEW_BLOCKS)
@@ -131,26 +131,26 @@ def _grid(y: np.ndarray) -> tuple[int, int]:
 
 
 def _coefficients(y: np.ndarray, most: int) -> np.ndarray:
-    """The cosine transforms of blocks (N, 8, 8), at most so many, spread over the picture."""
+    """Return the cosine transforms (N, 8, 8) of up to `most` blocks all over the picture."""
     from scipy.fft import dctn  # slow to import, and only a picture to enlarge needs it
 
     H, W = (side // 8 for side in y.shape)
     chosen = np.arange(0, H * W, -(-H * W // most) or 1)
     blocks = y[: 8 * H, : 8 * W].reshape(H, 8, W, 8).transpose(0, 2, 1, 3)  # a view
     blocks = blocks[chosen // max(W, 1), chosen % max(W, 1)]
-    # Blocks with pixels that JPEG's rounding may have clipped say nothing.
+    # Blocks say nothing if JPEG's rounding may have clipped their pixels.
     inside = (blocks.min((1, 2)) > 0) & (blocks.max((1, 2)) < 255)
     return dctn(blocks[inside], axes=(1, 2), norm="ortho")
 
 
 def _step(coefficients: np.ndarray) -> int:
-    """The step whose multiples the coefficients are; 0 where none is sure."""
+    """Return the step of which the coefficients are multiples; 0 where none is sure."""
     steps = np.arange(2, _LARGEST_STEP)[:, None]
     multiples = np.rint(coefficients / steps)
     off = coefficients - multiples * steps
     normal = np.exp(-0.5 * (off / _OFF) ** 2) / (_OFF * math.sqrt(2 * math.pi))
     gains = np.log(steps * ((1 - _STRAY) * normal + _STRAY / steps))
-    # A step is seen by what is not 0, at more than one multiple.
+    # A step shows in coefficients other than 0, at more than one multiple.
     counted = multiples != 0
     sums = np.where(counted, gains, 0).sum(1)
     several = [len(np.unique(row[some])) > 2 for row, some in zip(multiples, counted, strict=True)]
@@ -169,15 +169,15 @@ def noise_of(pixels: np.ndarray) -> float:
     Returns
     -------
     sigma : float
-        Rather too little than too much for pictures of few blocks of 8 x 8; 0 up to 8 blocks.
+        Too low rather than too high for pictures of few 8 x 8 blocks; 0 up to 8 blocks.
 
     Notes
     -----
-    A camera's noise is another in each channel; what there is to see is nearly the same in all,
-    so it is sought in R - G and B - G. A second difference in both directions takes away what
-    changes slowly. The quietest tenth of all blocks has little but noise. Noise that is the same
-    in R, G and B, or of a grey picture, is not told from texture. Of a large picture some parts,
-    spread over it, are looked at.
+    A camera's noise differs between channels, while the scene is nearly the same in all. The noise
+    is therefore sought in R - G and B - G. A second difference in both directions removes slow
+    changes. The quietest tenth of all blocks has little but noise. Noise that is the same in R, G
+    and B, or in a grey picture, cannot be told from texture. A large picture is sampled in parts
+    all over it.
     """
     H, W, _ = pixels.shape
     alike = (pixels[:, 1:] == pixels[:, :-1]).all(2)
@@ -196,18 +196,18 @@ def noise_of(pixels: np.ndarray) -> float:
 
 
 _TILE, _MOST_TILES = 256, 16
-_DRAWN = 0.3  # of pixels are like their neighbours: these areas are drawn, and have no noise
-# The mean of the squares of 64 such differences, which overlap, lies for the quietest tenth of the
-# blocks at 1 / 1.22² of what it is for all. It was found by drawing.
+_DRAWN = 0.3  # if more pixels than this equal their neighbours, they are drawn: no noise
+# The mean square of 64 such differences, which overlap, is 1 / 1.22² as large in the quietest tenth
+# of the blocks as in all. It was found by drawing.
 _QUIETEST = 1.22
-_UNSURE = 8  # blocks; of so few or fewer, nothing is said
+_UNSURE = 8  # blocks; of this many or fewer, nothing is said
 
 
 def _squares(pixels: np.ndarray) -> np.ndarray:
-    """Means (2, blocks) over 8 x 8 squared second differences of R - G and B - G."""
+    """Return means (2, blocks) of 8 x 8 squared second differences of R - G and B - G."""
     x = pixels[..., ::2].astype(np.float32) - pixels[..., 1:2]  # (H, W, 2)
     for _ in range(2):
-        x = (x[:-2] - 2 * x[1:-1] + x[2:]).swapaxes(0, 1) / math.sqrt(6)  # of deviation 1 makes 1
+        x = (x[:-2] - 2 * x[1:-1] + x[2:]).swapaxes(0, 1) / math.sqrt(6)  # deviation 1 stays 1
     H, W = (side // 8 for side in x.shape[:2])
     return (x[: 8 * H, : 8 * W] ** 2).reshape(H, 8, W, 8, 2).mean((1, 3)).reshape(-1, 2).T
 
@@ -215,8 +215,8 @@ def _squares(pixels: np.ndarray) -> np.ndarray:
 def has_all_tones(pixels: np.ndarray) -> bool:
     """Whether a picture has most values between its darkest and its lightest.
 
-    Photographs have. Pixel art, palettes and posterised pictures have few: to the eye of
-    `quality_of_pixels` these are rounded, to that of `noise_of` they are noisy.
+    Photographs have. Pixel art, palettes and posterised pictures have few. They would look rounded
+    to `quality_of_pixels`, and noisy to `noise_of`.
 
     Parameters
     ----------
