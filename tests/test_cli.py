@@ -605,7 +605,7 @@ def test_models(capsys):
     code, out, _ = run(capsys, "models")
     assert code == 0
     for scale in (2, 3, 4):
-        assert f"9-5-5-x{scale} *" in out
+        assert f"fsrcnn-x{scale} *" in out
         figures = load_model(f"9-1-5-x{scale}").figures
         row = next(line for line in out.splitlines() if line.startswith(f"9-1-5-x{scale}"))
         assert f"{figures['Set5']['psnr']:.2f}  {figures['Set14']['psnr']:.2f}" in row
