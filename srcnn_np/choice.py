@@ -38,11 +38,16 @@ def choose(picture: Picture, scale: int, repair: str = "auto") -> tuple[str, str
     InputError
         If there is no such level.
     """
-    if repair not in REPAIRS:
-        raise InputError(f"unknown repair {brief(repair)}: choose one of {', '.join(REPAIRS)}")
+    check_repair(repair)
     level, why = _seen(picture) if repair == "auto" else (repair, "")
     name = default_name(scale)
     return (name if level == "off" else f"{name}-{level}"), why
+
+
+def check_repair(repair: str) -> None:
+    """Raise an InputError unless this is one of REPAIRS."""
+    if repair not in REPAIRS:
+        raise InputError(f"unknown repair {brief(repair)}: choose one of {', '.join(REPAIRS)}")
 
 
 def _seen(picture: Picture) -> tuple[str, str]:

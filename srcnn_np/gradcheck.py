@@ -207,16 +207,8 @@ def check_convolution(
     **how
         stride, padding and backend, for both convolution functions.
     """
-
-    def forward(x, w, b):
-        dtype = np.result_type(x, w, b)  # one complex input makes all complex
-        return conv2d_forward(x.astype(dtype), w.astype(dtype), b.astype(dtype), **how)
-
-    def backward(dy, x, w, b):
-        return dict(zip("xwb", conv2d_backward(dy, x, w, **how), strict=True))
-
-    inputs = {"x": x, "w": w, "b": b}
-    return check_gradients(forward, backward, inputs, method=method, seed=seed)
+    pair = partial(conv2d_forward, **how), partial(conv2d_backward, **how)
+    return _check_convolution(*pair, {"x": x, "w": w, "b": b}, method, seed)
 
 
 def check_transposed(
@@ -232,15 +224,18 @@ def check_transposed(
 
     Parameters are as of `check_convolution`, with crop in place of padding.
     """
+    pair = partial(conv_transpose2d_forward, **how), partial(conv_transpose2d_backward, **how)
+    return _check_convolution(*pair, {"x": x, "w": w, "b": b}, method, seed)
 
+
+def _check_convolution(there: Callable, back: Callable, inputs: Arrays, method: Method, seed: int):
     def forward(x, w, b):
-        dtype = np.result_type(x, w, b)
-        return conv_transpose2d_forward(x.astype(dtype), w.astype(dtype), b.astype(dtype), **how)
+        dtype = np.result_type(x, w, b)  # one complex input makes all complex
+        return there(x.astype(dtype), w.astype(dtype), b.astype(dtype))
 
     def backward(dy, x, w, b):
-        return dict(zip("xwb", conv_transpose2d_backward(dy, x, w, **how), strict=True))
+        return dict(zip("xwb", back(dy, x, w), strict=True))
 
-    inputs = {"x": x, "w": w, "b": b}
     return check_gradients(forward, backward, inputs, method=method, seed=seed)
 
 

@@ -194,7 +194,47 @@ def _check_words(border: str, backend: str) -> None:
         raise ValueError(f"unknown backend {backend!r}: choose one of {', '.join(BACKENDS)}")
 
 
-class Conv2D(Layer):
+class _Widening:
+    """What a convolution and a transposed one share: both widen x first, and then `convolve`."""
+
+    def settings(self) -> dict:
+        """Return the constructor's arguments, without the backend: any gives the same result."""
+        C, K = self.channels
+        return {
+            "in_channels": C,
+            "out_channels": K,
+            "kernel": list(self.kernel),
+            "stride": list(self.stride),
+            "border": self.border,
+        }
+
+    @property
+    def kernel(self) -> tuple[int, int]:
+        """Rows and columns (kh, kw) of the filters."""
+        return self.params["w"].shape[2:]
+
+    @property
+    def pads(self) -> Pads:
+        """Rows and columns (top, bottom, left, right) by which `forward` widens x."""
+        return (0, 0, 0, 0) if self.border == "valid" else self.reach
+
+    @property
+    def fill(self) -> Fill:
+        """The kind of border with which `forward` widens x."""
+        return _FILLS[self.border]
+
+    def apply(self, x: np.ndarray) -> np.ndarray:
+        """Return y (N, K, OH, OW) from x (N, C, H, W)."""
+        return self.convolve(pad_forward(x, self.pads, self.fill))
+
+    def gradient(self, dy: np.ndarray, x: np.ndarray, need_dx: bool) -> np.ndarray | None:
+        """Return dx from dy and x; write dw and db to `grads`."""
+        x = pad_forward(x, self.pads, self.fill)
+        dx, self.grads["w"], self.grads["b"] = self._gradients(dy, x, need_dx)
+        return pad_backward(dx, self.pads, self.fill) if need_dx else None
+
+
+class Conv2D(_Widening, Layer):
     """A convolution with its filters w (K, C, kh, kw) and biases b (K,), both 0 at first.
 
     Parameters
@@ -241,32 +281,6 @@ class Conv2D(Layer):
         self.params["w"] = np.zeros((*channels, *pair("kernel", kernel, 1)), np.float32)
         self.params["b"] = np.zeros(channels[0], np.float32)
 
-    def settings(self) -> dict:
-        """Return the constructor's arguments, without the backend: any gives the same result."""
-        K, C, kh, kw = self.params["w"].shape
-        return {
-            "in_channels": C,
-            "out_channels": K,
-            "kernel": [kh, kw],
-            "stride": list(self.stride),
-            "border": self.border,
-        }
-
-    @property
-    def kernel(self) -> tuple[int, int]:
-        """Rows and columns (kh, kw) of the filters."""
-        return self.params["w"].shape[2:]
-
-    @property
-    def pads(self) -> Pads:
-        """Rows and columns (top, bottom, left, right) by which `forward` widens x."""
-        return (0, 0, 0, 0) if self.border == "valid" else self.reach
-
-    @property
-    def fill(self) -> Fill:
-        """The kind of border with which `forward` widens x."""
-        return _FILLS[self.border]
-
     @property
     def reach(self) -> Pads:
         """The rows and columns of x that a place sees beyond itself, at stride 1."""
@@ -277,24 +291,12 @@ class Conv2D(Layer):
         w, b = self.params["w"], self.params["b"]
         return conv2d_forward(x, w, b, stride=self.stride, backend=self.backend)
 
-    def apply(self, x: np.ndarray) -> np.ndarray:
-        """Return y (N, K, OH, OW) from x (N, C, H, W)."""
-        return self.convolve(pad_forward(x, self.pads, self.fill))
-
-    def gradient(self, dy: np.ndarray, x: np.ndarray, need_dx: bool) -> np.ndarray | None:
-        """Return dx from dy and x; write dw and db to `grads`."""
-        dx, self.grads["w"], self.grads["b"] = conv2d_backward(
-            dy,
-            pad_forward(x, self.pads, self.fill),
-            self.params["w"],
-            stride=self.stride,
-            backend=self.backend,
-            need_dx=need_dx,
-        )
-        return pad_backward(dx, self.pads, self.fill) if need_dx else None
+    def _gradients(self, dy: np.ndarray, x: np.ndarray, need_dx: bool) -> tuple:
+        how = {"stride": self.stride, "backend": self.backend, "need_dx": need_dx}
+        return conv2d_backward(dy, x, self.params["w"], **how)
 
 
-class ConvTranspose2D(Layer):
+class ConvTranspose2D(_Widening, Layer):
     """A transposed convolution with filters w (C, K, kh, kw) and biases b (K,), both 0 at first.
 
     It turns each pixel into sh x sw pixels: an enlargement that is learnt.
@@ -344,17 +346,6 @@ class ConvTranspose2D(Layer):
         self.params["w"] = np.zeros((C, K, *kernel), np.float32)
         self.params["b"] = np.zeros(K, np.float32)
 
-    def settings(self) -> dict:
-        """Return the constructor's arguments, except the backend: all give the same result."""
-        C, K, kh, kw = self.params["w"].shape
-        return {
-            "in_channels": C,
-            "out_channels": K,
-            "kernel": [kh, kw],
-            "stride": list(self.stride),
-            "border": self.border,
-        }
-
     @property
     def channels(self) -> tuple[int, int]:
         """The numbers of channels in and out."""
@@ -366,11 +357,6 @@ class ConvTranspose2D(Layer):
         return self.params["w"][:, 0].size / math.prod(self.stride)
 
     @property
-    def kernel(self) -> tuple[int, int]:
-        """Rows and columns (kh, kw) of the filters."""
-        return self.params["w"].shape[2:]
-
-    @property
     def reach(self) -> Pads:
         """The rows and columns of x that a pixel's places see beyond it."""
         shift = self.shift
@@ -379,16 +365,6 @@ class ConvTranspose2D(Layer):
             for k, s, f in zip(self.kernel, self.stride, shift, strict=True)
         ]
         return (*pads[0], *pads[1])
-
-    @property
-    def pads(self) -> Pads:
-        """Rows and columns (top, bottom, left, right) by which `forward` widens x."""
-        return (0, 0, 0, 0) if self.border == "valid" else self.reach
-
-    @property
-    def fill(self) -> Fill:
-        """The kind of border with which `forward` widens x."""
-        return _FILLS[self.border]
 
     @property
     def shift(self) -> tuple[int, int]:
@@ -410,22 +386,9 @@ class ConvTranspose2D(Layer):
         how = {"stride": self.stride, "crop": self.crop, "backend": self.backend}
         return conv_transpose2d_forward(x, w, b, **how)
 
-    def apply(self, x: np.ndarray) -> np.ndarray:
-        """Return y (N, K, OH, OW) from x (N, C, H, W)."""
-        return self.convolve(pad_forward(x, self.pads, self.fill))
-
-    def gradient(self, dy: np.ndarray, x: np.ndarray, need_dx: bool) -> np.ndarray | None:
-        """Return dx from dy and x; write dw and db to `grads`."""
-        dx, self.grads["w"], self.grads["b"] = conv_transpose2d_backward(
-            dy,
-            pad_forward(x, self.pads, self.fill),
-            self.params["w"],
-            stride=self.stride,
-            crop=self.crop,
-            backend=self.backend,
-            need_dx=need_dx,
-        )
-        return pad_backward(dx, self.pads, self.fill) if need_dx else None
+    def _gradients(self, dy: np.ndarray, x: np.ndarray, need_dx: bool) -> tuple:
+        how = {"stride": self.stride, "crop": self.crop, "backend": self.backend}
+        return conv_transpose2d_backward(dy, x, self.params["w"], **how, need_dx=need_dx)
 
 
 CONVOLUTIONS = Conv2D, ConvTranspose2D

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .choice import REPAIRS, choose
+from .choice import check_repair, choose
 from .errors import InputError, brief
 from .imaging import Picture, enlarge, read_picture, rgb_to_ycbcr, ycbcr_to_rgb
 from .imaging.colour import grey_to_luma, luma_to_grey
@@ -137,10 +137,7 @@ class Goal:
                 f"the model is a {type(self.model).__name__}; give a name, a file or a Model, such "
                 "as Model(network, scale)"
             )
-        if self.repair not in REPAIRS:
-            raise InputError(
-                f"unknown repair {brief(self.repair)}: choose one of {', '.join(REPAIRS)}"
-            )
+        check_repair(self.repair)
         if self.model is not None and self.repair != "auto":
             raise InputError("repair chooses a model, and one is given; leave out one of them")
         if isinstance(self.model, (str, Path)) and self.model != BICUBIC:
