@@ -2,8 +2,9 @@
 
 Prints for each task a table of all contestants: median time, GFLOP/s by the count of the
 direct sum (an algorithm that needs fewer operations may exceed the machine's rate), percent
-of the measured rates of fused multiply-adds and SGEMM, the most memory, and the time in units
-of the first contestant's, as the median of the rounds, with the quartiles in brackets.
+of the measured rates of fused multiply-adds and SGEMM, the most memory, and the time for each
+number of the result in units of the first contestant's, as the median of the rounds, with the
+quartiles in brackets.
 """
 
 import argparse
@@ -102,6 +103,7 @@ def main() -> None:
 
 def _versions() -> dict[str, str]:
     names = ("numpy", "numba", "scipy", "torch", "onnxruntime", "openvino", "MNN", "ncnn")
+    names += ("opencv-python-headless",)
     found = {}
     for name in names:
         with suppress(PackageNotFoundError):
@@ -124,10 +126,10 @@ def _rows(entries: list[Entry], results: list[Result], rates: dict[str, float]) 
         if result.why:
             row |= {"without": result.why, "failed": result.failed}
         else:
-            costs = np.array(result.seconds) / entry.task.flops
+            costs = np.array(result.seconds) / entry.task.values
             first = costs if first is None else first
             low, middle, high = np.quantile(costs / first, (0.25, 0.5, 0.75))
-            gflops = 1e-9 / np.median(costs)
+            gflops = 1e-9 * entry.task.flops / np.median(result.seconds)
             row |= {
                 "seconds": float(np.median(result.seconds)),
                 "rounds": result.seconds,

@@ -103,19 +103,23 @@ def _with_both(runs: dict[str, Run]) -> dict[str, Run]:
 def network_of(task: Inference | TrainingStep, backend: str):
     """Return the network all contestants of a task run, with small biases, so that they matter."""
     from srcnn_np import Sequential
-    from srcnn_np.layers import ClippedLeakyReLU, Conv2D, ReLU
+    from srcnn_np.layers import ClippedLeakyReLU, Conv2D, ConvTranspose2D, PReLU, ReLU
 
-    activation = {"relu": ReLU, "clipped": ClippedLeakyReLU}[task.network.activation]
-    border = "zero" if task.network.border == "zero" else "valid"
+    given = task.network
+    activation = {"relu": ReLU, "clipped": ClippedLeakyReLU, "prelu": PReLU}[given.activation]
+    how = {"border": "zero" if given.border == "zero" else "valid", "backend": backend}
     layers = []
-    for C, K, k in task.network.layers:
-        layers += [Conv2D(C, K, k, border=border, backend=backend), activation()]
-    layers = layers if task.network.last else layers[:-1]
-    once = "replicate-once" if task.network.border == "once" else "replicate"
+    for C, K, k in given.layers:
+        slopes = (K,) if activation is PReLU else ()
+        layers += [Conv2D(C, K, k, **how), activation(*slopes)]
+    layers = layers if given.last else layers[:-1]
+    if given.zoom > 1:
+        layers[-1] = ConvTranspose2D(*given.layers[-1], stride=given.zoom, **how)
+    once = "replicate-once" if given.border == "once" else "replicate"
     network = Sequential(layers, predict_border=once, seed=1)
     rng = np.random.default_rng(2)
     for name, p in network.params.items():
-        if name.endswith(".b"):
+        if name.endswith((".b", ".a")):
             p += rng.normal(0, 0.05, p.shape).astype(p.dtype)
     return network
 
@@ -263,17 +267,26 @@ def _torch_network(torch, task: Inference | TrainingStep):
             return torch.where(z < floor, 0.0, torch.where(z > ceiling, 1.0, y))
 
     layers = []
-    for w, b, pads, mode, active in _layers(task):
-        K, C, k, _ = w.shape
-        if mode == "edge" and pads > k // 2:
+    for layer in _layers(task):
+        pads = layer.pads
+        if layer.mode == "edge" and pads:
             layers.append(nn.ReplicationPad2d(pads))
             pads = 0
-        mode = {"edge": "replicate", "constant": "zeros"}[mode]
-        conv = nn.Conv2d(C, K, k, padding=pads, padding_mode=mode)
+        if layer.stride > 1:
+            kind, how = nn.ConvTranspose2d, {"stride": layer.stride, "padding": layer.crop}
+        else:
+            kind, how = nn.Conv2d, {"padding": pads}
+        conv = kind(*layer.channels, layer.w.shape[2], **how)
         with torch.no_grad():
-            conv.weight.copy_(torch.from_numpy(w))
-            conv.bias.copy_(torch.from_numpy(b))
-        layers += [conv, {"relu": nn.ReLU, "clipped": Clipped, "": nn.Identity}[active]()]
+            conv.weight.copy_(torch.from_numpy(layer.w))
+            conv.bias.copy_(torch.from_numpy(layer.b))
+        layers.append(conv)
+        if layer.active == "prelu":
+            layers.append(nn.PReLU(len(layer.slopes)))
+            with torch.no_grad():
+                layers[-1].weight.copy_(torch.from_numpy(layer.slopes))
+        else:
+            layers.append({"relu": nn.ReLU, "clipped": Clipped, "": nn.Identity}[layer.active]())
     return nn.Sequential(*layers)
 
 
@@ -333,6 +346,20 @@ def mnn(task: Task) -> Run:
     return lambda: result_of(task, np.array(network.forward(given).read()))
 
 
+def opencv(task: Task) -> Run:
+    """Run OpenCV's dnn module, on which its dnn_superres stands."""
+    cv2 = imported("cv2")
+    x, graph = onnx_graph(task)
+    cv2.setNumThreads(THREADS)
+    network, x = cv2.dnn.readNetFromONNX(np.frombuffer(graph, np.uint8)), np.ascontiguousarray(x)
+
+    def run() -> np.ndarray:
+        network.setInput(x)
+        return result_of(task, network.forward())
+
+    return run
+
+
 def ncnn(task: Task) -> Run:
     """Run ncnn, in float32, on a network in its own text format, one picture at a time."""
     runtime = imported("ncnn")
@@ -350,15 +377,24 @@ def ncnn(task: Task) -> Run:
         lines.append(f"Split {blob}_split 1 {count} {blob} {' '.join(names)}")
         return names
 
-    for w, b, pads, mode, active in layers:
-        K, _, k, _ = w.shape
-        if mode == "edge" and pads:
+    for given in layers:
+        w, pads = given.w, given.pads
+        (_, K), k = given.channels, given.w.shape[2]
+        if given.mode == "edge" and pads:
             last = layer("Padding", last, _0=pads, _1=pads, _2=pads, _3=pads, _4=1)
             pads = 0
-        settings = {"_0": K, "_1": k, "_4": pads, "_5": 1, "_6": w.size, "_9": +(active == "relu")}
-        last = layer("Convolution", last, **settings)
-        weights += bytes(4) + w.tobytes() + b.tobytes()
-        if active == "clipped":
+        if given.stride > 1:
+            w = np.ascontiguousarray(w.swapaxes(0, 1))
+            how = {"_3": given.stride, "_4": given.crop}
+            kind = "Deconvolution"
+        else:
+            how, kind = {"_4": pads, "_9": +(given.active == "relu")}, "Convolution"
+        last = layer(kind, last, _0=K, _1=k, _5=1, _6=w.size, **how)
+        weights += bytes(4) + w.tobytes() + given.b.tobytes()
+        if given.active == "prelu":
+            last = layer("PReLU", last, _0=K)
+            weights += given.slopes.tobytes()
+        if given.active == "clipped":
             low, high, slope, floor, _ = CLIPPED
             first, second, third = shared(last, 3)
             inner_1, inner_2 = shared(layer("Clip", first, _0=low, _1=high), 2)
@@ -406,14 +442,21 @@ def onnx_graph(task: Task) -> tuple[np.ndarray, bytes]:
         return name
 
     last = "x"
-    for w, b, pads, mode, active in layers:
-        if mode == "edge" and pads:
+    for layer in layers:
+        pads = layer.pads
+        if layer.mode == "edge" and pads:
             last = node("Pad", last, np.array([0, 0, pads, pads] * 2), mode="edge")
             pads = 0
-        last = node("Conv", last, w, b, pads=[pads] * 4)
-        if active == "relu":
+        if layer.stride > 1:
+            how = {"pads": [layer.crop] * 4, "strides": [layer.stride] * 2}
+            last = node("ConvTranspose", last, layer.w, layer.b, **how)
+        else:
+            last = node("Conv", last, layer.w, layer.b, pads=[pads] * 4)
+        if layer.active == "relu":
             last = node("Relu", last)
-        elif active == "clipped":
+        elif layer.active == "prelu":
+            last = node("PRelu", last, layer.slopes[:, None, None])
+        elif layer.active == "clipped":
             low, high, slope, floor, _ = map(np.float32, CLIPPED)
             inner = node("Clip", last, low, high)
             outer = node("Mul", node("Sub", last, inner), slope)
@@ -444,24 +487,67 @@ def _one_way(task: Task):
     """Return the input (N, C, H, W) and `_layers`, for systems that do not train."""
     if isinstance(task, Layer) and task.what == "forward":
         a = task.arrays()
-        return a["x"], [(a["w"], a["b"], 0, "edge", "")]
+        return a["x"], [_Given(a["w"], a["b"])]
     if isinstance(task, Inference):
         return task.batch(), _layers(task)
     raise Absent("runs networks, but does not train them")
 
 
-def _layers(task: Inference | TrainingStep) -> list[tuple]:
-    """Return for each layer: w, b, x's border, its kind (NumPy's word), and the activation."""
+class _Given(NamedTuple):
+    """A layer as others need it.
+
+    Attributes
+    ----------
+    w, b : arrays
+        w is (K, C, k, k), and (C, K, k, k) of a transposed convolution.
+    pads : int
+        Pixels around x, first of all.
+    mode : "edge" or "constant"
+        What they hold, in NumPy's word.
+    active : "", "relu", "prelu" or "clipped"
+    slopes : (K,) array, optional
+    stride, crop : int
+        Of a transposed convolution: above 1, and what is dropped around its result.
+    """
+
+    w: np.ndarray
+    b: np.ndarray
+    pads: int = 0
+    mode: str = "edge"
+    active: str = ""
+    slopes: np.ndarray | None = None
+    stride: int = 1
+    crop: int = 0
+
+    @property
+    def channels(self) -> tuple[int, int]:
+        """The numbers of channels in and out."""
+        one, other = self.w.shape[:2]
+        return (one, other) if self.stride > 1 else (other, one)
+
+
+def _layers(task: Inference | TrainingStep) -> list[_Given]:
+    """Return the layers of a task's network."""
     network, params = task.network, network_of(task, "numba").params
+    mode = "constant" if network.border == "zero" else "edge"
     found = []
-    for n, k in enumerate(network.sides, 1):
-        pads, mode = k // 2, "constant" if network.border == "zero" else "edge"
+    for n, seen in enumerate(network.seen, 1):
+        is_last, pads = n == len(network.seen), seen // 2
         if mode == "edge" and isinstance(task, TrainingStep):
             pads = 0
         elif network.border == "once":
             pads = network.margin if n == 1 else 0
-        active = network.activation if n < len(network.sides) or network.last else ""
-        found.append((params[f"conv{n}.w"], params[f"conv{n}.b"], pads, mode, active))
+        layer = _Given(params.get(f"conv{n}.w"), params.get(f"conv{n}.b"), pads, mode)
+        if is_last and network.zoom > 1:
+            k, zoom = network.sides[-1], network.zoom
+            w, b = params["convtranspose1.w"], params["convtranspose1.b"]
+            # The pixels around x that `pads` adds are no part of the result, nor are they missed.
+            crop = (k - zoom) // 2 + zoom * (seen // 2)
+            layer = layer._replace(w=w, b=b, stride=zoom, crop=crop)
+        if not is_last or network.last:
+            slopes = params.get(f"prelu{n}.a")
+            layer = layer._replace(active=network.activation, slopes=slopes)
+        found.append(layer)
     return found
 
 
@@ -501,6 +587,7 @@ CONTESTANTS = {
     # Its Winograd errs by up to 1e-3, even at "high" precision; all others by 1e-5 or less.
     "MNN": Contestant(mnn, {}, tolerance=5e-3),
     "ncnn": Contestant(ncnn, {}),
+    "OpenCV": Contestant(opencv, {}),
     "srcnn_np, 1 thread": Contestant(ours, ONE_THREAD),
     "PyTorch tuned, 1 thread": Contestant(pytorch(channels_last=True), {**_KEEP, **ONE_THREAD}),
 }

@@ -22,6 +22,7 @@ SIZES = {
     "1080p": (1080, 1920),
     "4K": (2160, 3840),
 }
+FSRCNN = "FSRCNN x3"
 SLOW = {"plain Python", "NumPy einsum", "scipy direct", "scipy FFT", "scipy overlap-add"}
 OWN = {"srcnn_np, layers, numba", "srcnn_np, layers, im2col"}
 OURS = {"srcnn_np", "srcnn_np, no Winograd"}
@@ -29,7 +30,7 @@ ONE_LAYER_MORE = {"srcnn_np, layers, numba, no Winograd", "srcnn_np, layers, shi
 YARDSTICKS = [
     name
     for name in CONTESTANTS
-    if name.startswith(("PyTorch", "ONNX", "OpenVINO", "MNN", "ncnn"))
+    if name.startswith(("PyTorch", "ONNX", "OpenVINO", "OpenCV", "MNN", "ncnn"))
     and not name.endswith("1 thread")
 ]
 # On one layer these are the same as "PyTorch tuned".
@@ -54,19 +55,33 @@ def kernels() -> Iterator[Race]:
 
 def network() -> Iterator[Race]:
     """Yield the races of whole pictures, and of training steps."""
+    everyone = {*OURS, *OWN, *YARDSTICKS}
     for name in NETWORKS:
         paper = name in ("9-1-5", "9-3-5", "9-5-5")
         for size, (H, W) in SIZES.items():
-            names = {*OURS, *OWN, *YARDSTICKS}
+            names = everyone
             if size == "4K":  # all run at once, and each PyTorch keeps its maps, 5 to 9 GB
-                names -= {"PyTorch as installed", "PyTorch, memory kept", "PyTorch tuned", *OWN}
-            if paper or size == "512 x 768":
+                names = names - {
+                    "PyTorch as installed",
+                    "PyTorch, memory kept",
+                    "PyTorch tuned",
+                    *OWN,
+                }
+            if paper or (size == "512 x 768" and name != FSRCNN):
                 yield f"inference, {name}, {size}", _entries(Inference(name, H, W), names)
+    to = {"513 x 768": Inference(FSRCNN, 171, 256), "1080p": Inference(FSRCNN, 360, 640)}
+    for size, task in to.items():
+        yield f"inference, {FSRCNN}, to {size}", _entries(task, everyone)
+        tasks = {FSRCNN: task, "9-5-5": Inference("9-5-5", 3 * task.H, 3 * task.W)}
+        yield (
+            f"{FSRCNN} and 9-5-5, to {size}",
+            [Entry(name, "srcnn_np", each) for name, each in tasks.items()],
+        )
     for name in NETWORKS:
         if name != "9-3-5":
-            names = {*OURS, *OWN, *YARDSTICKS}
-            title = f"training step, {name}, 128 x 33 x 33"
-            yield title, _entries(TrainingStep(name), names)
+            task = TrainingStep(name, 16, 32) if name == FSRCNN else TrainingStep(name)
+            title = f"training step, {name}, {task.N} x {task.side} x {task.side}"
+            yield title, _entries(task, everyone)
 
 
 def scaling() -> Iterator[Race]:

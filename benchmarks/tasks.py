@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-SIDE = 33  # of a training step's sub-images
-
 
 class Network(NamedTuple):
     """A stack of convolutions, each with its activation.
@@ -18,13 +16,16 @@ class Network(NamedTuple):
         The filters' sides, layer by layer.
     counts : tuple of int
         Channels that go in, and filters of each layer.
-    activation : "relu" or "clipped"
-        The latter is `srcnn_np.layers.clipped_leaky_relu_forward`.
+    activation : "relu", "prelu" or "clipped"
+        The last is `srcnn_np.layers.clipped_leaky_relu_forward`.
     last : bool
         Whether the last layer has one, too.
     border : "replicate", "once" or "zero"
         How a picture keeps its size: each layer replicates the border of its input, or widens it
         by zeros, or the picture's border is replicated once. In training only "zero" widens.
+    zoom : int
+        Above 1, the last layer is a transposed convolution of this stride, which must divide its
+        filters' side.
     """
 
     sides: tuple[int, ...]
@@ -32,6 +33,7 @@ class Network(NamedTuple):
     activation: str = "relu"
     last: bool = False
     border: str = "replicate"
+    zoom: int = 1
 
     @property
     def layers(self) -> list[tuple[int, int, int]]:
@@ -40,14 +42,19 @@ class Network(NamedTuple):
 
     @property
     def margin(self) -> int:
-        """How far a result looks around its place."""
-        return sum(k // 2 for k in self.sides)
+        """How far a result looks around its place, in pixels of what goes in."""
+        return sum(seen // 2 for seen in self.seen)
+
+    @property
+    def seen(self) -> tuple[int, ...]:
+        """The sides of what each layer's result sees of its input."""
+        return (*self.sides[:-1], self.sides[-1] // self.zoom)
 
     def products(self, H: int, W: int, shrinks: bool) -> list[int]:
         """Count each layer's multiplications by the direct sum; H x W go in, and may shrink."""
         found = []
-        for C, K, k in self.layers:
-            H, W = (H - k + 1, W - k + 1) if shrinks else (H, W)
+        for (C, K, k), seen in zip(self.layers, self.seen, strict=True):
+            H, W = (H - seen + 1, W - seen + 1) if shrinks else (H, W)
             found.append(H * W * C * K * k**2)
         return found
 
@@ -59,6 +66,9 @@ NETWORKS = {
     },
     "5-1-3 in colour": Network((5, 1, 3), (3, 32, 32, 3), last=True, border="zero"),
     "theanonSR's": Network((3,) * 5, (1, 16, 32, 32, 64, 1), "clipped", last=True, border="once"),
+    "FSRCNN x3": Network(
+        (5, 1, 3, 3, 3, 3, 1, 9), (1, 56, 12, 12, 12, 12, 12, 56, 1), "prelu", zoom=3
+    ),
 }
 
 
@@ -101,6 +111,11 @@ class Layer:
         return 2 * once if self.what == "dx and dw" else once
 
     @property
+    def values(self) -> int:
+        """How many numbers y has."""
+        return self.N * self.K * (self.H - self.k + 1) * (self.W - self.k + 1)
+
+    @property
     def small(self) -> "Layer":
         """The same in small."""
         return replace(self, N=1, H=self.k + 7, W=self.k + 7)
@@ -137,6 +152,11 @@ class Inference:
         return 2 * sum(self.network.products(self.H + wide, self.W + wide, once))
 
     @property
+    def values(self) -> int:
+        """How many numbers the result has."""
+        return self.H * self.W * self.network.counts[-1] * self.network.zoom**2
+
+    @property
     def small(self) -> "Inference":
         """The same in small."""
         return replace(self, H=48, W=64)
@@ -144,10 +164,11 @@ class Inference:
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """Loss, gradients and an SGD step, of a mini-batch of N sub-images of 33 x 33."""
+    """Loss, gradients and an SGD step, of a mini-batch of N sub-images of side x side."""
 
     name: str
     N: int = 128
+    side: int = 33
 
     @property
     def network(self) -> Network:
@@ -157,15 +178,22 @@ class TrainingStep:
     def batch(self) -> tuple[np.ndarray, np.ndarray]:
         """Return x and target, float32."""
         rng, network = np.random.default_rng(0), self.network
-        side = SIDE if network.border == "zero" else SIDE - 2 * network.margin
-        x = rng.random((self.N, network.counts[0], SIDE, SIDE), dtype=np.float32)
-        return x, rng.random((self.N, network.counts[-1], side, side), dtype=np.float32)
+        kept = self.side if network.border == "zero" else self.side - 2 * network.margin
+        x_shape = self.N, network.counts[0], self.side, self.side
+        shape = self.N, network.counts[-1], network.zoom * kept, network.zoom * kept
+        return rng.random(x_shape, dtype=np.float32), rng.random(shape, dtype=np.float32)
 
     @property
     def flops(self) -> int:
         """Operations of forward, dw and dx of all layers, without the first one's dx."""
-        first, *others = self.network.products(SIDE, SIDE, self.network.border != "zero")
+        shrinks = self.network.border != "zero"
+        first, *others = self.network.products(self.side, self.side, shrinks)
         return 2 * self.N * (2 * first + 3 * sum(others))
+
+    @property
+    def values(self) -> int:
+        """How many numbers the loss is a mean of."""
+        return self.batch()[1].size
 
     @property
     def small(self) -> "TrainingStep":

@@ -81,7 +81,7 @@ def threads() -> int | None:
     """Return how many threads the library that runs here says it has."""
     if "torch" in sys.modules:
         return sys.modules["torch"].get_num_threads()
-    if {"onnxruntime", "openvino", "MNN", "ncnn"} & set(sys.modules):
+    if {"onnxruntime", "openvino", "MNN", "ncnn", "cv2"} & set(sys.modules):
         return THREADS  # as they were told
     return sys.modules["srcnn_np.conv.threads"].THREADS
 
