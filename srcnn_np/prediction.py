@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .conv import pad_forward
-from .conv.geometry import Pads, apart, together
+from .conv.geometry import Pads, apart
 from .conv.transposed import as_convolution, from_convolution
 from .layers import (
     CONVOLUTIONS,
@@ -48,14 +48,11 @@ def predict(layers: Sequence[Layer], picture: np.ndarray, *, once: bool) -> np.n
         if any(stages[0].pads):  # a border around the border
             return predict_by_layers(layers, picture, once=once)
         stages[0] = stages[0]._replace(pads=_missing(layers), fill="replicate")
-    y = fused.predict(stages, np.ascontiguousarray(picture, np.float32))
-    if not isinstance(layers[-1], ConvTranspose2D):
-        return y
-    if not np.isfinite(y).all():  # a NaN stays one, times a tap that is not there
+    zoom = _zoom(layers)
+    y = fused.predict(stages, np.ascontiguousarray(picture, np.float32), zoom)
+    if zoom != (1, 1) and not np.isfinite(y).all():  # a NaN times a tap that is not there
         return predict_by_layers(layers, picture, once=once)
-    sh, sw = layers[-1].stride
-    parts = y.transpose(2, 0, 1)[None]
-    return together(parts, (sh, sw), (sh * y.shape[0], sw * y.shape[1]))[0].transpose(1, 2, 0)
+    return y
 
 
 def loss_and_gradients(

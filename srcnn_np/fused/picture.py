@@ -24,28 +24,33 @@ from ..kernels.memory import buffer
 from ..kernels.winograd import STEP
 from .plan import Stage, in_whole_vectors, sizes_of
 
-TILE_WIDTH = 256
+TILE_WIDTH = 384
 LEAST_ROWS = 16  # of a tile
 BLOCK_PIXELS = 6144  # of the last map, in a block of rows
 
 
-def predict(stages: Sequence[Stage], picture: np.ndarray) -> np.ndarray:
+def predict(
+    stages: Sequence[Stage], picture: np.ndarray, zoom: tuple[int, int] = (1, 1)
+) -> np.ndarray:
     """Return the map (H', W', K) that the stages make of a picture (H, W, C), float32.
 
-    H' and W' are what the stages' borders leave.
+    H' and W' are what the stages' borders leave. Of a `zoom` (sh, sw), the last stage's filters are
+    those of sh·sw places for each pixel (`srcnn_np.conv.transposed.as_convolution`), and the map
+    has these places side by side: it is (sh·H', sw·W', K / (sh·sw)).
     """
-    full = in_whole_vectors(stages)
-    result = _predict(full, picture)
+    full = in_whole_vectors(stages, last=zoom != (1, 1))
+    result = _predict(full, picture, zoom, len(stages[-1].w))
     if all(a is b for a, b in zip(full, stages, strict=True)):
         return result
     # Zeros times an infinity that no filter would let through are NaN.
-    return result if np.isfinite(result).all() else _predict(stages, picture)
+    finite = np.isfinite(result).all()
+    return result if finite else _predict(stages, picture, zoom, len(stages[-1].w))
 
 
-def _predict(stages, picture):
-    sizes = sizes_of(stages, *picture.shape[:2])
+def _predict(stages, picture, zoom, K):
+    (sh, sw), sizes = zoom, sizes_of(stages, *picture.shape[:2])
     H, W = sizes[-1]
-    result = np.empty((1, H, W, len(stages[-1].w)), np.float32)
+    result = np.empty((H, sh, W, sw, K // (sh * sw)), np.float32)
     rows = max(STEP, BLOCK_PIXELS // min(W, TILE_WIDTH) // STEP * STEP)
     size = min(rows, H), min(W, TILE_WIDTH)
     convolutions = [Convolution(s.w, s.b, *size, s.activation) for s in stages]
@@ -57,7 +62,7 @@ def _predict(stages, picture):
         _compute_tile(stages, convolutions, sizes, tiles[number], rows, bordered, result)
 
     share(work, len(tiles))
-    return result[0]
+    return result.reshape(sh * H, sw * W, -1)
 
 
 def tiles_of(H: int, W: int, threads: int) -> list[tuple[int, int, int, int]]:
@@ -86,8 +91,10 @@ def _up(place):
 
 
 def _compute_tile(stages, convolutions, sizes, tile, block, bordered, result):
-    """Fill a tile of the result, `block` rows after `block` rows."""
+    """Fill a tile of the result (H, sh, W, sw, K), `block` rows after `block` rows."""
     top, bottom, left, right = tile
+    H, sh, W, sw, K = result.shape
+    as_they_are = result.reshape(1, H, W, K) if sh * sw == 1 else None
     # For each stage's map: the next row to compute, and the columns [begin, end).
     nexts, spans = [top], [(left, right)]
     for stage, (_, W) in zip(stages[:0:-1], sizes[-2:0:-1], strict=True):
@@ -110,15 +117,20 @@ def _compute_tile(stages, convolutions, sizes, tile, block, bordered, result):
             x, x_top, x_left = bordered, nexts[n], spans[n][0]
             if n > 0:
                 x, x_top, x_left = maps[n - 1].place_of_window(nexts[n])
-            y, y_top, y_left = result, nexts[n], left
+            count, columns = ends[n] - nexts[n], spans[n][1] - spans[n][0]
+            y, y_top, y_left = as_they_are, nexts[n], left
             if n + 1 < len(stages):
                 y, y_top, y_left = maps[n].place_of_row(nexts[n])
-            count, columns = ends[n] - nexts[n], spans[n][1] - spans[n][0]
+            elif y is None:
+                y, y_top, y_left = buffer("places", (1, block, columns, len(stages[n].w))), 0, 0
             if count > 0:
                 piece = Piece(0, 1, x_top, x_left, y_top, y_left, count, columns)
                 convolutions[n].forward(x, y, piece)
             if n + 1 < len(stages):
                 maps[n].fill_borders(nexts[n], ends[n])
+            elif as_they_are is None:
+                places = y[0, :count, :, : sh * sw * K].reshape(count, columns, sh, sw, K)
+                result[nexts[n] : ends[n], :, left:right] = places.swapaxes(1, 2)
             nexts[n] = max(nexts[n], ends[n])
         for n, map_ in enumerate(maps, 1):
             map_.forget(nexts[n])

@@ -41,18 +41,21 @@ def sizes_of(stages: Sequence[Stage], H: int, W: int) -> list[tuple[int, int]]:
     return sizes
 
 
-def in_whole_vectors(stages: Sequence[Stage]) -> list[Stage]:
+def in_whole_vectors(stages: Sequence[Stage], *, last: bool = False) -> list[Stage]:
     """Return the stages with filters of zeros added: maps between them fill whole vectors.
 
     These filters cost nothing, as their lanes are computed anyway. Pixels that begin at multiples
     of a vector are stored and loaded as they are. The next stage has more channels to sum over; a
-    map stays as it is if that would add more than half as many again.
+    map stays as it is if that would add more than half as many again. The `last` stage's filters
+    stay as they are unless its map is not the result.
     """
     result, C = [], stages[0].w.shape[1]
     for stage in stages:
         K = len(stage.w)
         full = whole_vectors(K)
-        if stage is stages[-1] or 2 * full > 3 * K:
+        if stage is stages[-1]:
+            full = full if last else K
+        elif 2 * full > 3 * K:
             full = K
         if (full, C) != stage.w.shape[:2]:
             w = np.zeros((full, C, *stage.w.shape[2:]), np.float32)
