@@ -84,6 +84,8 @@ def _copied(add, path: Path) -> File:
 def _source(page: str, link: str) -> str | None:
     """Return the source file, or folder, that a link on a page leads to."""
     path = (ROOT / page).parent.joinpath(link).resolve()
+    if (path / "README.md").exists():
+        return None  # a page
     if not path.is_relative_to(ROOT) or not (path.is_dir() or path.suffix in _SOURCES):
         return None
     return _name(path / "__init__.py" if (path / "__init__.py").exists() else path)
@@ -111,6 +113,8 @@ def _links_to_pages(page: str, text: str) -> str:
 
     def changed(match: re.Match) -> str:
         link, anchor = match[1], match[2] or ""
+        if ((ROOT / page).parent / link / "README.md").exists():
+            return f"]({link.rstrip('/')}/README.md{anchor})"
         place = _source(page, link)
         if place is None:
             notebook = ".md" if link.endswith(".ipynb") else ""

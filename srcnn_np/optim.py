@@ -168,8 +168,8 @@ class Muon:
     the very weakest, see `orthogonal`.
 
     Weights and biases count as matrices by `as_matrix`. The step of an A x B matrix has the norm
-    rate · sqrt(min(A, B)), however large the gradient, so there is nothing to clip. A
-    single column c becomes c / |c|.
+    rate · sqrt(min(A, B)), however large the gradient. So there is nothing to clip, and the rate is
+    the same for both means of the loss. A single column c becomes c / |c|.
 
     While it steps, the BLAS behind NumPy's matrix products has one thread, in the whole process;
     steps in several threads wait for each other.

@@ -561,7 +561,8 @@ REDDENS = {
     "flip": {"conv1.w", "conv1.b", "conv2.w", "conv2.b"},
     "mask": {"conv1.w", "conv1.b", "conv2.w", "conv2.b"},
     "mean": ALL,
-    "shift": set(),  # forwards and backwards alike
+    "turned": set(),  # forwards and backwards alike
+    "shift": set(),
 }
 
 

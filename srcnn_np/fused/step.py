@@ -103,8 +103,8 @@ class _Layer:
 
     def __init__(self, stage, size, exact, need_dx):
         self.stage, self.need_dx = stage, need_dx
-        # A ReLU's output has the sign of its input, which is all that the derivative needs. So has
-        # a leaky one's, if its slope is above 0 and not learnt.
+        # A ReLU's output is above 0 just where its input is, which is all that the derivative
+        # needs. So is a leaky one's, if its slope is above 0 and not learnt.
         kind, slope = stage.activation
         leaky = kind == LEAKY and (np.ndim(slope) > 0 or slope <= 0)
         self.keeps_z = kind == CLIPPED or leaky
