@@ -19,7 +19,7 @@ class Stopped(KeyboardInterrupt):
     Parameters
     ----------
     number : int
-        The signal's.
+        The signal's number.
     message : str
         What was interrupted, and how to go on.
 
@@ -77,7 +77,7 @@ def _handled_by(handle: Callable[[int, object], None]) -> Iterator[None]:
     before = {}
     if threading.current_thread() is threading.main_thread():
         before = {number: signal.getsignal(number) for number in _SIGNALS}
-    # None is what another language than Python handles.
+    # None stands for a handler in another language than Python.
     before = {n: old for n, old in before.items() if old not in (signal.SIG_IGN, None)}
     try:
         for number in before:

@@ -185,7 +185,7 @@ def this_team() -> Team:
 
 
 def rank_started_as() -> int:
-    """Return this process's number, without MPI."""
+    """Return this process's number, found without MPI."""
     return max(int(os.environ.get(name) or 0) for name in _RANKS)
 
 

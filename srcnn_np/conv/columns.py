@@ -17,9 +17,9 @@ The gradients (3) and (4) are matrix products too. With dy as (K, P):
     dw    = Σ_n  dy cols^T       (K, P) (P, T) -> (K, T)
     dcols =      w^T dy          (T, K) (K, P) -> (T, P)
 
-and dx collects from dcols what `im2col` copied out of x: a value that was copied to
-several columns receives the sum of their gradients. That sum is `col2im`, the
-transpose (adjoint) of `im2col`: <im2col(x), c> = <x, col2im(c)> for all x and c.
+and dx collects from dcols what `im2col` copied out of x: a value that was copied to several columns
+receives the sum of its copies' gradients. That sum is `col2im`, the transpose (adjoint) of
+`im2col`: <im2col(x), c> = <x, col2im(c)> for all x and c.
 """
 
 import numpy as np

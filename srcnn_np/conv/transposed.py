@@ -20,9 +20,9 @@ the convolution's, the three functions change places:
     dw            dw, with x and dy exchanged: (3)
     ============  ================================
 
-w has the shape it has there: C filters, one for each channel of x, of K channels, one for each of
-y. (The name: as a matrix that multiplies all numbers of x at once, it is the convolution's matrix
-transposed. It does not undo the convolution.)
+w has the same shape as there: C filters, one for each channel of x, each of K channels, one for
+each of y. (The name: the matrix that multiplies all numbers of x at once is the convolution's
+matrix transposed. It does not undo the convolution.)
 """
 
 import numpy as np

@@ -65,7 +65,7 @@ class Places(NamedTuple):
 
 
 def cut_plainly(pixels, given, places, down, up, ratio, x_turns, turns, top, left, x, target, most):
-    """Do what `cut` does, in NumPy: to say what it means, and to serve without Numba's compiler."""
+    """Do what `cut` does, in NumPy: this says what `cut` means, and needs no compiler."""
     N, C, side, _ = x.shape
     OH, OW = target.shape[2:]
     size = ratio * side
