@@ -194,7 +194,7 @@ def _own_bytes(process: int) -> int:
 def constants(found: dict, structure: str) -> tuple[float, float, float, float]:
     """Return a, c, α, β of the model in docs/scaling.md, in seconds.
 
-    They are for a sample, for an update without its samples, for a message, and for a byte.
+    They are the seconds of a sample, of an update without its samples, of a message, and of a byte.
     """
     small, large = found["one thread"][structure]
     few, many = BATCHES_OF_ONE

@@ -108,7 +108,7 @@ class State:
     Attributes
     ----------
     done : int
-        Updates.
+        The number of updates.
     seconds : float
         The time it has taken.
     rows : list of dict
@@ -141,7 +141,7 @@ def write_state(out: str | Path, model: Model, same: dict, state: State) -> None
     ----------
     out : str or Path
     model : Model
-        With the average as its parameters, so that the file is a model's as well.
+        Its parameters are the average: the file is a model's as well.
     same : dict
         All that must be the same in a run that goes on from here, for JSON.
     state : State

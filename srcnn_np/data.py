@@ -428,7 +428,7 @@ _TOGETHER = 16  # sub-images that a thread cuts at once
 
 
 def _stacked(taps):
-    """Stack the rows of matrices; those with fewer taps get some of weight 0."""
+    """Stack the rows of matrices; rows with fewer taps get more of weight 0."""
     from .kernels.sub_images import Taps
 
     most = max(indices.shape[1] for indices, _ in taps)
@@ -505,7 +505,7 @@ def cut_sub_images(
 
 
 def turn(x: np.ndarray, how: int) -> np.ndarray:
-    """Turn a square in one of the eight ways that fit its place.
+    """Turn a square in one of the eight ways in which it fits its place.
 
     Parameters
     ----------

@@ -117,8 +117,8 @@ def features(picture: np.ndarray, scale: int, model: Model) -> Figure:
     Returns
     -------
     figure : Figure
-        x, y and the target; and, for every convolution except the last, the feature maps behind
-        its activation that vary most.
+        x, y and the target; and, for every convolution except the last, the feature maps after its
+        activation that vary most.
 
     Raises
     ------

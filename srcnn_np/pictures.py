@@ -29,9 +29,7 @@ class Pictures(Sequence):
     names : list of str, optional
         Their files' names.
 
-    Notes
-    -----
-    A picture, and several by a slice, are views.
+    Notes ----- An index gives a picture, and a slice several, as views.
     """
 
     def __init__(
@@ -151,7 +149,7 @@ _FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
 
 
 def _keep_free(file: BinaryIO, count: int) -> None:
-    """Make a file that long, and keep the room for it if the system can do that."""
+    """Make a file of `count` bytes, and keep the room for it if the system can do that."""
     try:
         os.posix_fallocate(file.fileno(), 0, count)
     except (AttributeError, OSError) as error:

@@ -26,7 +26,7 @@ class Stopped(KeyboardInterrupt):
     Attributes
     ----------
     code : int
-        The exit code that tells a shell of the signal: 130 for Ctrl-C, 143, 129.
+        The exit code that tells a shell of the signal: 130 (Ctrl-C), 143 (SIGTERM), 129 (SIGHUP).
     """
 
     def __init__(self, number: int, message: str = "interrupted") -> None:

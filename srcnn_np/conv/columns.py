@@ -36,9 +36,9 @@ def im2col(
 ) -> np.ndarray:
     """Write out, for every place of a filter, all values under it.
 
-    cols[n, t, p] = x[n, c, sh·i+u, sw·j+v], with t = (c, u, v) and p = (i, j) each
-    numbered in order and x padded by zeros first, so that a convolution becomes the
-    matrix product w (K, T) times cols (T, P).
+    cols[n, t, p] = x[n, c, sh·i+u, sw·j+v]. Here t numbers (c, u, v) in order, p numbers (i, j),
+    and x is padded by zeros first. So a convolution becomes the matrix product w (K, T) times cols
+    (T, P).
 
     Parameters
     ----------
@@ -48,8 +48,8 @@ def im2col(
     Returns
     -------
     cols : (N, C * kh * kw, OH * OW) array
-        A new array; rows ordered by (channel, filter row, filter column), columns
-        by (output row, output column).
+        A new array. Its rows are ordered by (channel, filter row, filter column), its columns by
+        (output row, output column).
 
     Raises
     ------

@@ -125,8 +125,8 @@ def as_convolution(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return filters and biases of a convolution at stride 1 that makes all places of a pixel.
 
-    A pixel has sh x sw places in y, and all pixels look alike: each of its places is a sum over
-    the pixel and its neighbours, by the filter's taps that meet there. So a transposed convolution
+    A pixel has sh x sw places in y. Each place is a sum over the pixel and its neighbours, by the
+    filter's taps that meet there; the taps are the same for all pixels. So a transposed convolution
     is sh·sw small convolutions of x, whose results lie in y as `together` lays them.
 
     Parameters

@@ -63,7 +63,7 @@ class Picture:
     lost : list of str
         The parts of its file that are missing here, such as "8 of 16 bits".
     quality : int or None
-        The JPEG file's, 1 to 100, see `srcnn_np.imaging.traces`.
+        The JPEG file's quality, 1 to 100, see `srcnn_np.imaging.traces`.
     """
 
     pixels: np.ndarray
@@ -324,7 +324,7 @@ def list_pictures(
     paths : list of Path
         The pictures, in order of name.
     others : list of str
-        The names of whatever else is there and not hidden; folders' end in a slash.
+        The names of whatever else is there and not hidden; a folder's ends in a slash.
 
     Raises
     ------

@@ -95,7 +95,7 @@ def read_metadata(image: ImageFile.ImageFile, channels: str) -> tuple[dict, list
 
 
 def save_options(format_: str, metadata: dict, size: tuple[int, int]) -> tuple[dict, list[str]]:
-    """Return Pillow's options that write metadata, and those the format cannot hold.
+    """Return Pillow's options that write metadata, and what of it the format cannot hold.
 
     Parameters
     ----------

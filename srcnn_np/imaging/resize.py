@@ -95,7 +95,7 @@ def imresize(
 def resized_rows(
     picture: np.ndarray, size: tuple[int, int], rows: tuple[int, int], peak: float
 ) -> np.ndarray:
-    """Return some rows of `imresize`'s result, from only the part of the picture they need.
+    """Return some rows of `imresize`'s result, made from only the pixels that they need.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def enlarging(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return which of `length` pixels each large pixel sums: indices, weights (L, T).
 
-    With "none" there are `length` pixels, and each is its own.
+    With "none" there are `length` pixels, and each sums only itself.
 
     Raises
     ------

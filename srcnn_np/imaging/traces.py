@@ -169,7 +169,7 @@ def noise_of(pixels: np.ndarray) -> float:
     Returns
     -------
     sigma : float
-        Too low rather than too high for pictures of few 8 x 8 blocks; 0 up to 8 blocks.
+        Too low rather than too high if there are few 8 x 8 blocks; 0 if there are at most 8.
 
     Notes
     -----

@@ -45,7 +45,7 @@ LINEAR = Activation()
 def slopes_of(activation: Activation, K: int) -> np.ndarray:
     """Return the slopes below 0 of K filters, repeated until whole pixels fill whole vectors.
 
-    They are 1 for activations that do not bend at 0, or bend elsewhere too.
+    They are 1 for all activations except RELU and LEAKY.
     """
     slopes = np.ones(K, np.float32)
     if activation.kind in (RELU, LEAKY):

@@ -119,7 +119,7 @@ def weight_gradient(unit, taps, dy, x, sums, scratch, piece):
 
 @part
 def add_pieces(unit, x, dy, turns, goal):
-    """Add the product of three rows of three pieces, whose lines share what dy loads."""
+    """Add the products of three rows of three pieces, which share what is loaded of dy."""
     zero = stacked(zeros(unit), PIECES)
     for k in range(0, goal.row, len(unit) * LANES):
         first, second, third = zero, zero, zero

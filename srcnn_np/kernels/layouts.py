@@ -21,7 +21,7 @@ from .vectors import LANES, load, store
 def channels_last(x: np.ndarray) -> np.ndarray:
     """Return x (N, C, H, W) as a C-contiguous array (N, H, W, C): a view, or where needed a copy.
 
-    A read-only array is copied too: kernels then take it for one type with their own memory.
+    A read-only array is copied too: Numba would compile kernels anew for that type.
     """
     last = np.ascontiguousarray(x.transpose(0, 2, 3, 1))
     return last if last.flags.writeable else last.copy()

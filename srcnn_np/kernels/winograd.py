@@ -289,7 +289,7 @@ def place_of(tile, tiles, across):
 
 
 class Places(NamedTuple):
-    """Numbers of places, tiles, channels: elements from one place, and one tile, to the next."""
+    """Numbers by tile, place and channel: `step` elements from place to place, `tile` a tile."""
 
     array: np.ndarray
     step: int
