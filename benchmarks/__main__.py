@@ -1,10 +1,10 @@
 """Compare the speed of convolutions: one layer at a time, whole networks, sizes and threads.
 
-Prints for each task a table of all contestants: median time, GFLOP/s by the count of the
-direct sum (an algorithm that needs fewer operations may exceed the machine's rate), percent
-of the measured rates of fused multiply-adds and SGEMM, the most memory, and the time for each
-number of the result in units of the first contestant's, as the median of the rounds, with the
-quartiles in brackets.
+It prints for each task a table of all contestants: median time, GFLOP/s by the count of the direct
+sum (an algorithm that needs fewer operations may exceed the machine's rate), percent of the
+measured rates of fused multiply-adds and SGEMM, the most memory, and the time for each number of
+the result in units of the first contestant's, as the median of the rounds, with the quartiles in
+brackets.
 """
 
 import argparse
@@ -169,7 +169,7 @@ def _print_table(table: dict) -> None:
 
 
 def _ranks(rounds: int) -> dict:
-    """Measure several processes, where there can be any."""
+    """Measure several processes, where MPI can start them."""
     if why := ranks.why_not():
         print(f"\n{why}", flush=True)
         return {}

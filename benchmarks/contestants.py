@@ -258,7 +258,7 @@ def _torch_layer(torch, task: Layer, tensor) -> Run:
 
 
 def _torch_network(torch, task: Inference | TrainingStep):
-    """The same network as a PyTorch module."""
+    """Return the same network as a PyTorch module."""
     nn, (low, high, slope, floor, ceiling) = torch.nn, CLIPPED
 
     class Clipped(nn.Module):

@@ -68,7 +68,7 @@ def _gains(originals: list[np.ndarray], scale: float, model: Model | None) -> di
 
 
 def _harms(scale: float) -> dict[str, Callable[[np.ndarray, int], Picture]]:
-    """Return, by name, ways to harm a small picture, given with its number."""
+    """Return, by name, ways to harm a small picture that is given with its number."""
     harms = {"none": lambda small, n: Picture(small)}
     if scale in SCALES:
         for quality in QUALITIES:

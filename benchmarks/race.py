@@ -43,9 +43,9 @@ class Result:
     Attributes
     ----------
     seconds : list of float
-        One a round; empty if it did not take part.
+        One for each round; empty if it did not take part.
     why : str
-        Why it did not.
+        Why it did not take part.
     failed : bool
         Whether it failed, rather than being not installed or not meant for the task.
     memory, threads : int or None

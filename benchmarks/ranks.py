@@ -152,7 +152,7 @@ def _folder(count: int, size: tuple[int, int]) -> Iterator[Path]:
 
 @contextmanager
 def _watched() -> Iterator[list[int]]:
-    """Yield a growing list of the bytes of all processes begun meanwhile, shared ones once."""
+    """Yield a growing list: bytes of all processes begun meanwhile, shared bytes counted once."""
     found, stop = [0], threading.Event()
 
     def watch() -> None:
@@ -183,7 +183,7 @@ def _descendants(process: int) -> set[int]:
 
 
 def _own_bytes(process: int) -> int:
-    """A process's memory in bytes, where memory shared by n processes counts 1/n."""
+    """Return a process's memory in bytes; what n processes share counts 1/n."""
     try:
         lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
         return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
@@ -194,7 +194,7 @@ def _own_bytes(process: int) -> int:
 def constants(found: dict, structure: str) -> tuple[float, float, float, float]:
     """Return a, c, α, β of the model in docs/scaling.md, in seconds.
 
-    They are for a sample, for an update without its samples, for a message, and for a byte.
+    They are the seconds of a sample, of an update without its samples, of a message, and of a byte.
     """
     small, large = found["one thread"][structure]
     few, many = BATCHES_OF_ONE

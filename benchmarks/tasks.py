@@ -19,7 +19,7 @@ class Network(NamedTuple):
     activation : "relu", "prelu" or "clipped"
         The last is `srcnn_np.layers.clipped_leaky_relu_forward`.
     last : bool
-        Whether the last layer has one, too.
+        Whether the last layer has an activation, too.
     border : "replicate", "once" or "zero"
         How a picture keeps its size: each layer replicates the border of its input, or widens it
         by zeros, or the picture's border is replicated once. In training only "zero" widens.
@@ -117,7 +117,7 @@ class Layer:
 
     @property
     def small(self) -> "Layer":
-        """The same in small."""
+        """The same task, but small."""
         return replace(self, N=1, H=self.k + 7, W=self.k + 7)
 
 
@@ -131,7 +131,7 @@ class Inference:
 
     @property
     def network(self) -> Network:
-        """What it is made of."""
+        """The network that the task runs."""
         return NETWORKS[self.name]
 
     def picture(self) -> np.ndarray:
@@ -158,7 +158,7 @@ class Inference:
 
     @property
     def small(self) -> "Inference":
-        """The same in small."""
+        """The same task, but small."""
         return replace(self, H=48, W=64)
 
 
@@ -172,7 +172,7 @@ class TrainingStep:
 
     @property
     def network(self) -> Network:
-        """What it is made of."""
+        """The network that the task runs."""
         return NETWORKS[self.name]
 
     def batch(self) -> tuple[np.ndarray, np.ndarray]:
@@ -197,7 +197,7 @@ class TrainingStep:
 
     @property
     def small(self) -> "TrainingStep":
-        """The same in small."""
+        """The same task, but small."""
         return replace(self, N=2)
 
 

@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def build(contestant, task: Task):
-    """Return a function that does the task, and its first run's result, memory and threads.
+    """Return a function that does the task, and the first run's result, memory and threads.
 
     Memory is the bytes by which the process grew at its largest, result included. Before that
     the contestant does the same task in small, so that its libraries are loaded and its code

@@ -4,9 +4,9 @@
     python examples/before_after.py --jpeg 50      # the other one: saved as JPEG when small
     python examples/before_after.py photo.png --at 100 80 --out mine.png
 
-From left to right: the small picture's pixels, bicubic interpolation, the network (of a JPEG the
-one for clean pictures, and the one that `upscale` chooses), and the photograph as it was; of each
-the same square, magnified twice.
+The figure has the same square of each, magnified twice. From left to right: the small picture's
+pixels, bicubic interpolation, the network (for a JPEG the one for clean pictures, and the one that
+`upscale` chooses), and the photograph as it was.
 """
 
 import argparse
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def astronaut() -> np.ndarray:
-    """Eileen Collins, by NASA, public domain; in scikit-image, (512, 512, 3) uint8."""
+    """Return scikit-image's Eileen Collins, by NASA, public domain: (512, 512, 3) uint8."""
     from skimage import data
 
     return data.astronaut()

@@ -2,9 +2,9 @@
 
     python examples/train_toy.py
 
-Draws pictures of overlapping shapes, trains a 9-1-5 on them with stochastic gradient
-descent, and lets it sharpen photographs, of which it never saw any: those that come
-with scikit-image, or your own with --photos DIR.
+This draws pictures of overlapping shapes, trains a 9-1-5 on them with stochastic gradient descent,
+and lets it sharpen photographs that it never saw: those that come with scikit-image, or your own
+with --photos DIR.
 """
 
 import argparse
@@ -88,7 +88,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def photos_of(folder: str) -> dict[str, np.ndarray]:
-    """Luma of the photographs in a folder that can be measured; the others are named."""
+    """Return the luma of the photographs in a folder that can be measured; name the others."""
     photos, skipped = read_folder(folder, grey_is_luma=True)
     measurable = {}
     for name, photo in zip(photos.names, photos, strict=True):
@@ -105,7 +105,7 @@ def photos_of(folder: str) -> dict[str, np.ndarray]:
 
 
 def scikit_image_photos() -> dict[str, np.ndarray]:
-    """Luma of the photographs in scikit-image's wheel, uint8 (H, W), by name."""
+    """Return the luma of the photographs in scikit-image's wheel, uint8 (H, W), by name."""
     from skimage import data
 
     names = ("astronaut", "camera", "chelsea", "coffee", "rocket")
@@ -119,7 +119,7 @@ def print_row(name: str, measures: dict) -> None:
 
 
 def mean_psnr(images: list[dict], method: str) -> float:
-    """Mean over the photographs, in dB."""
+    """Return the mean over the photographs, in dB."""
     return float(np.mean([image[method]["psnr"] for image in images]))
 
 

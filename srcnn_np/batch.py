@@ -1,4 +1,4 @@
-"""Enlarge many pictures: name their files, work in turn, and lose one picture to a problem."""
+"""Enlarge many pictures: name their files, work in turn, and lose only one picture to a problem."""
 
 import os
 import sys
@@ -230,7 +230,7 @@ def _labelled(folder: Path, label: str) -> Path:
 
 
 def _distinct_names(sources: Sequence[Path]) -> list[str]:
-    """Name each: a.jpg is "a"; if another is too, "a.jpg"; or, with its folder, "in_a.jpg".
+    """Return names that differ: "a" for in/a.jpg, else "a.jpg", else "in_a.jpg" and so on.
 
     Capital and small letters count as equal: some file systems do not tell them apart.
     """
@@ -284,7 +284,7 @@ def enlarge_all(
     Raises
     ------
     InputError
-        If no folder for results can be made or written into.
+        If none of the folders for results can be made or written into.
     """
     jobs, made, closed = shared_out(todo.jobs, team, max_pixels), [], {}
     for folder in todo.folders if team.rank == 0 else []:
@@ -310,15 +310,15 @@ def enlarge_all(
                 yield Result(job, why=f"{job.source}: {error.strerror or error}")
             except MemoryError:
                 yield Result(job, why=f"{job.source}: there is not enough memory to enlarge it")
-        team.wait()  # another may still write into a folder that goes
+        team.wait()  # another process may still write into these folders
     finally:
         for folder in reversed(made):
-            with suppress(OSError):  # it holds results
+            with suppress(OSError):  # a folder with results stays
                 folder.rmdir()
 
 
 def shared_out(jobs: Sequence[Job], team: Team, max_pixels: int | None = None) -> list[Job]:
-    """Return this process's share of the jobs, in their order: as many pixels as others'.
+    """Return this process's share of the jobs, in order: each share has about as many pixels.
 
     Standard input goes to rank 0, which alone has it.
     """

@@ -60,7 +60,7 @@ def read_log(path: str | Path) -> list[dict]:
     Raises
     ------
     InputError
-        If there is no such file, or it is no such log.
+        If there is no such file, or it is not such a log.
     """
     if os.path.exists(path) and not os.path.isfile(path):
         raise InputError(f"{path} is no ordinary file; give the log of a training")
@@ -108,19 +108,19 @@ class State:
     Attributes
     ----------
     done : int
-        Updates.
+        The number of updates.
     seconds : float
-        That it has taken.
+        The time it has taken.
     rows : list of dict
-        Of its `History`.
+        The rows of its `History`.
     losses : list of float
-        Of the updates since the last row.
+        The losses since the last row.
     about : dict
-        What is said of the model besides, such as whose pictures it learns from.
+        What else is said of the model, such as whose pictures it learns from.
     params, average, best : dict of str to array
-        The parameters, their running mean, and that at the highest PSNR so far, empty at first.
+        The parameters, their running mean, and the mean at the highest PSNR so far, empty at first.
     memory : dict of str to array
-        The optimiser's.
+        The optimiser's memory.
     """
 
     done: int
@@ -141,7 +141,7 @@ def write_state(out: str | Path, model: Model, same: dict, state: State) -> None
     ----------
     out : str or Path
     model : Model
-        With the average as its parameters, so that the file is a model's as well.
+        Its parameters are the average: the file is a model's as well.
     same : dict
         All that must be the same in a run that goes on from here, for JSON.
     state : State
@@ -171,11 +171,11 @@ def read_state(
     same : dict
         As given to `write_state`, if it is the same training.
     marks : dict of int to bool
-        After which updates there is a row, in order up to the last, and whether with a PSNR.
+        The updates that have a row, in order up to the last, and whether the row has a PSNR.
     batch : int
         Sub-images in an update.
     params, memory : dict of str to array
-        Arrays of the names, shapes and dtypes that are to be read.
+        Arrays with the names, shapes and dtypes to read.
 
     Returns
     -------
@@ -184,7 +184,7 @@ def read_state(
     Raises
     ------
     InputError
-        If there is none, it is damaged, or another training's.
+        If there is no state, or it is damaged or another training's.
     """
     with _opened(out) as file:
         head = _head(file)
@@ -217,12 +217,12 @@ def read_state(
 
 
 def resumed_epochs(out: str | Path) -> float:
-    """Return how many epochs the training has whose last state is beside `out`.
+    """Return the epochs of the training that left its last state beside `out`.
 
     Raises
     ------
     InputError
-        If there is none, or it is damaged.
+        If there is no state, or it is damaged.
     """
     with _opened(out) as file:
         epochs = _head(file)["same"].get("epochs")
@@ -243,7 +243,7 @@ def _opened(out: str | Path) -> NpzFile:
 
 
 def _head(file: NpzFile) -> dict:
-    """All of a state except its arrays."""
+    """Return all of a state except its arrays."""
     if "state" not in file.names:
         raise InputError(f"{file.path} is a model, but not the last state of a training")
     head = file.json("state", _LONGEST_STATE)
@@ -284,7 +284,7 @@ def _by_key(params: Arrays, best: Arrays, memory: Arrays) -> Arrays:
 
 
 def _digest(head: dict, arrays: Arrays) -> str:
-    """A digest of everything in a state: a single changed bit would lead to other weights."""
+    """Return a digest of a whole state: a single changed bit would lead to other weights."""
     digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
     for key, array in sorted(arrays.items()):
         digest.update(key.encode() + array.tobytes())

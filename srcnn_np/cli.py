@@ -52,7 +52,7 @@ def _run(arguments: list[str]) -> int:
         parser.print_help()
         return 0
     options = parser.parse_args(arguments)
-    # Loading makes over 100,000 objects that all stay: do not look through them every 700.
+    # Loading makes over 100,000 objects that all stay: do not search them after every 700.
     gc.set_threshold(100_000)
     options.command = shlex.join(["srcnn-np", *arguments])
     options.team = ALONE
@@ -96,7 +96,7 @@ def _ended(team: Team, sentence: str, code: int = 1) -> int:
 
 @contextmanager
 def _news() -> Iterator[None]:
-    """Where what the package logs, such as that it compiles, and warnings are a line each."""
+    """Print what the package logs (such as that it compiles) and warnings, a line each."""
     handler = logging.Handler()
     if rank_started_as() == 0:
         handler.emit = lambda record: notice(record.getMessage())
@@ -104,7 +104,7 @@ def _news() -> Iterator[None]:
     before = log.level, others.level
     log.addHandler(handler)
     log.setLevel(logging.INFO)
-    others.setLevel(logging.ERROR)  # of its own folders
+    others.setLevel(logging.ERROR)  # it warns of its own folders
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_: log.info(str(message).partition("\n")[0])
         try:
@@ -131,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class _Parser(argparse.ArgumentParser):
-    """One sentence for a bad command line, without the usage before it."""
+    """A parser that answers a bad command line by one sentence, without the usage."""
 
     def _print_message(self, message: str, file: TextIO | None = None) -> None:
         if rank_started_as() == 0:

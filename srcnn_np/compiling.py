@@ -1,9 +1,9 @@
 """Compiling kernels, and keeping the machine code for the next time.
 
 Numba keeps machine code beside the source. It stops if it can write nowhere or if a kept file is
-damaged, and does not compile anew when a function that a kernel calls has changed in another
-file. Here all kernels are kept in one folder of the user's cache, named after the source
-they were made from. A folder that cannot be written keeps nothing; a damaged file counts as none.
+damaged, and does not compile anew when a function that a kernel calls has changed in another file.
+Here all kernels are kept in one folder of the user's cache, named after the source they were made
+from. A folder that cannot be written keeps nothing; a damaged file counts as missing.
 """
 
 import hashlib
@@ -53,7 +53,7 @@ def kernel(function: Callable | None = None, **options: object) -> Callable:
 
 
 def part(function: Callable | None = None, **options: object) -> Callable:
-    """Compile a function where kernels call it, and with them: a decorator, as `kernel`."""
+    """Compile a function together with the kernels that call it: a decorator, as `kernel`."""
     if function is None:
         return lambda function: part(function, **options)
     without = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "error_model": "numpy"}
@@ -61,7 +61,7 @@ def part(function: Callable | None = None, **options: object) -> Callable:
 
 
 def _folder() -> Path | None:
-    """Where kernels made from this source are kept; None where nothing can be."""
+    """Return the folder for kernels made from this source; None where nothing can be kept."""
     digest = hashlib.sha256(repr(SWITCHES).encode())
     package = Path(__file__).parent
     for path in sorted([Path(__file__), *package.glob("conv/*.py"), *package.glob("kernels/*.py")]):
@@ -112,13 +112,13 @@ class _Locator:
 
 
 class _Implementation(CompileResultCacheImpl):
-    """How machine code is written; the place is ours."""
+    """Numba's way to write machine code, but in our folder."""
 
     _locator_classes = (_Locator,)
 
 
 class _Files(IndexDataCacheFile):
-    """Files that count as none if they are damaged, as a power cut may leave them.
+    """Files that count as missing if damaged, as a power cut may leave them.
 
     Damaged machine code would crash, so a digest of it stands before it.
     """
@@ -158,8 +158,8 @@ class _Cache(FunctionCache):
 class _Announcer(event.Listener):
     """Logs that Numba compiles, if that takes longer than _PATIENCE in all.
 
-    Numba reports every function that it compiles, but not those that it finds kept, nor
-    work that takes long by itself. One function compiles within another: depth counts them.
+    Numba reports every function that it compiles, but not those that it finds kept, nor work that
+    takes long by itself. Functions compile within each other: depth counts them.
     """
 
     def __init__(self) -> None:

@@ -101,7 +101,7 @@ def read_folder(
     pictures : Pictures
         As `to_channels` returns them, with their files' names.
     skipped : list of str
-        Whatever else is there: names that are no pictures, and why a picture is unreadable.
+        Whatever else is there: names that are not pictures', and why a picture is unreadable.
 
     Raises
     ------
@@ -181,7 +181,7 @@ def hold_out(
 def with_copies(
     pictures: Sequence[np.ndarray], factors: Sequence[float], team: Team = ALONE
 ) -> Pictures:
-    """Return pictures and, for each factor, smaller copies, as FSRCNN's authors train.
+    """Return pictures and, for each factor, smaller copies, as FSRCNN's authors do.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ def with_copies(
     Raises
     ------
     ValueError
-        If a factor is none of these.
+        If a factor is not between 0 and 1.
 
     References
     ----------
@@ -335,7 +335,7 @@ class SubImages:
         enlargement: Enlargement,
         channels: int | None = None,
     ) -> None:
-        self._ratio = scale if enlargement == "none" else 1  # of sides, the target's by x's
+        self._ratio = scale if enlargement == "none" else 1  # the target's side by x's
         self.pictures, self.size, self.stride, self.margin = pictures, size, stride, margin
         self._most = (size // scale + 11) * scale + 2  # shrinking and enlarging reach 2 pixels on
         self._turns, self._x_turns = (
@@ -428,7 +428,7 @@ _TOGETHER = 16  # sub-images that a thread cuts at once
 
 
 def _stacked(taps):
-    """Stack the rows of matrices; those with fewer taps get some of weight 0."""
+    """Stack the rows of matrices; rows with fewer taps get more of weight 0."""
     from .kernels.sub_images import Taps
 
     most = max(indices.shape[1] for indices, _ in taps)
@@ -505,7 +505,7 @@ def cut_sub_images(
 
 
 def turn(x: np.ndarray, how: int) -> np.ndarray:
-    """Turn a square in one of the eight ways that fit its place.
+    """Turn a square in one of the eight ways in which it fits its place.
 
     Parameters
     ----------

@@ -33,8 +33,8 @@ class Degradation(NamedTuple):
     def harm(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return a grey (H, W) or RGB (H, W, 3) uint8 picture with harm, in the same shape.
 
-        Quality and noise are drawn evenly from their ranges, and JPEG's way to keep colours evenly
-        from SUBSAMPLINGS.
+        Quality and noise are drawn evenly from their ranges; so is JPEG's way to keep colours, from
+        SUBSAMPLINGS.
         """
         if self.noise is not None:
             picture = with_noise(picture, rng.uniform(*self.noise), rng)
@@ -88,7 +88,7 @@ def through_jpeg(picture: np.ndarray, quality: int, subsampling: str = "4:2:0") 
 
 
 def in_rgb(channels: np.ndarray) -> np.ndarray:
-    """Return luma (H, W), or Y, Cb, Cr (H, W, 3), in [0, 1] as a uint8 picture, grey or RGB."""
+    """Return a uint8 picture, grey or RGB, of luma (H, W) or Y, Cb, Cr (H, W, 3) in [0, 1]."""
     rgb = luma_to_grey(channels) if channels.ndim == 2 else ycbcr_to_rgb(channels)
     return np.rint(rgb.clip(0, 1) * 255).astype(np.uint8)
 
@@ -102,7 +102,7 @@ class SmallPictures:
         Luma, or Y, Cb, Cr.
     scale : int
     colour : "luma" or "ycbcr"
-        The part of them that the network sees.
+        The part of the pictures that the network sees.
     degradation : Degradation
     seed : int
         For everything that is drawn.
@@ -136,7 +136,7 @@ class SmallPictures:
         self._epochs = [None, None]
 
     def of_epoch(self, epoch: int) -> Pictures:
-        """Return an epoch's pictures, which hold until the next epoch but one is asked for.
+        """Return an epoch's pictures; they last until those of two epochs on are asked for.
 
         All processes call this at the same time.
         """

@@ -21,7 +21,7 @@ class InputError(ValueError):
 
 @contextmanager
 def about(source: str | Path) -> Iterator[None]:
-    """Where sentences about a picture begin with its name."""
+    """Begin the messages of errors about a picture with its name."""
     try:
         yield
     except InputError as error:
@@ -29,7 +29,7 @@ def about(source: str | Path) -> Iterator[None]:
 
 
 def brief(value: object) -> str:
-    """Return a value as Python writes it, cut if that is long, to be quoted in a sentence."""
+    """Return a value as Python writes it, cut if too long to be quoted in a sentence."""
     return _SHORT.repr(value)
 
 

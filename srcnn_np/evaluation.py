@@ -4,7 +4,7 @@
    both sides divide by the scale. This is the target.
 2. Shrunk and enlarged by bicubic interpolation, in floating point, without rounding.
 3. Through the network; clipped to [0, 1], times 255, rounded.
-4. As many pixels as the scale cut off each side; PSNR and SSIM of the rest.
+4. Each side cut by as many pixels as the scale; PSNR and SSIM of the rest.
 """
 
 from collections.abc import Callable, Iterable
@@ -39,16 +39,15 @@ def evaluate(
     progress : function, optional
         Wraps the list of files, as `tqdm.tqdm` does, to show how far it is.
     team : Team, optional
-        Who shares the pictures; all get the whole report.
+        The processes that share the pictures; all get the whole report.
 
     Returns
     -------
     report : dict
-        ``{"scale", "images": [{"name", "bicubic": {"psnr", "ssim"}, "model": {...}}],
-        "mean": {"bicubic": {...}, "model": {...}}, "failed": [{"name", "why"}],
-        "others": [name]}``, PSNR in dB. "failed" are pictures that are damaged, too small to
-        measure, or for which the model's result is not finite; the means are without them.
-        "others" are files that are no pictures by their names.
+        ``{"scale", "images": [{"name", "bicubic": {"psnr", "ssim"}, "model": {...}}], "mean":
+        {"bicubic": {...}, "model": {...}}, "failed": [{"name", "why"}], "others": [name]}``, PSNR
+        in dB. "failed" are pictures that are damaged, too small to measure, or give a result that
+        is not finite; the means are without them. "others" are files whose names are not pictures'.
 
     Raises
     ------
@@ -95,14 +94,14 @@ def paper_report(
 ) -> dict[str, dict[str, dict[str, float | None]]]:
     """Measure models on the paper's test sets, beside the figures that the paper gives.
 
-    Whole sets only: a mean without one of the pictures would not be the paper's.
+    It takes whole sets only: a mean without one of the pictures would not be the paper's.
 
     Parameters
     ----------
     folder : str or Path
         Holds the folders Set5 and Set14.
     models : dict of str to dict of int to Model
-        By name and scale.
+        The models by name and scale.
     progress, team
         As of `evaluate`.
 
@@ -185,7 +184,7 @@ def measure(result: np.ndarray, target: np.ndarray, scale: int) -> dict[str, flo
 
 
 def as_measured(x: np.ndarray, scale: int) -> np.ndarray:
-    """Return what is compared of a result, or of the target: steps 3 and 4 of the protocol.
+    """Return the part of a result or target that is compared: steps 3 and 4 of the protocol.
 
     Parameters
     ----------

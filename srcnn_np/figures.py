@@ -117,8 +117,8 @@ def features(picture: np.ndarray, scale: int, model: Model) -> Figure:
     Returns
     -------
     figure : Figure
-        x, y and the target; and, for every convolution except the last, the feature maps behind
-        its activation that vary most.
+        x, y and the target; and, for every convolution except the last, the feature maps after its
+        activation that vary most.
 
     Raises
     ------
@@ -341,7 +341,7 @@ def save(path: str | Path, figure: Figure, *, title: str = "", force: bool = Fal
     path : str or Path
     figure : Figure
     title : str
-        Stands above it, such as the names of the picture and the model.
+        Text above it, such as the names of the picture and the model.
     force : bool
         Replace a file that is there already.
 
@@ -372,7 +372,7 @@ def middle(picture: np.ndarray, H: int, W: int) -> np.ndarray:
 
 
 def _x_and_target(picture: np.ndarray, scale: int, model: Model) -> tuple[np.ndarray, np.ndarray]:
-    """The network's input for the middle of a picture, and what `forward` should return."""
+    """Return the network's input for the middle of a picture, and what `forward` should give."""
     model.check_scale(scale)
     top, bottom, left, right = model.network.margin
     target, small = shrink(middle(picture, _SIDE, _SIDE), scale)
@@ -392,7 +392,7 @@ def _x_and_target(picture: np.ndarray, scale: int, model: Model) -> tuple[np.nda
 
 
 def _first_and_last(params: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """First layer's filters on luma (K, kh, kw); last layer's filter for luma (C, kh, kw)."""
+    """Return the first layer's filters on luma (K, kh, kw), the last's for luma (C, kh, kw)."""
     names = [name for name in params if name.endswith(".w")]
     first, last = params[names[0]], params[names[-1]]
     # A transposed convolution has a filter for each of its channels, as deep as y.
@@ -400,7 +400,7 @@ def _first_and_last(params: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.nd
 
 
 def _for_luma(model: Model) -> str:
-    """Words that set these filters apart, if the model has others too."""
+    """Return words that set these filters apart, if the model has others too."""
     return " for luma" if model.colour == "ycbcr" else ""
 
 
@@ -414,7 +414,7 @@ def _draw(
     columns: int = 1,
     cmap: str = "gray",
 ) -> None:
-    """Draw arrays (H, W) with their titles in rows, on one scale, with a colour bar."""
+    """Draw titled arrays (H, W) in rows, on one scale, with a colour bar."""
     planes = list(planes)
     part.suptitle(title, fontsize=11)
     lines = -(-len(planes) // columns)
@@ -449,14 +449,14 @@ def _draw_each(part: SubFigure, panels: dict[str, tuple[np.ndarray, str]], *, ti
 
 
 def _beyond(low: float, high: float, *planes: np.ndarray) -> str:
-    """The ends of a colour bar at which an arrow shows that there are values beyond."""
+    """Return the ends of a colour bar that need an arrow, as there are values beyond."""
     below = any((plane < low).any() for plane in planes)
     above = any((plane > high).any() for plane in planes)
     return {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[below, above]
 
 
 def _largest_square(values: np.ndarray, side: int) -> tuple[slice, slice]:
-    """Rows and columns of the square whose values have the largest sum."""
+    """Return rows and columns of the square whose values have the largest sum."""
     sums = np.pad(values.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
     sums = sums[side:] - sums[:-side]
     sums = sums[:, side:] - sums[:, :-side]
@@ -465,12 +465,12 @@ def _largest_square(values: np.ndarray, side: int) -> tuple[slice, slice]:
 
 
 def _nearly_all(values: np.ndarray) -> float:
-    """An upper limit for a colour scale, that a few extreme values do not stretch; never 0."""
+    """Return a colour scale's upper limit, which few extreme values do not stretch; never 0."""
     return float(np.quantile(values, 0.999) or values.max() or 1)
 
 
 def _columns(rows: list[dict], name: str) -> tuple[list, list]:
-    """Sub-images seen, and another column, in rows where it has a value."""
+    """Return the sub-images seen, and another column, of rows where that has a value."""
     pairs = [(row["sub_images"], row[name]) for row in rows if row[name] is not None]
     return [seen for seen, _ in pairs], [value for _, value in pairs]
 

@@ -102,7 +102,7 @@ def check_gradients(
     step : float, optional
         h, above 0; 1e-4 for differences and 1e-30 for the complex step.
     seed : int
-        Of dy.
+        For drawing dy.
 
     Returns
     -------
@@ -220,7 +220,7 @@ def check_transposed(
     seed: int = 0,
     **how: object,
 ) -> dict[str, Check]:
-    """`check_gradients` of `conv_transpose2d_forward` with respect to x, w and b.
+    """Check the gradients of `conv_transpose2d_forward` with respect to x, w and b.
 
     Parameters are as of `check_convolution`, with crop in place of padding.
     """

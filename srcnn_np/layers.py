@@ -68,8 +68,8 @@ def prelu_backward(dy: np.ndarray, x: np.ndarray, a: np.ndarray) -> tuple[np.nda
 def clipped_leaky_relu_forward(x: np.ndarray) -> np.ndarray:
     """Apply theanonSR's activation: keep a picture's range [0, 1], flatten what is outside.
 
-    It is the identity on [1/256, 255/256]; it has slope 1/1280 on both sides of that; it is 0
-    below -1179/256 and 1 above 1535/256. (It jumps by 100/1280/256 at -1179/256, as given.)
+    It is the identity on [1/256, 255/256], has slope 1/1280 on both sides of that, and is 0 below
+    -1179/256 and 1 above 1535/256. (It jumps by 100/1280/256 at -1179/256, as in theanonSR.)
     """
     check_dtype(x=x)
     low, high, slope, floor, ceiling = _CLIPPED
@@ -133,7 +133,7 @@ class Layer:
         return self.params["w"][0].size
 
     def __init_subclass__(cls, **more: object) -> None:
-        """Note the kind. This package's stay; others may be defined again, as in notebooks."""
+        """Note the kind. All but this package's may be defined again, as in notebooks."""
         super().__init_subclass__(**more)
         if cls.__module__ == __name__ or not is_ours(cls.__name__):
             KINDS[cls.__name__] = cls
@@ -450,7 +450,7 @@ class PReLU(Layer):
     channels : int
         C.
     slope : float
-        The first value of all of a (C,).
+        What all of a (C,) begin with.
     """
 
     kinks = (0.0,)

@@ -31,12 +31,12 @@ def read_mat(
     Parameters
     ----------
     path : str or Path
-        Of an ordinary file.
+        An ordinary file.
     names : list of str
     most_values : int
-        All of them together may have.
+        The limit for all of them together.
     what : str
-        What it should be, for the sentence about a file that is something else.
+        What the file should be, for the error about one that is not.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def read_mat(
     Raises
     ------
     InputError
-        If the file is damaged or something else, or cannot be read, an array is missing, or they
+        If the file is damaged or something else, or cannot be read; or an array is missing, or they
         are larger than that.
     """
     from scipy.io import loadmat, whosmat  # slow to import, and seldom needed
@@ -76,7 +76,7 @@ def read_mat(
 
 
 def _shortened(path: str | Path, sizes: Iterable[int]) -> io.BytesIO:
-    """A copy whose variables are unpacked, and cut at these numbers of bytes."""
+    """Return a copy, its variables unpacked and cut at these numbers of bytes."""
     with open(path, "rb") as file:
         parts = [file.read(128)]
         order = {b"IM": "<", b"MI": ">"}[parts[0][126:]]

@@ -42,10 +42,10 @@ class Model:
     scale : int or None
         The enlargement it was trained for, 1 to 16; None if nobody knows.
     colour : "luma" or "ycbcr"
-        Its channels.
+        The channels it works on.
     enlargement : "bicubic", "nearest" or "none"
         How a small picture is enlarged before the network sees it. "none" is for a network that
-        enlarges, and its default; "bicubic" is that of others.
+        itself enlarges, and its default. Others have "bicubic".
     training : dict
         How it was trained, for people to read.
     figures : dict
@@ -118,8 +118,8 @@ class Model:
         Raises
         ------
         InputError
-            If the picture holds values that are not finite, or the result does, as the weights
-            are then no use.
+            If the picture holds values that are not finite, or the result does: then the weights
+            are of no use.
         """
         if not np.isfinite(enlarged).all():
             raise InputError("the picture holds values that are not finite (NaN or infinite)")
@@ -159,7 +159,7 @@ def save_model(
     force : bool
         Replace a file that is there already.
     more : dict of str to array, optional
-        Put into the file as well; `load_model` takes no notice of it.
+        Arrays to put into the file as well; `load_model` ignores them.
 
     Raises
     ------
@@ -203,9 +203,9 @@ def load_model(name_or_path: str | Path) -> Model:
     Parameters
     ----------
     name_or_path : str or Path
-        A name that `shipped_models` lists, or the path of a ``.npz`` this package
-        wrote or a ``.mat`` of the SRCNN authors. The scale of a ``.mat`` is read from its
-        name, such as ``x3.mat`` or ``9-1-5_x3.mat``, as it is written nowhere else.
+        A name that `shipped_models` lists, or the path of a ``.npz`` this package wrote or a
+        ``.mat`` of the SRCNN authors. The scale of a ``.mat`` is read from its name, such as
+        ``x3.mat`` or ``9-1-5_x3.mat``: it is written nowhere else.
 
     Returns
     -------
@@ -280,13 +280,13 @@ def _read_npz(path: Path) -> Model:
         }
     known = ("scale", "colour", "enlargement", "training", "figures")
     model = Model(network, **{name: card.get(name) for name in known})
-    # So nothing is missing in it, nothing is there that is not known, and nothing contradicts.
+    # So the card lacks nothing, has nothing unknown, and does not contradict itself.
     if _in_order(model.card()) != _in_order(card):
         raise InputError(f"{path} is damaged: its card is not one that this version writes")
     return model
 
 
-# Of each kind with parameters: its name in a network, and of its largest one the name and the axes.
+# Each kind with parameters: its name in a network, and its largest parameter's name and axes.
 _SHAPES = {
     "Conv2D": ("conv", "w", ("out_channels", "in_channels", "kernel")),
     "ConvTranspose2D": ("convtranspose", "w", ("in_channels", "out_channels", "kernel")),
@@ -295,7 +295,7 @@ _SHAPES = {
 
 
 def _read_layers(file: NpzFile, card: dict) -> list[Layer]:
-    """The layers of a card, with parameters of the right shapes, but not yet those of the file."""
+    """Return a card's layers, with parameters of the right shapes, not yet the file's values."""
     listed = card.get("layers")
     if not isinstance(listed, list) or not 0 < len(listed) <= _MOST_LAYERS:
         raise InputError(
@@ -312,7 +312,7 @@ def _read_layers(file: NpzFile, card: dict) -> list[Layer]:
                 f"{file.path} has a layer of a kind that is not known here, {brief(kind)}: define "
                 "or import its class, which is derived from srcnn_np.layers.Layer, before"
             )
-        if kind in _SHAPES:  # nothing of a size that a card claims is built unless it is there
+        if kind in _SHAPES:  # build no size that a card claims unless the file has it
             turns[kind] += 1
             name, param, axes = _SHAPES[kind]
             name = f"{name}{turns[kind]}"
@@ -383,12 +383,12 @@ def _check_is_read_again(part: Path, path: str | Path, model: Model) -> None:
 
 
 def _in_order(card: dict) -> str:
-    """JSON that is equal for equal contents: 1 and 1.0 are, but not true, as in Python."""
+    """Return JSON that is equal for equal contents: 1 equals 1.0 here, but not true."""
     return json.dumps(json.loads(json.dumps(card), parse_int=float), sort_keys=True)
 
 
 def _read_mat(path: Path) -> Model:
-    """The authors' files: MATLAB arrays, whose first index runs fastest ("F" order)."""
+    """Read an authors' file: MATLAB arrays, whose first index runs fastest ("F" order)."""
     names = [f"{kind}_conv{turn}" for turn in (1, 2, 3) for kind in ("weights", "biases")]
     found = read_mat(path, names, _MOST_VALUES, _A_MODEL)
     arrays = {name: _as_float32(path, name, array) for name, array in found.items()}
@@ -432,5 +432,5 @@ def _as_float32(path: Path, name: str, array: np.ndarray) -> np.ndarray:
 
 
 def _float32(array: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):  # too large for float32 is not finite
+    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite
         return np.ascontiguousarray(array, np.float32)

@@ -89,7 +89,7 @@ class Sequential:
         How to draw the weights of layers that have none yet, because all their
         parameters are still 0, see `srcnn_np.initialisation`. Others keep what they have.
     seed : int
-        Of the weights that are drawn.
+        For the weights that are drawn.
 
     Raises
     ------
@@ -213,8 +213,8 @@ class Sequential:
 
         Notes
         -----
-        Convolutions at stride 1, of which the last may be a transposed one, with this package's
-        activations run in `srcnn_np.fused`, in float32; any other network by its layers, see
+        Convolutions at stride 1 with this package's activations run in `srcnn_np.fused`, in
+        float32; the last may be a transposed one. Any other network runs layer by layer, see
         `loss_and_gradients_by_layers`. The results are the same except for rounding.
         A later `backward` needs another `forward` before it.
         """
@@ -234,8 +234,8 @@ class Sequential:
     def _stages_for(self, x: np.ndarray, target: np.ndarray) -> "list[Stage] | None":
         """Return the network for a fused training step, or None where the layers must take it.
 
-        The layers take arrays that do not fit, to say what is wrong; weights that are not finite;
-        and pictures larger than MOST_PIXELS, as each would go to a single thread.
+        The layers must take arrays that do not fit, to say what is wrong; weights that are not
+        finite; and pictures larger than MOST_PIXELS, as each would go to a single thread.
         """
         stages = prediction.stages_of(list(self.layers.values()))
         if stages is None or x.ndim != 4 or x.shape[1] != stages[0].w.shape[1] or 0 in x.shape:
@@ -375,8 +375,8 @@ class Sequential:
 
         Notes
         -----
-        Convolutions at stride 1, of which the last may be a transposed one, with this package's
-        activations run in `srcnn_np.fused`, in float32; any other network layer by layer, see
+        Convolutions at stride 1 with this package's activations run in `srcnn_np.fused`, in
+        float32; the last may be a transposed one. Any other network runs layer by layer, see
         `predict_by_layers`. The results are the same except for rounding.
         """
         return self._predict(prediction.predict, picture)
@@ -504,7 +504,7 @@ class FSRCNN(Sequential):
     Parameters
     ----------
     d, s, m : int
-        56, 12 and 4 in the paper; 32, 5 and 1 of its small network, "FSRCNN-s".
+        56, 12 and 4 in the paper; 32, 5 and 1 in its small network, "FSRCNN-s".
     scale : int
         The factor of enlargement.
     channels : int
@@ -560,7 +560,7 @@ class FSRCNN(Sequential):
 
 
 def for_scale(network: Sequential, scale: int, seed: int = 0) -> Sequential:
-    """Return a network that enlarges by another scale, with all layers but the last the same.
+    """Return a network that enlarges by another scale, with the same layers except the last.
 
     An `FSRCNN`'s layers before the last hardly depend on the scale. Only the last need be trained
     (section 3.4 of its paper).
@@ -568,7 +568,7 @@ def for_scale(network: Sequential, scale: int, seed: int = 0) -> Sequential:
     Raises
     ------
     InputError
-        If its last layer is no transposed convolution, or has a filter smaller than the scale.
+        If the last layer is not a transposed convolution, or has a filter smaller than the scale.
     """
     *layers, last = network.layers.values()
     if not isinstance(last, ConvTranspose2D):

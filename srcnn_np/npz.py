@@ -1,8 +1,8 @@
 """Reading a NumPy ``.npz`` file that nobody vouches for.
 
-Such a file is a zip of ``.npy`` files, each a header, which says dtype and shape, and numbers.
-Here only the arrays asked for are read, nothing is unpacked before its header was checked, and no
-Python objects are unpacked at all.
+Such a file is a zip of ``.npy`` files. Each has a header, which says dtype and shape, and numbers.
+Here only the arrays asked for are read, nothing is unpacked before its header was checked, and
+Python objects are never unpacked.
 """
 
 import json
@@ -30,14 +30,14 @@ class NpzFile:
     Parameters
     ----------
     path : str or Path
-        Of an ordinary file.
+        An ordinary file.
     what : str
-        What it should be, for the sentence about a file that is something else.
+        What the file should be, for the error about one that is not.
 
     Attributes
     ----------
     names : set of str
-        Of its arrays.
+        The names of its arrays.
 
     Raises
     ------
@@ -99,7 +99,7 @@ class NpzFile:
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[tuple[IO[bytes], tuple]]:
-        """A file after its header, which is shape, whether in Fortran order, and dtype."""
+        """Yield a file after its header, and the header: shape, whether in Fortran order, dtype."""
         with self._readable(), self._zip.open(f"{name}.npy") as file:
             if self._zip.getinfo(f"{name}.npy").compress_type not in _COMPRESSIONS:
                 raise ValueError("a compression that may unpack much at once")
@@ -118,10 +118,10 @@ class NpzFile:
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
-        """One sentence for whatever zip, NumPy and JSON raise."""
+        """Raise an InputError for whatever zip, NumPy and JSON raise."""
         try:
             with PROCESS, warnings.catch_warnings():
-                warnings.simplefilter("error")  # NumPy's, of headers that only look like some
+                warnings.simplefilter("error")  # NumPy's, about what only looks like a header
                 yield
         except (InputError, MemoryError):
             raise
@@ -135,12 +135,12 @@ _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def parse_json(text: str) -> object:
-    """JSON of which each key is there once and each number finite, and which can be printed.
+    """Parse JSON that has each key once, finite numbers only, and can be printed.
 
     Raises
     ------
     ValueError
-        If it is none.
+        If it is not such JSON.
     """
     found = json.loads(
         text,

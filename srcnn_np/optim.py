@@ -153,7 +153,7 @@ class Adam:
 
 
 class Muon:
-    """SGD with momentum whose steps are orthogonal: as long in every direction.
+    """SGD with momentum whose steps are orthogonal: equally long in every direction.
 
     For each parameter p with gradient g it remembers a velocity v, at first 0::
 
@@ -326,7 +326,7 @@ def clip_gradients(grads: Arrays, max_norm: float) -> float:
     Returns
     -------
     norm : float
-        The norm before. If it is not finite, nothing is scaled, so that it shows.
+        The norm before. If it is not finite, nothing is scaled, so that this shows.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Write files and lose nothing: never half a file, never over another unasked.
+"""Write files and lose nothing: never write half a file, or over another unasked.
 
 A file is written beside its place, under a hidden name, and then renamed into place. A killed
 process leaves such files. The next process that writes into the folder removes them: it knows them
@@ -143,7 +143,7 @@ def _hold(file: Path) -> int | None:
     Returns
     -------
     held : int or None
-        For `_let_go`; None where there are no locks.
+        The argument of `_let_go`; None where there are no locks.
 
     Raises
     ------
@@ -181,7 +181,7 @@ def _reach_the_disk(part: Path) -> None:
 
 def _put_into_place(part: Path, path: Path, force: bool) -> None:
     if not force:
-        # A link fails where a file came meanwhile; some file systems have none.
+        # A link fails if a file has come meanwhile; some file systems have no links.
         with suppress(OSError):
             os.link(part, path)
             return

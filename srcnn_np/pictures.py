@@ -27,11 +27,9 @@ class Pictures(Sequence):
     starts : list of int
         The element of `pixels` where each begins.
     names : list of str, optional
-        Of their files.
+        Their files' names.
 
-    Notes
-    -----
-    A picture, and several by a slice, are views.
+    Notes ----- An index gives a picture, and a slice several, as views.
     """
 
     def __init__(
@@ -79,7 +77,7 @@ class Pictures(Sequence):
         return np.moveaxis(planes.reshape(shape[2], *shape[:2]), 0, 2)
 
     def some(self, which: Iterable[int]) -> "Pictures":
-        """Return the pictures of these numbers."""
+        """Return the pictures with these numbers."""
         which = list(which)
         shapes, starts = [self.shapes[n] for n in which], [self.starts[n] for n in which]
         return Pictures(self.pixels, shapes, starts, [self.names[n] for n in which if self.names])
@@ -88,9 +86,8 @@ class Pictures(Sequence):
 def room_for(shapes: Sequence[tuple[int, ...]], machine: Team = ALONE) -> Pictures:
     """Return room for pictures of these shapes, which all processes of a machine share.
 
-    One process alone has it in memory, if there is twice as much. Otherwise it is a file in the
-    folder for temporary files (TMPDIR), which has no name any more, and which the system may keep
-    in memory or not.
+    For one process alone it is in memory, if there is twice as much. Otherwise it is a file without
+    a name in the folder for temporary files (TMPDIR); the system may keep it in memory or not.
 
     Raises
     ------
@@ -104,7 +101,7 @@ def room_for(shapes: Sequence[tuple[int, ...]], machine: Team = ALONE) -> Pictur
 
 
 def _one_after_the_other(shapes: Sequence[tuple[int, ...]]) -> tuple[list[int], int]:
-    """Where each begins, and where the last ends."""
+    """Return where each begins, and where the last ends."""
     ends = [0]
     for shape in shapes:
         ends.append(ends[-1] + math.prod(shape))
@@ -112,7 +109,7 @@ def _one_after_the_other(shapes: Sequence[tuple[int, ...]]) -> tuple[list[int], 
 
 
 def _mapped(count: int, machine: Team) -> mmap.mmap:
-    """Memory of a file without a name, the same for all processes of the machine."""
+    """Map a file without a name into the memory of all processes of the machine."""
     path = _file_of(max(1, count)) if machine.rank == 0 else None
     try:
         path = machine.told(path)
@@ -152,7 +149,7 @@ _FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
 
 
 def _keep_free(file: BinaryIO, count: int) -> None:
-    """Make a file that long, and keep the room for it if the system can do that."""
+    """Make a file of `count` bytes, and keep the room for it if the system can do that."""
     try:
         os.posix_fallocate(file.fileno(), 0, count)
     except (AttributeError, OSError) as error:
@@ -162,7 +159,7 @@ def _keep_free(file: BinaryIO, count: int) -> None:
 
 
 def _free_memory() -> float:
-    """Bytes that this process may still take; infinite where the system does not say."""
+    """Return how many bytes this process may still take; infinite if the system does not say."""
     free = math.inf
     with suppress(OSError, StopIteration, ValueError):
         lines = Path("/proc/meminfo").read_text().splitlines()
@@ -176,7 +173,7 @@ def _free_memory() -> float:
 
 
 def _free_in_group(folder: Path) -> float:
-    """Bytes that a control group, as of a container or a batch job, still gives."""
+    """Return the bytes that a control group, as of a container or batch job, still gives."""
     for limit, used, cache in (
         ("memory.max", "memory.current", "inactive_file"),
         ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),

@@ -50,7 +50,8 @@ def predict(layers: Sequence[Layer], picture: np.ndarray, *, once: bool) -> np.n
         stages[0] = stages[0]._replace(pads=_missing(layers), fill="replicate")
     zoom = _zoom(layers)
     y = fused.predict(stages, np.ascontiguousarray(picture, np.float32), zoom)
-    if zoom != (1, 1) and not np.isfinite(y).all():  # a NaN times a tap that is not there
+    # Taps of 0 fill filters up, and NaN times 0 is NaN.
+    if zoom != (1, 1) and not np.isfinite(y).all():
         return predict_by_layers(layers, picture, once=once)
     return y
 
@@ -60,7 +61,7 @@ def loss_and_gradients(
 ) -> float | None:
     """Return the loss by `srcnn_np.fused`; its gradients go to the layers.
 
-    Return None if a transposed convolution's are not all finite: then the layers say which.
+    Return None if a transposed convolution's are not all finite: the layers then say which.
     """
     from . import fused
 
@@ -85,9 +86,8 @@ def loss_and_gradients(
 def stages_of(layers: Sequence[Layer]) -> "list[Stage] | None":
     """Return the layers as the fused network has them, with the borders of `forward`.
 
-    Return None unless they are convolutions at stride 1, of which the last may be a transposed one,
-    each with at most one of this package's activations after it, in float32, by the "numba"
-    backend.
+    Return None unless they are convolutions at stride 1, each with at most one of this package's
+    activations after it, in float32, by the "numba" backend. The last may be a transposed one.
     """
     for n, layer in enumerate(layers):
         if {p.dtype for p in layer.params.values()} - {_FLOAT32}:
@@ -190,7 +190,7 @@ def _zoom(layers):
 
 
 def _sum_of_reaches(layers, unit, only=None):
-    """Return the sum of all convolutions' reaches, in pixels of a picture `unit` times x's."""
+    """Return the sum of all reaches, in pixels of a picture `unit` times as large as x."""
     total, (down, across) = [Fraction(0)] * 4, (1, 1)
     for conv in _convolutions(layers):
         sizes = [Fraction(u, z) for u, z in zip(unit, (down, across), strict=True)]

@@ -45,8 +45,8 @@ class Recipe:
     size, stride : int
         Side of the sub-images, and the step from one to the next.
     only_last : bool
-        Whether the last layer alone learns. The others keep what they have, as of a network that
-        learnt for another scale.
+        Whether the last layer alone learns. The others keep what they have, such as that of a
+        network for another scale.
     jpeg, noise : (low, high), optional
         Ranges of JPEG qualities, 1 to 100, and of noise's standard deviations, 0 to 255, from which
         the harm to the small pictures is drawn, anew in each epoch; see `srcnn_np.degradation`.

@@ -19,14 +19,14 @@ class Stopped(KeyboardInterrupt):
     Parameters
     ----------
     number : int
-        The signal's.
+        The signal's number.
     message : str
         What was interrupted, and how to go on.
 
     Attributes
     ----------
     code : int
-        The exit code that tells a shell of the signal: 130 for Ctrl-C, 143, 129.
+        The exit code that tells a shell of the signal: 130 (Ctrl-C), 143 (SIGTERM), 129 (SIGHUP).
     """
 
     def __init__(self, number: int, message: str = "interrupted") -> None:
@@ -77,7 +77,7 @@ def _handled_by(handle: Callable[[int, object], None]) -> Iterator[None]:
     before = {}
     if threading.current_thread() is threading.main_thread():
         before = {number: signal.getsignal(number) for number in _SIGNALS}
-    # None is what another language than Python handles.
+    # None stands for a handler in another language than Python.
     before = {n: old for n, old in before.items() if old not in (signal.SIG_IGN, None)}
     try:
         for number in before:

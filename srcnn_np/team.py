@@ -35,7 +35,7 @@ class Team:
     rank, size = 0, 1
 
     def share(self, count: int) -> slice:
-        """Return which of `count` things are this process's: neighbours, an equal share."""
+        """Return which of `count` things are this process's: an equal share, side by side."""
         return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
 
     def deal(self, costs: Sequence[float]) -> list[int]:
@@ -85,11 +85,11 @@ class Team:
         """Wait until all are here."""
 
     def on_this_machine(self) -> "Team":
-        """Return the team of those with the same memory."""
+        """Return the team of the processes that have the same memory."""
         return self
 
     def all_end(self) -> bool:
-        """Whether all processes are about to end, or are within PATIENCE seconds."""
+        """Whether all processes are about to end; wait for them for PATIENCE seconds."""
         return True
 
     def give_up(self, code: int) -> NoReturn:
@@ -185,7 +185,7 @@ def this_team() -> Team:
 
 
 def rank_started_as() -> int:
-    """Return this process's number, without MPI."""
+    """Return this process's number, found without MPI."""
     return max(int(os.environ.get(name) or 0) for name in _RANKS)
 
 

@@ -39,7 +39,7 @@ class History:
     rows : list of dict
         A row for every 200th of the training, and for every validation: "sub_images" seen so far,
         "seconds", "rate", and the mean "loss" since the row before. At validations "psnr" is the
-        held-out pictures' mean in dB, and "watched" the watched pictures', or None without any.
+        held-out pictures' mean in dB, and "watched" that of the watched pictures, or None.
     bicubic : dict of str to float
         "psnr" and "watched" of plain bicubic interpolation, from the first validation on.
     best : dict of str to array
@@ -115,12 +115,11 @@ def train(
     Raises
     ------
     InputError
-        If the pictures give fewer sub-images than a mini-batch, or more than memory holds;
-        there is none to measure on; the model has no scale; the loss is no longer a finite
-        number; files are there already, or another training writes them; or there is nothing
-        to resume.
-        One process may raise it while the others of a team wait for it: end them by
-        `Team.give_up`, as the command does.
+        If the pictures give fewer sub-images than a mini-batch, or more than memory holds; there is
+        no picture to measure on; the model has no scale; the loss is no longer a finite number;
+        files are there already, or another training writes them; or there is nothing to resume. One
+        process may raise it while the others of a team wait for it: end them by `Team.give_up`, as
+        the command does.
     Stopped
         After Ctrl-C, SIGTERM or SIGHUP; with `out`, the last state is saved. It is a
         KeyboardInterrupt.
@@ -212,7 +211,7 @@ def epochs_in(
     while team.told(time.monotonic() < start + _TRIAL):
         trial.update()
     seconds = (time.monotonic() - start) / (trial.done - before)
-    share = recipe.batch / len(trial.sub_images)  # of an epoch, in an update
+    share = recipe.batch / len(trial.sub_images)  # the part of an epoch in an update
     if trial.batches.small:
         start = time.monotonic()
         trial.batches.small.of_epoch(2)
@@ -390,7 +389,7 @@ class _Training:
         return measured
 
     def _measure_bicubic(self) -> None:
-        """Measure it once, and only when it is needed: many large pictures take a while."""
+        """Measure bicubic interpolation once, if needed: many large pictures take a while."""
         if not self.history.bicubic:
             values = self.held_out.bicubic(), self.watched.bicubic()
             self.history.bicubic = dict(zip(("psnr", "watched"), values, strict=True))
@@ -449,7 +448,7 @@ class _Training:
 
     @contextmanager
     def showing(self, params: Arrays, row: dict | None = None) -> Iterator[None]:
-        """Give the model these parameters meanwhile; it says what was done up to a row, or now."""
+        """Give the model these parameters for a block, and what was done up to a row, or now."""
         network, live, said = self.model.network, self.model.network.params, self.model.training
         network.params, self.model.training = params, self._said(row)
         try:
@@ -468,7 +467,7 @@ class _Training:
             history.advice = _advice([row["loss"] for row in history.rows], grads)
 
     def _said(self, row: dict | None = None) -> dict:
-        """The model's `training`, as it was at a row of the history, or is now."""
+        """Return the model's `training`, as it was at a row of the history, or is now."""
         psnrs = [r["psnr"] for r in self.history.validations]
         row = row or {
             "sub_images": self.done * self.recipe.batch,
@@ -487,7 +486,7 @@ class _Training:
         return said
 
     def _same(self) -> dict:
-        """All that must be the same when another run goes on, in JSON's types."""
+        """Return all that must be the same when another run goes on, in JSON's types."""
         model, network = self.model, self.model.network
         same = {
             "seed": self.seed,
@@ -535,13 +534,13 @@ class _Batches:
         return parts[0] if len(parts) == 1 else tuple(map(np.concatenate, zip(*parts, strict=True)))
 
     def prepare(self, number: int) -> None:
-        """Make the small pictures of a mini-batch ready, which processes do together."""
+        """Make the small pictures of a mini-batch ready; all processes do this together."""
         if self.small:
             for epoch in np.unique(self._places(number)[0]).tolist():
                 self.small.of_epoch(epoch)
 
     def _places(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """The epoch of each of a mini-batch's samples, and the place in that epoch."""
+        """Return the epoch of each sample of a mini-batch, and the sample's place in that epoch."""
         batch = self.recipe.batch
         return np.divmod(np.arange(number * batch, (number + 1) * batch), len(self.sub_images))
 
@@ -615,7 +614,7 @@ class _Measure:
 
 @lru_cache(maxsize=2)
 def _shuffled(count: int, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-    """An epoch's order of the sub-images, and how each is turned."""
+    """Return an epoch's order of the sub-images, and how each is turned."""
     rng = np.random.default_rng([seed, epoch])
     # Small types, since a large set of pictures has many millions of sub-images.
     return rng.permutation(count).astype(np.uint32), rng.integers(0, 8, count).astype(np.uint8)
@@ -634,7 +633,7 @@ def _optimiser(recipe: Recipe, params: dict[str, np.ndarray], team: Team) -> SGD
 
 
 def _shown(history: History) -> str:
-    """The last row, and the last PSNR."""
+    """Return the last row and the last PSNR as a text."""
     row = history.rows[-1]
     measured = [f"PSNR {history.validations[-1]['psnr']:.2f} dB"] if history.validations else []
     return ", ".join([f"loss {row['loss']:.2e}", f"rate {row['rate']:.1e}", *measured])

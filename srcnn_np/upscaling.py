@@ -353,7 +353,7 @@ def _halo(scale: int, model: Model | None) -> int:
 
 
 def _mirrored(start: int, end: int, length: int) -> np.ndarray:
-    """Return the places start, ... end - 1 of a line that goes on mirrored at its ends."""
+    """Return places start, ... end - 1 of a line; those past its ends are mirrored into it."""
     places = np.arange(start, end) % (2 * length)
     return np.where(places < length, places, 2 * length - 1 - places)
 

@@ -42,7 +42,7 @@ def add_max_pixels(parser: argparse.ArgumentParser) -> None:
 
 
 def chosen_model(options: argparse.Namespace) -> tuple[str, "Model"]:
-    """Return name and model, where --model may say the scale, or --scale the model."""
+    """Return name and model: --model may say the scale, or --scale the model."""
     from ..model import default_name, load_model
 
     if options.model is None and options.scale is None:
@@ -63,7 +63,7 @@ def chosen_scale(options: argparse.Namespace, model: "Model") -> int:
 
 
 def output_path(output: str | None, folder: Path, default: str) -> Path:
-    """Return a result's path: in a folder, by default this one, or a file's."""
+    """Return the path of a result: `output`, or `default` in a folder (`output`, or `folder`)."""
     target = folder if output is None else Path(output)
     return target / default if target.is_dir() else target
 

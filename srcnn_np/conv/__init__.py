@@ -111,9 +111,9 @@ def conv2d_backward(
 ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
     r"""Compute gradients of a scalar L through `conv2d_forward`, from dy = ∂L/∂y.
 
-    By the chain rule ∂L/∂q = Σ_{n,k,i,j} dy[n,k,i,j] · ∂y[n,k,i,j]/∂q. In the sum that
-    is y[n,k,i,j], b[k] has the factor 1, w[k,c,u,v] the factor x[n, c, sh·i+u, sw·j+v],
-    and x[n,c,p,r] the factor w[k,c,u,v] where p = sh·i+u and r = sw·j+v. Hence::
+    By the chain rule ∂L/∂q = Σ_{n,k,i,j} dy[n,k,i,j] · ∂y[n,k,i,j]/∂q. In the sum for y[n,k,i,j],
+    b[k] has the factor 1, w[k,c,u,v] the factor x[n, c, sh·i+u, sw·j+v], and x[n,c,p,r] the factor
+    w[k,c,u,v] where p = sh·i+u and r = sw·j+v. Hence::
 
         db[k]       = Σ_{n,i,j} dy[n,k,i,j]
         dw[k,c,u,v] = Σ_{n,i,j} dy[n,k,i,j] · x[n, c, sh·i+u, sw·j+v]
@@ -171,7 +171,7 @@ def conv2d_backward(
 
 
 def _prepare(x, w, stride, padding, backend):
-    """Check the arguments of both; return the backend's module, stride, pads, y's shape."""
+    """Check both functions' arguments; return the backend's module, stride, pads, y's shape."""
     implementation = implementation_of(backend, x, w, channels=1)
     stride, (ph, pw) = pair("stride", stride, 1), pair("padding", padding, 0)
     padded_size = (x.shape[2] + 2 * ph, x.shape[3] + 2 * pw)

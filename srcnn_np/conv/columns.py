@@ -17,9 +17,9 @@ The gradients (3) and (4) are matrix products too. With dy as (K, P):
     dw    = Σ_n  dy cols^T       (K, P) (P, T) -> (K, T)
     dcols =      w^T dy          (T, K) (K, P) -> (T, P)
 
-and dx collects from dcols what `im2col` copied out of x: a value that was copied to
-several columns receives the sum of their gradients. That sum is `col2im`, the
-transpose (adjoint) of `im2col`: <im2col(x), c> = <x, col2im(c)> for all x and c.
+and dx collects from dcols what `im2col` copied out of x: a value that was copied to several columns
+receives the sum of its copies' gradients. That sum is `col2im`, the transpose (adjoint) of
+`im2col`: <im2col(x), c> = <x, col2im(c)> for all x and c.
 """
 
 import numpy as np
@@ -36,9 +36,9 @@ def im2col(
 ) -> np.ndarray:
     """Write out, for every place of a filter, all values under it.
 
-    cols[n, t, p] = x[n, c, sh·i+u, sw·j+v], with t = (c, u, v) and p = (i, j) each
-    numbered in order and x padded by zeros first, so that a convolution becomes the
-    matrix product w (K, T) times cols (T, P).
+    cols[n, t, p] = x[n, c, sh·i+u, sw·j+v]. Here t numbers (c, u, v) in order, p numbers (i, j),
+    and x is padded by zeros first. So a convolution becomes the matrix product w (K, T) times cols
+    (T, P).
 
     Parameters
     ----------
@@ -48,8 +48,8 @@ def im2col(
     Returns
     -------
     cols : (N, C * kh * kw, OH * OW) array
-        A new array; rows ordered by (channel, filter row, filter column), columns
-        by (output row, output column).
+        A new array. Its rows are ordered by (channel, filter row, filter column), its columns by
+        (output row, output column).
 
     Raises
     ------

@@ -24,9 +24,9 @@ from .threads import share
 
 AVAILABLE = FUSED and COMPILES
 PIXELS = 8192  # results in a piece: enough that handing it out costs nothing
-BAND = 2 * STEP  # divides a band's rows: whole tiles, and no fewer than bands share
+BAND = 2 * STEP  # a band has a multiple of these rows: whole tiles, and all that bands share
 STREAMED = 1 << 24  # bytes of results, far more than a thread's caches hold
-ALONE = 1 << 18  # numbers that one thread adds up sooner than another one wakes
+ALONE = 1 << 18  # one thread adds up so many numbers sooner than another one wakes
 MOST_PARTS = 64
 PARTS_NUMBERS = 1 << 21  # in all parts of dw, if each is of less than two pieces
 
@@ -97,7 +97,7 @@ def _on_the_core(x, w_shape, stride):
 
 
 def _needed(x, w_shape, stride, size):
-    """x taken apart, no more of it than `size` places of y need."""
+    """Take x apart, or as much of it as `size` places of y need."""
     rows, columns = (
         s * (n + -(-k // s) - 1) for s, n, k in zip(stride, size, w_shape[2:], strict=True)
     )
@@ -172,9 +172,9 @@ def pieces_of(N: int, OH: int, OW: int) -> list[Piece]:
 
 
 def parts_of(pieces: int, numbers: int) -> int:
-    """Return in how many parts pieces are summed.
+    """Return the number of parts in which pieces are summed.
 
-    One for each piece; if a sum is many numbers, one for two, and no more than MOST_PARTS.
+    Each piece has its own. If a sum has many numbers, two share one, and MOST_PARTS is the limit.
     """
     return min(pieces, max(min(-(-pieces // 2), MOST_PARTS), PARTS_NUMBERS // numbers))
 

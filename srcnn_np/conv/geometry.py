@@ -111,8 +111,8 @@ def _check(pads: Pads, fill: str) -> None:
 def same_pads(kernel: tuple[int, int]) -> Pads:
     """Return pads (top, bottom, left, right) with which a filter keeps the size at stride 1.
 
-    A filter of height kh reaches kh - 1 rows beyond its first. An even one has no
-    middle, and takes the odd row below and the odd column on the right.
+    A filter of height kh reaches kh - 1 rows beyond its first. An even height has no middle: the
+    odd row goes below, as the odd column goes on the right.
     """
     kh, kw = kernel
     return (kh - 1) // 2, kh // 2, (kw - 1) // 2, kw // 2
@@ -167,10 +167,8 @@ def apart(x: np.ndarray, stride: tuple[int, int]) -> np.ndarray:
         Channel (a·sw + d)·C + c holds x[:, c, a::sh, d::sw], zeros filling it at the end. In
         memory channels lie side by side.
 
-    Notes
-    -----
-    A convolution at stride (sh, sw) is one at stride 1 of pictures that are taken apart, with
-    filters that are: u = sh·u' + a runs over the taps as u' and a do.
+    Notes ----- A convolution at stride (sh, sw) is one at stride 1 if pictures and filters are both
+    taken apart: u = sh·u' + a runs over the taps as u' and a do.
     """
     (N, C, H, W), (sh, sw) = x.shape, stride
     h, w = -(-H // sh), -(-W // sw)

@@ -104,7 +104,7 @@ def _rows(a: np.ndarray, count: int) -> np.ndarray:
 
 
 def _shifts(x_shape: tuple, w_shape: tuple) -> np.ndarray:
-    """Distances (T,) from the value under tap 0 to the value under tap t."""
+    """Return the distances (T,) from the value under tap 0 to the value under tap t."""
     _, _, H, W = x_shape
     _, C, kh, kw = w_shape
     c, u, v = np.ogrid[:C, :kh, :kw]

@@ -26,7 +26,7 @@ _compiling = threading.Lock()
 def share(work: Callable[[int], None], count: int) -> None:
     """Call work(0), work(1), ... work(count - 1), each once, on all threads; wait for all.
 
-    Chance decides which thread does which, so results are repeatable only if no two calls
+    Chance decides which thread does which call, so results are repeatable only if no two calls
     write to the same place.
     """
     kind = _kind(work)
@@ -66,7 +66,7 @@ def share(work: Callable[[int], None], count: int) -> None:
 
 
 def _kind(work: Callable[[int], None]) -> tuple:
-    """All that decides how its kernels are compiled: its code, and how its arrays lie in memory."""
+    """Return all that decides how `work`'s kernels are compiled: its code, its arrays' layouts."""
     cells = (cell.cell_contents for cell in work.__closure__ or ())
     return work.__code__, *map(_cell_kind, cells)
 

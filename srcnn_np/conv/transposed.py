@@ -20,9 +20,9 @@ the convolution's, the three functions change places:
     dw            dw, with x and dy exchanged: (3)
     ============  ================================
 
-w has the shape it has there: C filters, one for each channel of x, of K channels, one for each of
-y. (The name: as a matrix that multiplies all numbers of x at once, it is the convolution's matrix
-transposed. It does not undo the convolution.)
+w has the same shape as there: C filters, one for each channel of x, each of K channels, one for
+each of y. (The name: the matrix that multiplies all numbers of x at once is the convolution's
+matrix transposed. It does not undo the convolution.)
 """
 
 import numpy as np
@@ -125,8 +125,8 @@ def as_convolution(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return filters and biases of a convolution at stride 1 that makes all places of a pixel.
 
-    A pixel has sh x sw places in y, and all pixels look alike: each of its places is a sum over
-    the pixel and its neighbours, by the filter's taps that meet there. So a transposed convolution
+    A pixel has sh x sw places in y. Each place is a sum over the pixel and its neighbours, by the
+    filter's taps that meet there; the taps are the same for all pixels. So a transposed convolution
     is sh·sw small convolutions of x, whose results lie in y as `together` lays them.
 
     Parameters

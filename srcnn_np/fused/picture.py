@@ -66,7 +66,7 @@ def _predict(stages, picture, zoom, K):
 
 
 def tiles_of(H: int, W: int, threads: int) -> list[tuple[int, int, int, int]]:
-    """Return (top, bottom, left, right) of tiles: as many for each thread, or nearly so."""
+    """Return (top, bottom, left, right) of tiles, about as many for each thread."""
     across = -(-W // TILE_WIDTH)
     most = max(1, H // LEAST_ROWS)
     down = min(most, -(-threads // across))

@@ -45,8 +45,8 @@ def in_whole_vectors(stages: Sequence[Stage], *, last: bool = False) -> list[Sta
     """Return the stages with filters of zeros added: maps between them fill whole vectors.
 
     These filters cost nothing, as their lanes are computed anyway. Pixels that begin at multiples
-    of a vector are stored and loaded as they are. The next stage has more channels to sum over; a
-    map stays as it is if that would add more than half as many again. The `last` stage's filters
+    of a vector are stored and loaded as they are. But the next stage has more channels to sum over:
+    a map stays as it is if it would get more than half as many again. The `last` stage's filters
     stay as they are unless its map is not the result.
     """
     result, C = [], stages[0].w.shape[1]

@@ -34,12 +34,10 @@ def train_step(
     stages : sequence of Stage
     x, target : (N, C, H, W) and (N, K, H', W') array of float32
     count : int
-        The loss is the sum of (y - target)², divided by it.
+        The divisor: the loss is the sum of (y - target)² / count.
 
-    Notes
-    -----
-    If there is a NaN or an infinity in any gradient, all is computed again by plain sums, so that
-    it reaches what depends on it and nothing else.
+    Notes ----- If there is a NaN or an infinity in any gradient, all is computed again by plain
+    sums, so that it reaches only what depends on it.
     """
     loss, *grads = _train_step(in_whole_vectors(stages), x, target, count, exact=False)
     if all(np.isfinite(a).all() for some in grads for a in some):
@@ -170,7 +168,7 @@ class _Pass:
         return y
 
     def backward(self, dy):
-        """Compute dx, if needed, from dy, which is changed; add to the sums of gradients."""
+        """Compute dx, if needed, from dy, and change dy; add to the sums of gradients."""
         N, kind = len(dy), self.stage.activation.kind
         back_through(dy, self.z[:N], self.db, self.da, kind, self.layer.slopes)
         x, convolution, need_dx = self.x, self.layer.convolution, self.layer.need_dx

@@ -47,7 +47,7 @@ def rgb_to_ycbcr(rgb: np.ndarray) -> np.ndarray:
 
 
 def rgb_to_luma(rgb: np.ndarray) -> np.ndarray:
-    """Return Y of `rgb_to_ycbcr` alone, (H, W) uint8, of (H, W, 3) uint8."""
+    """Return only the Y of `rgb_to_ycbcr`: (H, W) uint8 from (H, W, 3) uint8."""
     _check(rgb)
     return _plane(rgb, 0)
 

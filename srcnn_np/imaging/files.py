@@ -56,14 +56,14 @@ class Picture:
     pixels : (H, W) grey or (H, W, 3) RGB array of uint8, uint16, or floating point in [0, 1]
         From a file, RGB is uint8, grey uint8 or uint16. A pixel with `alpha` 0 cannot be seen.
         It gets the colour of the nearest pixel that can; its hidden colour affects nothing.
-    alpha : (H, W) array of a dtype as pixels may have, or None
+    alpha : (H, W) array of a dtype that pixels may have, or None
         Opacity.
     metadata : dict
         Data to write along with it, see `srcnn_np.imaging.metadata`.
     lost : list of str
         The parts of its file that are missing here, such as "8 of 16 bits".
     quality : int or None
-        The JPEG file's, 1 to 100, see `srcnn_np.imaging.traces`.
+        The JPEG file's quality, 1 to 100, see `srcnn_np.imaging.traces`.
     """
 
     pixels: np.ndarray
@@ -90,9 +90,9 @@ def white(dtype: np.dtype) -> int:
 def read_picture(path: str | Path, *, max_pixels: int | None = None) -> Picture:
     """Read a still picture of one of `FORMATS`.
 
-    Turned upright by its EXIF orientation; a palette becomes the colours it stands
-    for, CMYK and Lab become RGB by their profiles, 16-bit grey stays 16-bit. Of several
-    frames the first counts. (Pillow gives 16-bit colour as 8-bit.)
+    It is turned upright by its EXIF orientation. A palette becomes the colours it stands for, CMYK
+    and Lab become RGB by their profiles, 16-bit grey stays 16-bit. The first of several frames
+    counts. (Pillow gives 16-bit colour as 8-bit.)
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ def _standard_input() -> BinaryIO:
 def check_readable(path: str | Path, what: str) -> None:
     """Raise an InputError unless this names an ordinary file, or standard input.
 
-    A folder, a pipe or a device is none: reading one may last for ever.
+    A folder, a pipe or a device is not: reading one may last for ever.
     """
     if str(path) in STANDARD_INPUT:
         return
@@ -199,8 +199,8 @@ def write_picture(
 ) -> list[str]:
     """Write a picture in the format its name ends in.
 
-    JPEG at quality 95 without chroma subsampling, WebP lossless, TIFF compressed unless it has
-    EXIF, for which Pillow's compressed ones have no place.
+    JPEG has quality 95 and no chroma subsampling, and WebP is lossless. TIFF is compressed unless
+    it has EXIF: Pillow's compressed TIFFs have no place for that.
 
     Parameters
     ----------
@@ -209,7 +209,7 @@ def write_picture(
     force : bool
         Replace a file that is there already.
     quality : int, optional
-        Of JPEG, or of WebP that is not lossless, 1 to 100.
+        For JPEG, or for WebP that is not lossless, 1 to 100.
 
     Returns
     -------
@@ -219,8 +219,8 @@ def write_picture(
     Raises
     ------
     InputError
-        If the ending is unknown, the format cannot hold the picture, see `check_format`, the
-        file exists and `force` is not given, or it cannot be written.
+        If the ending is unknown, the format cannot hold the picture (see `check_format`), the file
+        exists and `force` is not given, or it cannot be written.
     """
     check_format(path, picture, picture.pixels.shape[:2], quality)
     with writing(path, force=force) as part:
@@ -264,7 +264,7 @@ def check_format(
     ----------
     path : str or Path
     picture : Picture
-        One of the same kind.
+        A picture of the kind to write.
     size : (H, W)
         The size to write.
     quality : int, optional
@@ -292,7 +292,7 @@ def picture_format(path: str | Path) -> str:
     Raises
     ------
     InputError
-        If it is none of those we write.
+        If it is not a format that we write.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in _WRITTEN:
@@ -322,9 +322,9 @@ def list_pictures(
     Returns
     -------
     paths : list of Path
-        In order of name.
+        The pictures, in order of name.
     others : list of str
-        The names of whatever else is there and not hidden; folders' end in a slash.
+        The names of whatever else is there and not hidden; a folder's ends in a slash.
 
     Raises
     ------
@@ -356,7 +356,7 @@ def is_picture_name(path: str | Path) -> bool:
 
 @contextmanager
 def _pillow(head: bytes, max_pixels: int | None) -> Iterator[None]:
-    """Let Pillow read a file that begins so, with this limit and without warnings."""
+    """Let Pillow read a file that begins with `head`, up to this limit and without warnings."""
     with PROCESS, warnings.catch_warnings(), _quiet(head[:2] in (b"II", b"MM")):
         warnings.simplefilter("ignore")  # Pillow warns when it mends
         before = Image.MAX_IMAGE_PIXELS
@@ -437,9 +437,8 @@ def picture_of(image: Image.Image) -> Picture:
     InputError
         If its pixels are of a kind that `Picture` cannot hold, or its file is damaged.
 
-    Notes
-    -----
-    It has a `quality` if its file's pixels were not loaded before: later on they may be others.
+    Notes ----- It has a `quality` if its file's pixels were not loaded before: loaded ones may have
+    changed.
     """
     if 0 in image.size:
         raise InputError(f"the image is empty: {image.width} x {image.height} pixels")
@@ -473,7 +472,7 @@ def _upright(image: Image.Image) -> Image.Image:
 def _deep_grey(
     image: Image.Image, turned: Image.Image, bits: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return 9 to 16 bits of grey as (H, W) uint16, white at 65535; 8 bits if a key is clear."""
+    """Return 9 to 16 bits of grey as (H, W) uint16, white at 65535; 8 bits if one grey is clear."""
     values = np.asarray(turned)
     key = image.info.get("transparency")
     signed = image.format == "TIFF" and 2 in image.tag_v2.get(_SAMPLE_FORMAT, ())
@@ -504,7 +503,7 @@ def _eight_bits(image: Image.Image, lost: list[str]) -> tuple[np.ndarray, np.nda
 
 
 def _by_profile(image: Image.Image, lost: list[str]) -> Image.Image:
-    """Convert ink, by the profile of its look, or Lab to the colours of sRGB."""
+    """Convert CMYK (by its own profile) or Lab to sRGB."""
     try:
         from PIL import ImageCms
 

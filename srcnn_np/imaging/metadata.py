@@ -1,8 +1,8 @@
 """The metadata of a picture file, and the part that still holds after enlarging.
 
-Profile, EXIF, XMP, resolution, comments, texts, gamma and primaries go along where the format
-that is written has a place for them. Sizes in EXIF and XMP become the new ones; the orientation
-goes, as the pixels have been turned, and so does a small preview.
+Profile, EXIF, XMP, resolution, comments, texts, gamma and primaries go along where the format that
+is written has a place for them. Sizes in EXIF and XMP become the new ones; the orientation is
+dropped, as the pixels have been turned, and so is a small preview.
 """
 
 import math
@@ -65,8 +65,8 @@ def read_metadata(image: ImageFile.ImageFile, channels: str) -> tuple[dict, list
     Returns
     -------
     metadata : dict
-        "icc_profile", "exif", "xmp" and "comment" as bytes, "dpi" as a pair, "text" as a dict
-        of str to str, "gamma" as a number and "chromaticity" as eight: those that there are.
+        "icc_profile", "exif", "xmp" and "comment" as bytes, "dpi" as a pair, "text" as a dict of
+        str to str, "gamma" as a number and "chromaticity" as eight: those that the file has.
     lost : list of str
         The metadata that cannot be kept.
     """
@@ -95,7 +95,7 @@ def read_metadata(image: ImageFile.ImageFile, channels: str) -> tuple[dict, list
 
 
 def save_options(format_: str, metadata: dict, size: tuple[int, int]) -> tuple[dict, list[str]]:
-    """Return Pillow's options that write metadata, and those the format cannot hold.
+    """Return Pillow's options that write metadata, and what of it the format cannot hold.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def save_options(format_: str, metadata: dict, size: tuple[int, int]) -> tuple[d
     metadata : dict
         As `read_metadata` gives it.
     size : (H, W)
-        Of the picture that is written.
+        The size of the picture to write.
 
     Returns
     -------

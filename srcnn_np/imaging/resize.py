@@ -1,10 +1,10 @@
 """MATLAB's `imresize`, to the last digit.
 
-Super-resolution results are measured against pictures shrunk and enlarged by this one function.
-It widens its kernel when shrinking. So does Pillow's bicubic filter: shrunk and enlarged by that,
-Set5 and Set14 have the same mean PSNR to 0.003 dB. Filters that do not, such as OpenCV's, or
-scikit-image's without anti-aliasing, give another bicubic row to compare with: at x3 0.8 dB less
-on Set5 and 1.2 dB less on Set14, at x2 0.7 dB more on Set5.
+Super-resolution results are measured against pictures shrunk and enlarged by this one function. It
+widens its kernel when shrinking. So does Pillow's bicubic filter: shrunk and enlarged by that, Set5
+and Set14 have the same mean PSNR to 0.003 dB. Filters that do not widen it, such as OpenCV's, or
+scikit-image's without anti-aliasing, give another bicubic row to compare with: at x3 0.8 dB less on
+Set5 and 1.2 dB less on Set14, at x2 0.7 dB more on Set5.
 """
 
 import math
@@ -46,8 +46,8 @@ def imresize(
     Raises
     ------
     ValueError
-        If the picture is empty, or not exactly one of scale and size is given, or it
-        is not positive.
+        If the picture is empty, or not exactly one of scale and size is given, or that one is not
+        positive.
     TypeError
         If the dtype is another.
 
@@ -95,7 +95,7 @@ def imresize(
 def resized_rows(
     picture: np.ndarray, size: tuple[int, int], rows: tuple[int, int], peak: float
 ) -> np.ndarray:
-    """Return some rows of `imresize`'s result, from only the part of the picture they need.
+    """Return some rows of `imresize`'s result, made from only the pixels that they need.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def resized_rows(
 
 
 def enlarge(picture: np.ndarray, scale: int, enlargement: Enlargement = "bicubic") -> np.ndarray:
-    """Enlarge by a whole factor, for a network that takes such pictures.
+    """Enlarge by a whole factor, for a network that takes enlarged pictures.
 
     Parameters
     ----------
@@ -152,16 +152,16 @@ def enlarge(picture: np.ndarray, scale: int, enlargement: Enlargement = "bicubic
 
 
 def shrinking(length: int, scale: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return which of scale · length pixels each small one sums: indices, weights (L, T)."""
+    """Return which of scale · length pixels each small pixel sums: indices, weights (L, T)."""
     return _taps(scale * length, length, 1 / scale, "symmetric")
 
 
 def enlarging(
     length: int, scale: int, enlargement: Enlargement = "bicubic"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return which of `length` pixels each large one sums: indices, weights (L, T).
+    """Return which of `length` pixels each large pixel sums: indices, weights (L, T).
 
-    With "none" there are `length` pixels, and each is its own.
+    With "none" there are `length` pixels, and each sums only itself.
 
     Raises
     ------

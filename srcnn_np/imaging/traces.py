@@ -144,7 +144,7 @@ def _coefficients(y: np.ndarray, most: int) -> np.ndarray:
 
 
 def _step(coefficients: np.ndarray) -> int:
-    """Return the step of which the coefficients are multiples; 0 where none is sure."""
+    """Return the step whose multiples the coefficients are; 0 where none is sure."""
     steps = np.arange(2, _LARGEST_STEP)[:, None]
     multiples = np.rint(coefficients / steps)
     off = coefficients - multiples * steps
@@ -169,7 +169,7 @@ def noise_of(pixels: np.ndarray) -> float:
     Returns
     -------
     sigma : float
-        Too low rather than too high for pictures of few 8 x 8 blocks; 0 up to 8 blocks.
+        Too low rather than too high if there are few 8 x 8 blocks; 0 if there are at most 8.
 
     Notes
     -----
@@ -215,8 +215,8 @@ def _squares(pixels: np.ndarray) -> np.ndarray:
 def has_all_tones(pixels: np.ndarray) -> bool:
     """Whether a picture has most values between its darkest and its lightest.
 
-    Photographs have. Pixel art, palettes and posterised pictures have few. They would look rounded
-    to `quality_of_pixels`, and noisy to `noise_of`.
+    Photographs have most. Pixel art, palettes and posterised pictures have few. They would look
+    rounded to `quality_of_pixels`, and noisy to `noise_of`.
 
     Parameters
     ----------

@@ -28,12 +28,12 @@ from .memory import buffer
 from .vectors import LANES
 
 GAIN = 1.6
-LEAST = 8  # rows and columns: on fewer results more digits are lost than time is gained
+LEAST = 8  # rows and columns of results: with fewer, the loss of digits outweighs the gain
 _WINOGRAD = SWITCHES["SRCNN_NP_WINOGRAD"] == "1"
 
 
 class Activation(NamedTuple):
-    """One of `srcnn_np.kernels.activations`; of LEAKY, the slope, or one for each filter (K,)."""
+    """A kind from `srcnn_np.kernels.activations`; for LEAKY, a slope, or one per filter (K,)."""
 
     kind: int = NONE
     slope: float | np.ndarray = 0.0
@@ -45,7 +45,7 @@ LINEAR = Activation()
 def slopes_of(activation: Activation, K: int) -> np.ndarray:
     """Return the slopes below 0 of K filters, repeated until whole pixels fill whole vectors.
 
-    They are 1 for activations that do not bend there alone.
+    They are 1 for all activations except RELU and LEAKY.
     """
     slopes = np.ones(K, np.float32)
     if activation.kind in (RELU, LEAKY):
@@ -57,9 +57,9 @@ def method_for(shape: tuple[int, int, int, int], rows: int, columns: int) -> str
     """Return the method for rows x columns results of filters (K, C, kh, kw).
 
     The cost is counted in vectors of multiply-adds for a tile of 4 x 4 results. Winograd's way
-    takes at each place one for each channel and vector of filters. The way there and back takes
-    at each place some 9 for each vector of channels and 6 for each vector of filters, as measured.
-    It goes through the second-level cache, which GAIN allows for.
+    takes at each place one for each channel and vector of filters. Going there and back takes at
+    each place some 9 for each vector of channels and 6 for each vector of filters, as measured.
+    GAIN allows for its use of the second-level cache.
     """
     K, C, kh, kw = shape
     if direct.few(K, C):
@@ -149,7 +149,7 @@ class Convolution:
             arrays = x, self._packed_few, self.b, y
             direct.forward_few(tuple(group), tuple(window), kh, kw, *arrays, *rest)
             clean = True
-        if not clean:  # or there is a NaN or an infinity that has spoilt its neighbours
+        if not clean:  # else a NaN or an infinity has spoilt its neighbours
             streamed = streamed and len(self.w) % LANES == 0 and self._kind == NONE
             arrays = x, self._packed, self._biases, y
             direct.forward(self._unit, kh, kw, *arrays, *rest, streamed)

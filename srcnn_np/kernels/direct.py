@@ -102,8 +102,8 @@ def weight_gradient(unit, dy, x, dw, piece):
 def forward_few(group, window, kh, kw, x, w, b, y, piece, kind, slopes):
     """Do what `forward` does, for few filters; w is (K, kh, kw, C), C whole vectors.
 
-    `group` is a tuple as long as a group of taps, see `group_of`; `window` is one as long as the
-    row of pixels that a group meets from PIXELS neighbouring places.
+    `group` is a tuple as long as a group of taps, see `group_of`; `window` is a tuple as long as
+    the row of pixels that a group meets from PIXELS neighbouring places.
     """
     first, last, top, left, to, y_left, rows, columns = piece
     _, H, W, C = x.shape

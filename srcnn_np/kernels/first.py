@@ -1,11 +1,10 @@
 """Winograd for the first layer: one channel, and large filters, cut into 3 x 3 pieces.
 
-A 9 x 9 filter (or an 8 x 8 one, filled up with zeros) is the sum of nine 3 x 3 filters, each on
-the picture moved by multiples of 3, as if there were nine channels. Only the first needs values
-of its own: the other eight have the same ones at other rows and columns. So values are
-taken at every column, with neighbouring columns as lanes. Sums over the pieces are taken before
-going back from products to results: 9 · 36 products for 4 x 4 results where the plain sum needs
-16 · 81.
+A 9 x 9 filter (or an 8 x 8 one, filled up with zeros) is the sum of nine 3 x 3 filters, each on the
+picture moved by multiples of 3, as if there were nine channels. Only the first needs values of its
+own: the other eight have the same ones at other rows and columns. So values are taken at every
+column, with neighbouring columns as lanes. Sums over the pieces are taken before going back from
+products to results. So 4 x 4 results take 9 · 36 products where the plain sum needs 16 · 81.
 """
 
 from typing import NamedTuple
@@ -120,7 +119,7 @@ def weight_gradient(unit, taps, dy, x, sums, scratch, piece):
 
 @part
 def add_pieces(unit, x, dy, turns, goal):
-    """Add the product of three rows of three pieces, whose lines share what dy loads."""
+    """Add the products of three rows of three pieces, which share what is loaded of dy."""
     zero = stacked(zeros(unit), PIECES)
     for k in range(0, goal.row, len(unit) * LANES):
         first, second, third = zero, zero, zero

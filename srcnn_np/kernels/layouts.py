@@ -21,7 +21,7 @@ from .vectors import LANES, load, store
 def channels_last(x: np.ndarray) -> np.ndarray:
     """Return x (N, C, H, W) as a C-contiguous array (N, H, W, C): a view, or where needed a copy.
 
-    A read-only array is copied too: kernels then take it for one type with their own memory.
+    A read-only array is copied too: Numba would compile kernels anew for that type.
     """
     last = np.ascontiguousarray(x.transpose(0, 2, 3, 1))
     return last if last.flags.writeable else last.copy()
@@ -86,7 +86,7 @@ class Piece(NamedTuple):
     y_top, y_left : int
         Row and column of y where the first result goes.
     rows, columns : int
-        How many results.
+        How many of each the results have.
     """
 
     first: int
@@ -110,7 +110,7 @@ class Window(NamedTuple):
 
 @part
 def whole_window(x, height, width, channels, size, full, spare):
-    """Return a window of size x size pixels of `full` channels, of which height x width exist.
+    """Return a window of size x size pixels of `full` channels; height x width of them exist.
 
     This is x itself if it has all, or a copy in `spare`, with zeros for what does not exist.
     """

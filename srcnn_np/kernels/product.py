@@ -38,11 +38,11 @@ class Factor(NamedTuple):
     ----------
     array : array
     at : int
-        The first.
+        The place of the first.
     row : int
-        From one line of the sums to the next; in v, from one lane to the next, in whole units.
+        The step from one line of the sums to the next; in v, that of one lane, in whole units.
     next, step : int
-        From one outer turn of the sum to the next, and from one inner turn.
+        The steps from one outer turn, and from one inner turn, of the sum to the next.
     """
 
     array: np.ndarray

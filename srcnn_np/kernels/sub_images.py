@@ -38,7 +38,7 @@ class Places(NamedTuple):
     at : int array
         The element where the picture's first plane begins.
     plane, width : int array
-        From one plane to the next, and from one row to the next, in elements.
+        The steps from one plane, and from one row, to the next, in elements.
     source, source_plane, source_width : int array
         The same for what x is made from: the small picture, or the picture again.
     row, column : int array
@@ -65,7 +65,7 @@ class Places(NamedTuple):
 
 
 def cut_plainly(pixels, given, places, down, up, ratio, x_turns, turns, top, left, x, target, most):
-    """Do what `cut` does, in NumPy: to say what it means, and to serve without Numba's compiler."""
+    """Do what `cut` does, in NumPy: this says what `cut` means, and needs no compiler."""
     N, C, side, _ = x.shape
     OH, OW = target.shape[2:]
     size = ratio * side
@@ -97,11 +97,11 @@ def cut_plainly(pixels, given, places, down, up, ratio, x_turns, turns, top, lef
 def cut(pixels, given, places, down, up, ratio, x_turns, turns, top, left, x, target, most):
     """Write sub-images to x (N, C, side, side), and what is wanted to target (N, C, OH, OW).
 
-    x is made of `given`, the target of `pixels`; `down` and `up` are taps; a pixel of x is `ratio`
-    of the target's high and wide; `x_turns` (2, 8, side, side) and `turns` (2, 8, size, size) say
-    which row and column comes where in each turn, of x and of its ratio·side pixels of the picture;
-    the target begins in row `top` and column `left` of these; `most` is a bound for the side of the
-    square of `given` that a sub-image depends on.
+    x is made from `given`, the target from `pixels`; `down` and `up` are taps. A pixel of x is as
+    high and wide as `ratio` pixels of the picture, so x covers size x size of these, size =
+    ratio·side. `x_turns` (2, 8, side, side) and `turns` (2, 8, size, size) say which row and column
+    comes where in each turn, of x and of these pixels. The target begins in their row `top` and
+    column `left`. A sub-image depends on a square of `given` with a side of at most `most`.
     """
     N, C, size, _ = x.shape
     OH, OW = target.shape[2:]
@@ -143,7 +143,7 @@ def cut(pixels, given, places, down, up, ratio, x_turns, turns, top, left, x, ta
 
 @part
 def reach(taps, begin, count):
-    """Return how many numbers some rows of a matrix span, from first to last, and the first."""
+    """Return how many numbers some rows of a matrix span, and which is the first."""
     first, last = taps.indices[begin, 0], taps.indices[begin, 0]
     for n in range(begin, begin + count):
         for k in range(taps.indices.shape[1]):

@@ -273,7 +273,7 @@ def added(typing, left, right):
 
 @intrinsic
 def bent(typing, line, slopes):
-    """Return line[i] where it is above 0, elsewhere slopes · line[i]: leaky or ReLU, if finite."""
+    """Return line[i] where it is above 0, else slopes · line[i]: leaky or ReLU of finite values."""
 
     def generate(context, builder, sig, args):
         new = []
@@ -335,7 +335,7 @@ def transformation(matrix_for: Callable[[int], Matrix]) -> Callable:
 
 
 def _product(builder, matrix, vectors):
-    """Matrix times vectors; two rows or columns that differ only in signs share work.
+    """Multiply a matrix by vectors; rows or columns that differ only in signs share work.
 
     Two such rows are the sum and the difference of two halves. For two such columns, the sum and
     the difference of their vectors are taken first.
@@ -364,7 +364,7 @@ def _product(builder, matrix, vectors):
 
 
 def _alike(rows):
-    """For each row, the later one that differs from it only in some signs."""
+    """Return, for each row, the later one that differs from it only in some signs."""
     return {
         i: k
         for k, other in enumerate(rows)
@@ -408,7 +408,7 @@ def _make_block(context, builder, kind, lines):
 
 
 def _side_by_side(context, builder, at, count):
-    """Where `count` neighbouring vectors begin."""
+    """Return where `count` neighbouring vectors begin."""
     steps = (context.get_constant(types.intp, n * LANES) for n in range(count))
     return [builder.add(at, step) for step in steps]
 
@@ -418,7 +418,7 @@ def _index(context, builder, sig, args, n):
 
 
 def _pointer(context, builder, array_type, array, at, count=1):
-    """Address of element `at`, where `count` elements are read or written."""
+    """Return the address of element `at`, where `count` elements are read or written."""
     if array_type.layout != "C" or array_type.dtype != types.float32:
         raise NumbaTypeError("vectors lie in C-contiguous arrays of float32 only")
     struct = context.make_array(array_type)(context, builder, array)
@@ -449,7 +449,7 @@ def _store(context, builder, array_type, array, at, vector):
 
 
 def _splat(builder, number, count):
-    """The number in each of `count` lanes."""
+    """Return a vector with the number in each of `count` lanes."""
     one = builder.insert_element(
         ir.Constant(_llvm_vector(number.type, count), ir.Undefined), number, _int32(0)
     )
@@ -457,14 +457,14 @@ def _splat(builder, number, count):
 
 
 def _fma(builder, a, b, c):
-    """a · b + c, rounded once."""
+    """Return a · b + c, rounded once."""
     kind = ir.FunctionType(a.type, [a.type] * 3)
     name = f"llvm.fma.v{a.type.count}f32"
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [a, b, c])
 
 
 def _totals(builder, vectors):
-    """One vector with the sum of each vector's lanes.
+    """Return one vector with the sum of each vector's lanes.
 
     Two vectors are folded into one, which adds the lower and the upper half of each.
     """

@@ -57,7 +57,7 @@ from .vectors import (
 
 STEP = 4  # results of a tile in a row, and in a column
 TILES = 16  # the second-level cache holds their values and products, and the filters' values
-TILES_BACK = 48  # more, since each adds to as many sums as filters have values
+TILES_BACK = 48  # more, since each tile adds to as many sums as filters have values
 MOST_TERMS = 64  # of a sum over channels in one register: a longer one loses digits
 TAPS = (3, 5)  # sides of the filters that gain
 POINTS = [Fraction(p) for p in ("0", "1", "-1", "2", "-2", "1/2", "-1/2")]
@@ -73,7 +73,7 @@ def evaluation(side: int, count: int) -> Matrix:
 
 
 def interpolation(side: int) -> Matrix:
-    """Return C^T (side, side), each row up to the factor that `filter_evaluation` has instead.
+    """Return C^T (side, side), each row without a factor that `filter_evaluation` has instead.
 
     By Lagrange the value at a point p multiplies the polynomial that is 0 at all others,
     Π (s - q) / Π (p - q) over the points q ≠ p; here it has no denominator. The leading
@@ -289,7 +289,7 @@ def place_of(tile, tiles, across):
 
 
 class Places(NamedTuple):
-    """Numbers of places, tiles, channels: elements from one place, and one tile, to the next."""
+    """Numbers by tile, place and channel: `step` elements from place to place, `tile` a tile."""
 
     array: np.ndarray
     step: int
@@ -329,7 +329,7 @@ def at_places(side, values, tile):
 
 @part
 def evaluate(side, x, height, width, C, values, tile, channels, edge, spare):
-    """Write the values of a tile's window, of which height x width pixels exist."""
+    """Write the values of a tile's window; height x width of its pixels exist."""
     window = whole_window(x, height, width, C, len(side), channels, edge)
     v = at_places(side, values, tile)
     _pixels_to_values(side, side, window, v, channels, len(side), spare, 0)
@@ -337,7 +337,7 @@ def evaluate(side, x, height, width, C, values, tile, channels, edge, spare):
 
 @part
 def interpolate(side, products, tile, b, goal, size, more, edge, spare):
-    """Write a tile's 4 x 4 results, of which `size` exist, activated; return the new `spoilt`."""
+    """Write the `size` of a tile's 4 x 4 results that exist, activated; return new `spoilt`."""
     (height, width, K), (kind, slopes, spoilt) = size, more
     filters, window = len(b), goal
     if height < STEP or width < STEP or filters > K:
@@ -358,7 +358,7 @@ def interpolate(side, products, tile, b, goal, size, more, edge, spare):
 
 @part
 def spread_tile(side, dy, size, products, tile, filters, edge, spare):
-    """Write the gradients of a tile's products from its 4 x 4 results', of which `size` exist."""
+    """Write the gradients of a tile's products from those of its results; `size` of these exist."""
     height, width, K = size
     dy = whole_window(dy, height, width, K, STEP, filters, edge)
     m = at_places(side, products, tile)
