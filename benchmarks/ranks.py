@@ -66,11 +66,12 @@ def why_not() -> str:
 
 
 def figures(rounds: int) -> dict:
-    """Return seconds of a training step, and of 40 pictures: one process beside two, in turn.
+    """Return what was measured, by what it is.
 
-    Both have the same number of threads in all. The rest are seconds of a training step on one
-    thread, by its batch; seconds of one Allreduce between two processes, by its numbers; and the
-    bytes that training takes in all ranks together, by its pictures.
+    "ranks" has seconds of a training step, and of 40 pictures: by one process and by two, in turn,
+    with as many threads in all. "one thread" has seconds of a training step, by its batch.
+    "allreduce" has seconds of one Allreduce between two processes, by how many numbers it adds.
+    "memory" has the bytes that all ranks of a training take together, by its pictures.
     """
     ways = {f"1 x {THREADS}": (1, THREADS), f"2 x {THREADS // 2}": (2, THREADS // 2)}
     rows: dict = {}

@@ -192,7 +192,7 @@ class TrainingStep:
 
     @property
     def values(self) -> int:
-        """How many numbers the loss is a mean of."""
+        """The number of values that the loss is a mean of."""
         return self.batch()[1].size
 
     @property

@@ -46,8 +46,9 @@ def evaluate(
     report : dict
         ``{"scale", "images": [{"name", "bicubic": {"psnr", "ssim"}, "model": {...}}], "mean":
         {"bicubic": {...}, "model": {...}}, "failed": [{"name", "why"}], "others": [name]}``, PSNR
-        in dB. "failed" are pictures that are damaged, too small to measure, or give a result that
-        is not finite; the means are without them. "others" are files whose names are not pictures'.
+        in dB. "failed" are pictures that are damaged or too small to measure, or give a result
+        that is not finite; the means are without them. "others" are files whose names are not
+        pictures'.
 
     Raises
     ------

@@ -368,7 +368,7 @@ class ConvTranspose2D(_Widening, Layer):
 
     @property
     def shift(self) -> tuple[int, int]:
-        """The number of places from a filter's start to its pixel's own places."""
+        """The numbers of places from the start of a pixel's filter to the pixel's own places."""
         return tuple((k - s) // 2 for k, s in zip(self.kernel, self.stride, strict=True))
 
     @property

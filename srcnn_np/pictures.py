@@ -29,7 +29,9 @@ class Pictures(Sequence):
     names : list of str, optional
         Their files' names.
 
-    Notes ----- An index gives a picture, and a slice several, as views.
+    Notes
+    -----
+    An index gives a picture, and a slice several, as views.
     """
 
     def __init__(

@@ -23,14 +23,14 @@ def arrays(N: int, C: int, H: int, W: int, K: int, side: int) -> tuple[np.ndarra
 
 
 def difference(step: ModuleType) -> float:
-    """Return the largest error over the largest result; no size fits whole vectors."""
+    """Return the largest error over the largest result, for sizes that fill no whole vectors."""
     x, w, b = arrays(2, 9, 10, 11, 10, SIDE)
     y = naive.forward(x, w, b, (1, 1))
     return float(np.abs(step.prepare(x, w, b)() - y).max() / np.abs(y).max())
 
 
 def gflops(step: ModuleType) -> float:
-    """Return GFLOP/s by the count of the direct sum."""
+    """Return GFLOP/s, counting the operations of the direct sum."""
     N, H, W = step.SIZES
     run = step.prepare(*arrays(N, C, H, W, K, SIDE))
     flops = 2 * N * (H - SIDE + 1) * (W - SIDE + 1) * K * C * SIDE**2

@@ -28,7 +28,7 @@ SIZES = 8, 25, 25
 
 
 def prepare(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> Callable[[], np.ndarray]:
-    """Return a function that computes y; filters are evaluated before, as networks keep theirs."""
+    """Return a function that computes y, from filters evaluated before, as networks keep theirs."""
     N, C, H, W = x.shape
     K, _, k, _ = w.shape
     side, unit = tuple(range(k + winograd.STEP - 1)), unit_of(K)

@@ -1,7 +1,7 @@
 """Check functions in a process of its own, which is ended when one of them does not end.
 
-The process has the same terminal, so that `breakpoint()` and `input()` work in it. What waits, as
-they do, does no work, and is waited for.
+The process has the same terminal, so that `breakpoint()` and `input()` work in it. While they wait,
+they do no work, and that time does not count.
 """
 
 import faulthandler
@@ -44,8 +44,8 @@ def check_apart(
     hints : bool
         Whether to print hints too.
     limit : float
-        Seconds of work, or of one call that does not come back, after which a function is given
-        up.
+        Seconds after which a function is given up: of its work, or of one call that does not come
+        back.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def show(name: str, finding: Finding, *, hints: bool) -> None:
 
 
 def _wait(process: subprocess.Popen, stack: Path) -> int:
-    """The exit code of a process, which is ended when it cannot end itself."""
+    """Return the exit code of a process; end the process when it cannot end itself."""
     stuck = 0
     while True:
         try:
@@ -120,14 +120,14 @@ def _wait(process: subprocess.Popen, stack: Path) -> int:
 
 
 def _where(stack: str, file: str) -> str | None:
-    """In which line of the reader's file it was, from what `faulthandler` has written."""
+    """Say in which line of the reader's file it was, by what `faulthandler` has written."""
     escaped = file.encode("ascii", "backslashreplace").decode()
     lines = re.findall(rf'^  File "{re.escape(escaped)}", line (\d+)', stack, flags=re.MULTILINE)
     return (f", and was then in line {lines[0]} of {file}" if lines else "") if stack else None
 
 
 def _work(folder: Path, names: list[str], file: str, hints: bool, limit: float) -> None:
-    """In the other process: check functions, print what is found, and tell it in a file."""
+    """Check functions in the other process; print what is found, and write it to a file."""
     with (folder / "said").open("a") as said, (folder / "stack").open("a") as stack:
 
         def tell(line: dict) -> None:
@@ -150,9 +150,9 @@ def _work(folder: Path, names: list[str], file: str, hints: bool, limit: float) 
 
 
 def _watch(stack: TextIO, limit: float) -> Callable[[], None]:
-    """End this process after some seconds of work, and leave behind where it was.
+    """End this process after some seconds of work, and write down where it was.
 
-    What is returned makes the seconds begin again.
+    Returns a function that makes the seconds begin again.
     """
     begun = time.process_time()
 

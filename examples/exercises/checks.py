@@ -50,11 +50,11 @@ class Exercise:
     axes : dict of str to str
         The axes of arguments that are arrays or shapes.
     draw : callable
-        Cases from a random number generator, the docstring's example first, then from the
-        plainest on.
+        Makes cases from a random number generator: first the docstring's example, then the
+        plainest, and so on.
     pieces : dict of str to callable
-        Of what is computed value by value by a rule for each piece: in words where a piece is,
-        and by the arguments.
+        For what is computed value by value, by a rule for each piece. The words say where a
+        piece is; the function finds it from the arguments.
     """
 
     right: Callable
@@ -64,7 +64,7 @@ class Exercise:
     pieces: dict[str, Callable] = field(default_factory=dict)
 
     def sizes(self, case: Case) -> dict[str, int]:
-        """Lengths of all axes in a case, by letter."""
+        """Return the lengths of all axes in a case, by letter."""
         sizes = {name: value for name, value in case.arguments.items() if isinstance(value, int)}
         for name, axes in self.axes.items():
             value = case.arguments[name]
@@ -77,54 +77,54 @@ class Exercise:
 
 
 def right_im2col(x, kh, kw):
-    """Columns (N, C·kh·kw, OH·OW)."""
+    """Return columns (N, C·kh·kw, OH·OW)."""
     return im2col(x, (kh, kw))
 
 
 def right_col2im(cols, x_shape, kh, kw):
-    """Picture (N, C, H, W)."""
+    """Return the picture (N, C, H, W)."""
     return col2im(cols, x_shape, (kh, kw))
 
 
 def right_forward(x, w, b):
-    """Output y (N, K, OH, OW)."""
+    """Return the output y (N, K, OH, OW)."""
     return conv2d_forward(x, w, b, backend="im2col")
 
 
 def right_db(dy):
-    """Gradient (K,)."""
+    """Return the gradient (K,)."""
     return dy.sum(axis=(0, 2, 3))
 
 
 def right_dw(dy, x, kh, kw):
-    """Gradient (K, C, kh, kw)."""
+    """Return the gradient (K, C, kh, kw)."""
     w = np.zeros((dy.shape[1], x.shape[1], kh, kw), x.dtype)
     return conv2d_backward(dy, x, w, backend="im2col", need_dx=False)[1]
 
 
 def right_dx(dy, w, x_shape):
-    """Gradient (N, C, H, W)."""
+    """Return the gradient (N, C, H, W)."""
     return conv2d_backward(dy, np.zeros(x_shape, dy.dtype), w, backend="im2col")[0]
 
 
 def right_mse(y, target):
-    """Loss and its gradient."""
+    """Return the loss and its gradient."""
     return mse_forward(y, target), mse_backward(y, target)
 
 
 def right_conv_transpose(x, w, b, s):
-    """The transposed convolution."""
+    """Return the transposed convolution."""
     return conv_transpose2d_forward(x, w, b, stride=s, backend="im2col")
 
 
 def right_transpose_dw(dy, x, kh, kw, s):
-    """Its gradient with respect to the filters."""
+    """Return the transposed convolution's gradient with respect to the filters."""
     w = np.zeros((x.shape[1], dy.shape[1], kh, kw))
     return conv_transpose2d_backward(dy, x, w, stride=s, backend="im2col", need_dx=False)[1]
 
 
 def right_sgd_step(v, p, g, rate, momentum):
-    """Velocity and parameters, by an optimiser that changes both in place."""
+    """Return velocity and parameters, by an optimiser that changes both in place."""
     sgd, p = SGD(rate, momentum), p.copy()
     sgd.memory["v.p"] = v.copy()
     sgd.step({"p": p}, {"p": g})
@@ -132,7 +132,7 @@ def right_sgd_step(v, p, g, rate, momentum):
 
 
 def right_psnr(a, b, peak):
-    """In dB."""
+    """Return the PSNR in dB."""
     return psnr(a, b, peak=peak)
 
 
@@ -149,9 +149,10 @@ _SIZES = {
 
 
 def _over_sizes(example: dict, drawn: Callable) -> Callable:
-    """Cases of a convolution; `drawn` makes the arguments from a generator and sizes.
+    """Return a function that draws cases of a convolution.
 
-    What an exercise's arguments do not show, as im2col's do not show filters, is no case of it.
+    `drawn` makes the arguments from a generator and sizes. Of cases with the same
+    shapes one is kept: im2col's arguments, say, do not show how many filters there are.
     """
 
     def draw(rng: np.random.Generator) -> list[Case]:

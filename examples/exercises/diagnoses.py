@@ -29,7 +29,7 @@ def judge(
 ) -> tuple[str, str] | None:
     """Compare answers with the library's.
 
-    Of several arrays returned, only the first that is wrong is spoken of: the others may follow
+    If several arrays are returned, only the first that is wrong is spoken of: the others may follow
     from it.
 
     Parameters
@@ -124,11 +124,11 @@ def _sorted(array: object) -> np.ndarray:
 
 
 def _known(mistakes: list[Mistake], compared: Compared) -> tuple[str, bool]:
-    """The words for the mistake that explains the most of the wrong answers, and whether all.
+    """Return words for the mistake that explains most wrong answers, and whether it explains all.
 
-    The first wrong value must be among them, and half of all: small inputs cannot tell
-    mistakes apart, and there may be a second mistake in the others. A right answer that
-    the mistake would have made wrong refutes it. An error is explained by an error.
+    It must explain the first wrong answer, and half of all: small inputs cannot tell mistakes
+    apart, and there may be a second mistake in the others. A right answer that the mistake
+    would have made wrong refutes it. An error is explained by an error.
     """
     cases, given, right, wrong = compared.cases, compared.given, compared.right, compared.wrong
     first = next((n for n in wrong if not isinstance(given[n], Raised)), None)
@@ -161,7 +161,7 @@ def _known(mistakes: list[Mistake], compared: Compared) -> tuple[str, bool]:
 
 
 def _mistaken(answer: Callable, case: Case) -> np.ndarray | None:
-    """What a mistake answers, or None where it cannot be made."""
+    """Return what a mistake answers, or None where it cannot be made."""
     try:
         return np.asarray(answer(*case.arguments.values()))
     except (ValueError, TypeError, IndexError):
@@ -169,7 +169,7 @@ def _mistaken(answer: Callable, case: Case) -> np.ndarray | None:
 
 
 def _arranged(compared: Compared) -> str:
-    """What makes answers right that have the right numbers, or those that sum up to them.
+    """Say what makes answers right that have the right numbers, or numbers that sum up to them.
 
     It must do so in all cases: where lengths are 1, other orders and shapes are right too.
     """
@@ -195,7 +195,7 @@ def _arranged(compared: Compared) -> str:
 def _steps(
     summed: tuple[int, ...], axes: list[str], joined: list[str], order: tuple[int, ...], pairs: list
 ) -> str:
-    """How sums are brought into order, and what is wrong with them."""
+    """Say how sums are brought into order, and what is wrong with them."""
     is_in_order = order == tuple(range(len(axes)))
     is_shaped = all(s.shape == o.shape for s, o in pairs)
     if summed:
@@ -229,7 +229,7 @@ _SURROUNDED = {
 
 
 def _around(compared: Compared) -> str:
-    """How many rows and columns there are too many or too few around the right values."""
+    """Say how many rows and columns are too many or too few around the right values."""
     misshapen = compared.misshapen
     advice = _SURROUNDED.get("".join(compared.axes[-1:]))
     if not advice or misshapen != compared.wrong:
@@ -252,7 +252,7 @@ def _around(compared: Compared) -> str:
 
 
 def _size(frame: tuple) -> int:
-    """How much a frame adds: of several with which values are right, the least is meant."""
+    """Return how much a frame adds: if values are right with several, the least is meant."""
     return np.abs(frame[0]).sum()
 
 
@@ -261,7 +261,7 @@ def _nth(number: int) -> str:
 
 
 def _frames(compared: Compared, n: int) -> Iterator[tuple]:
-    """Rows and columns too many on each side, and the steps, with which values are right."""
+    """Yield rows and columns too many on each side, and steps, with which values are right."""
     right = compared.apart(n, compared.right[n])
     given = np.asarray(compared.given[n])
     arrays = [given]
@@ -285,7 +285,7 @@ def _frames(compared: Compared, n: int) -> Iterator[tuple]:
 
 
 def _overlaps(given: int, right: int) -> Iterator[tuple]:
-    """Ways to lay one length on another: two slices, how many too many on each side, the step."""
+    """Yield ways to lay one length on another: two slices, the excess on each side, the step."""
     for more in range(given - right + 1):
         yield slice(more, more + right), slice(None), (more, given - right - more), 1
     for less in range(right - given + 1 if right > given else 0):
@@ -296,7 +296,7 @@ def _overlaps(given: int, right: int) -> Iterator[tuple]:
 
 
 def _reversed(compared: Compared) -> str:
-    """Along which axes all answers are the wrong way round."""
+    """Say along which axes all answers are the wrong way round."""
     axes = compared.exercise.results[compared.name].split()
     for some in _some(range(len(axes))):
         flipped = [np.flip(g, some) if np.ndim(g) == len(axes) else g for g in compared.given]
@@ -306,12 +306,12 @@ def _reversed(compared: Compared) -> str:
 
 
 def _some(axes: range) -> Iterator[tuple[int, ...]]:
-    """None of the axes, each of them, two of them, and so on."""
+    """Yield none of the axes, each of them, any two of them, and so on."""
     return chain.from_iterable(combinations(axes, count) for count in range(len(axes) + 1))
 
 
 def _unwritten(compared: Compared) -> str:
-    """Whether all values that are wrong are 0."""
+    """Say whether all values that are wrong are 0."""
     if compared.misshapen or not compared.axes:
         return ""
     pairs = [(np.asarray(compared.given[n]), compared.right[n]) for n in compared.wrong]
@@ -324,7 +324,7 @@ def _unwritten(compared: Compared) -> str:
 
 
 def _summed(compared: Compared) -> str:
-    """Over which axes right values are summed that are to be apart."""
+    """Say over which axes values are summed that should stay apart."""
     pairs = [
         (np.asarray(given), compared.apart(n, right))
         for n, (given, right) in enumerate(zip(compared.given, compared.right, strict=True))
@@ -349,7 +349,7 @@ def _summed(compared: Compared) -> str:
 
 
 def _shifted(compared: Compared) -> str:
-    """By how much all values are too large."""
+    """Say by how much all values are too large."""
     if compared.misshapen or not compared.axes:
         return ""
     pairs = zip(compared.given, compared.right, strict=True)
@@ -371,7 +371,7 @@ _NUMBERS = {1: "", -1: "-", 2: "2·", 0.5: "1/2·", -2: "-2·"}
 
 
 def _factor(compared: Compared) -> str:
-    """By which factor all answers differ, in words; in sizes such as N if these explain it."""
+    """Say by which factor all answers differ; in sizes such as N, if these explain it."""
     factors, sizes = [], []
     for case, g, r in zip(compared.cases, compared.given, compared.right, strict=True):
         if np.shape(g) != np.shape(r):

@@ -152,6 +152,6 @@ _ERRORS = {
 
 
 def meaning(error: BaseException) -> str | None:
-    """What an error means and how it is mended, if it is one of those that students meet."""
+    """Say what an error means and how it is mended, if it is one that students meet."""
     text = str(error)
     return next((words for part, words in _ERRORS.items() if re.search(part, text)), None)

@@ -1,7 +1,7 @@
 """Mistakes that are often made: what each would answer, and what there is to say of it.
 
-An answer that is equal to a mistake's on all drawn inputs may have another cause than the mistake.
-So the words say first what the answer is.
+Even an answer that equals a mistake's on all drawn inputs may have another cause. So the words
+first say what the answer is.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ Mistake = tuple[str, Callable]
 
 
 def _evaluator(formula: str, names: list[str]) -> Callable:
-    """A function of arguments with these names."""
+    """Make a function of arguments with these names."""
     code = compile(formula, formula, "eval")
 
     def answer(*values):
@@ -64,7 +64,7 @@ def _names(exercise: str) -> list[str]:
 
 
 def _arguments(exercise: str) -> Iterator[Mistake]:
-    """The right answer for another argument."""
+    """Yield the right answers for another argument."""
     names, right = _names(exercise), EXERCISES[exercise].right
 
     def answer(*values, name, change):
@@ -82,13 +82,13 @@ def _arguments(exercise: str) -> Iterator[Mistake]:
 
 
 def _pixels(x, kh, kw, pixel=("i+u", "j+v")):
-    """The pixels (N, C, kh, kw, OH, OW) that each tap has at each place."""
+    """Return the pixels (N, C, kh, kw, OH, OW) that each tap has at each place."""
     rows, columns = _indices(x.shape, kh, kw, pixel)
     return x[:, :, rows, columns]
 
 
 def _put(cols, x_shape, pixel=("i+u", "j+v")):
-    """The counterpart: every value of cols, (N, C, kh, kw, OH, OW), added to such a pixel."""
+    """Do the counterpart: add every value of cols, (N, C, kh, kw, OH, OW), to such a pixel."""
     x = np.zeros(x_shape)
     rows, columns = _indices(x_shape, *cols.shape[2:4], pixel)
     np.add.at(x, np.s_[:, :, rows, columns], cols)
@@ -102,13 +102,13 @@ def _indices(x_shape, kh, kw, formulas):
 
 
 def _apart(cols, x_shape, kh, kw):
-    """Columns with the axes (N, C, kh, kw, OH, OW)."""
+    """Return columns with the axes (N, C, kh, kw, OH, OW)."""
     N, C, H, W = x_shape
     return cols.reshape(N, C, kh, kw, H - kh + 1, W - kw + 1)
 
 
 def _dcols(dy, w):
-    """The gradient with respect to the columns, (N, C, kh, kw, OH, OW)."""
+    """Return the gradient with respect to the columns, (N, C, kh, kw, OH, OW)."""
     return np.einsum("kcuv,nkij->ncuvij", w, dy)
 
 
@@ -164,7 +164,7 @@ _TERMS = (
 def _terms(
     right: Callable, argument: int, axes: str, summed: str, lengths: dict[str, str] = _LENGTHS
 ) -> Iterator[Mistake]:
-    """Sums with some of their terms alone: one argument is 0 in the others."""
+    """Yield sums of some terms alone: one argument is 0 in all others."""
 
     def answer(*arguments, kept):
         part = np.zeros_like(arguments[argument])
@@ -180,7 +180,7 @@ def _terms(
 
 
 def _terms_without_bias() -> Iterator[Mistake]:
-    """What is overwritten loses the bias too."""
+    """Yield sums that are overwritten, and lose the bias too."""
     for words, answer in _terms(right_forward, 1, "kcuv", "cuv"):
         if "overwritten" in words:
             words += " The bias is not in it."
@@ -211,7 +211,7 @@ def _terms_of_columns() -> Iterator[Mistake]:
 
 
 def _overwritten(cols, x_shape, by):
-    """`put` that overwrites: the last wins, of taps or of places."""
+    """Do as `_put`, but overwrite: the last tap wins, or the last place."""
     x = np.zeros(x_shape)
     kh, kw, OH, OW = cols.shape[2:]
     if by == "taps":
@@ -224,12 +224,12 @@ def _overwritten(cols, x_shape, by):
 
 
 def _mixed(array, order):
-    """Axes brought into another order, and reshaped as if they were not."""
+    """Bring axes into another order, and reshape as if they were not."""
     return array.transpose(order).reshape(array.shape)
 
 
 def _misread(array, order):
-    """The counterpart: axes taken to be in another order."""
+    """Do the counterpart: take axes to be in another order."""
     return array.reshape([array.shape[axis] for axis in order]).transpose(np.argsort(order))
 
 
@@ -244,7 +244,7 @@ def _other_numbers(answer: Callable) -> Iterator[Mistake]:
 
 
 def _numbered(shape, numbers):
-    """The numbers of taps and of places, for each (c, u, v, i, j)."""
+    """Return the numbers of taps and of places, for each (c, u, v, i, j)."""
     _, C, kh, kw, OH, OW = shape
     indices = np.indices(shape[1:], sparse=True)
     scope = dict(zip("cuvij", indices, strict=True), C=C, kh=kh, kw=kw, OH=OH, OW=OW)
@@ -269,18 +269,18 @@ _NEAR, _FAR = np.array([1.5, -2.5, 0, 1]), np.array([-0.5, 2.5, -4, 2])  # of |t
 
 
 def _kernel(t, distance=None, near=_NEAR, far=_FAR, end=2.0):
-    """The kernel with something else in place of |t|, other factors, or another end."""
+    """Return the kernel with something else for |t|, with other factors, or another end."""
     d = np.abs(t) if distance is None else distance
     return np.where(d <= 1, np.polyval(near, d), np.where(d <= end, np.polyval(far, d), 0))
 
 
 def _keys(a):
-    """Factors of Keys' kernels, whose derivative at a distance of 1 is a."""
+    """Return the factors of Keys' kernel whose derivative at a distance of 1 is a."""
     return np.array([a + 2, -(a + 3), 0, 1]), np.array([a, -5 * a, 8 * a, -4 * a])
 
 
 def _factors() -> Iterator[Mistake]:
-    """One factor of the two pieces with the wrong sign, or missing."""
+    """Yield kernels in which one factor of the two pieces has the wrong sign, or is missing."""
     pieces = {"near": ("|t| <= 1", _NEAR), "far": ("1 < |t| <= 2", _FAR)}
     for (piece, (where, right)), change in product(pieces.items(), (-1, 0)):
         for n in np.flatnonzero(right):
@@ -292,7 +292,7 @@ def _factors() -> Iterator[Mistake]:
 
 
 def _spread_overwritten(x, w, b, s):
-    """A transposed convolution in which the last term of each place wins."""
+    """Return a transposed convolution in which the last term of each place wins."""
     y = right_conv_transpose(0 * x, w, b, s)
     for n, c, i, j in np.ndindex(x.shape):
         kh, kw = w.shape[2:]

@@ -42,7 +42,7 @@ class Raised:
     line : int or None
         The last line of the reader's file that led to it.
     shapes, numbers : dict of str to tuple, or to int
-        Of the arrays, and the whole numbers, that are named in that line.
+        Shapes of the arrays, and values of the whole numbers, that are named in that line.
     """
 
     error: BaseException
@@ -64,29 +64,29 @@ class Compared:
 
     @cached_property
     def wrong(self) -> list[int]:
-        """Which cases are wrong."""
+        """The cases that are wrong."""
         return [n for n, right in enumerate(self.right) if not close(self.given[n], right)]
 
     @cached_property
     def misshapen(self) -> list[int]:
-        """Which cases have a wrong shape."""
+        """The cases that have a wrong shape."""
         pairs = enumerate(zip(self.given, self.right, strict=True))
         return [n for n, (g, r) in pairs if is_numeric(g) and np.shape(g) != np.shape(r)]
 
     @cached_property
     def axes(self) -> list[str]:
-        """Letters of all axes, those that are joined as well."""
+        """The letters of all axes, with those that are joined."""
         return self.exercise.results[self.name].replace("·", " ").split()
 
     def apart(self, n: int, array: object) -> np.ndarray:
-        """An array of the right shape of a case, with its joined axes apart."""
+        """Return an array that has a case's right shape with its joined axes apart."""
         if "·" not in self.exercise.results[self.name]:
             return np.asarray(array)
         sizes = self.exercise.sizes(self.cases[n])
         return np.reshape(array, [sizes[axis] for axis in self.axes])
 
     def limits(self) -> str:
-        """For which inputs it is wrong, if not for all."""
+        """Say for which inputs it is wrong, if not for all."""
         right = [case.what for n, case in enumerate(self.cases) if n not in self.wrong]
         if not right:
             return ""
@@ -96,7 +96,7 @@ class Compared:
 
 
 def close(given: object, right: object) -> bool:
-    """Whether an answer is equal to the right one but for rounding."""
+    """Return whether an answer is equal to the right one but for rounding."""
     return (
         is_numeric(given)
         and np.shape(given) == np.shape(right)
@@ -105,20 +105,20 @@ def close(given: object, right: object) -> bool:
 
 
 def agree(given: object, right: object) -> np.ndarray:
-    """Where two arrays of one shape are equal but for rounding."""
+    """Return where two arrays of one shape are equal but for rounding."""
     finite = np.abs(right)[np.isfinite(right)]
     size = finite.max(initial=0)  # what cancels is as exact as what it was made of
     return np.isclose(given, right, rtol=1e-9, atol=1e-12 * size, equal_nan=True)
 
 
 def is_numeric(given: object) -> bool:
-    """Whether it is a number or a plain array of real ones."""
+    """Return whether it is a real number, or a plain array of them."""
     is_array = type(given) is np.ndarray or isinstance(given, np.generic | float | int)
     return is_array and np.asarray(given).dtype.kind in "fiub"
 
 
 def observe(compared: Compared) -> str:
-    """What is wrong with one result, seen from outside."""
+    """Say what is wrong with one result, seen from outside."""
     cases: dict[Callable, list[int]] = {}
     for n in compared.wrong:
         given, right = compared.given[n], compared.right[n]
@@ -134,7 +134,7 @@ def observe(compared: Compared) -> str:
 
 
 def kind(answer: object) -> str:
-    """What an answer is, in words."""
+    """Say what an answer is."""
     if answer is None:
         return "None"
     if isinstance(answer, tuple | list):
@@ -146,7 +146,7 @@ def kind(answer: object) -> str:
 
 
 def strangeness(given: object, right: object) -> tuple[str, str] | None:
-    """What is no array of floating-point numbers or has lost digits, and how that is mended."""
+    """Say what is no array of floating-point numbers or lost digits, and how that is mended."""
     if given is None:
         return "None.", "A `return` is missing."
     if isinstance(given, Raised):
@@ -169,19 +169,19 @@ def strangeness(given: object, right: object) -> tuple[str, str] | None:
 
 
 def listed(words: list[str]) -> str:
-    """A list in words."""
+    """Join a list to words."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _strange(compared: Compared, strange: list[int]) -> str:
-    """What is returned that is no array, or not of such numbers."""
+    """Say what is returned that is no array, or not of such numbers."""
     words = [strangeness(compared.given[n], compared.right[n])[0] for n in strange]
     is_same = len(strange) == len(compared.cases) and len(set(words)) == 1
     return f"{'It' if is_same else f'For {compared.cases[strange[0]].what} it'} returns {words[0]}"
 
 
 def _error(compared: Compared, raised: list[int]) -> str:
-    """An error that ends cases, and what the lengths are that it names."""
+    """Say which error ends cases, and what the lengths are that it names."""
     errors = {n: compared.given[n] for n in raised}
     errors = {n: error for n, error in errors.items() if error.line == errors[raised[0]].line}
     n, last = list(errors.items())[-1]  # the most telling: its sizes are all unlike
@@ -199,7 +199,7 @@ def _error(compared: Compared, raised: list[int]) -> str:
 
 
 def _sizes(raised: Raised) -> list[int]:
-    """The lengths that NumPy names in an error."""
+    """Return the lengths that NumPy names in an error."""
     text = str(raised.error)
     if "shape" not in text and "size " not in text:
         return []
@@ -209,7 +209,7 @@ def _sizes(raised: Raised) -> list[int]:
 
 
 def _shape(compared: Compared, misshapen: list[int]) -> str:
-    """The wrong shape and the right one."""
+    """Say the wrong shape and the right one."""
     n = misshapen[-1]  # the most telling: its sizes are all unlike
     given, right = np.shape(compared.given[n]), np.shape(compared.right[n])
     letters = compared.exercise.results[compared.name].split()
@@ -222,7 +222,7 @@ def _shape(compared: Compared, misshapen: list[int]) -> str:
 
 
 def _named(compared: Compared, lengths: dict[int, Sequence[int]]) -> dict[int, str]:
-    """What the last case's lengths are the lengths of, if beyond doubt: it is so in all cases."""
+    """Return which axis has each length of the last case, if it is the same one in all cases."""
     *_, last = lengths
     names = {}
     for place, length in enumerate(lengths[last]):
@@ -238,7 +238,7 @@ def _named(compared: Compared, lengths: dict[int, Sequence[int]]) -> dict[int, s
 
 
 def _letters(compared: Compared, n: int) -> dict[int, set[str]]:
-    """Which axes and products of axes have which length, in one case."""
+    """Return which axes and products of axes have which length, in one case."""
     sizes = compared.exercise.sizes(compared.cases[n])
     letters: dict[int, set[str]] = {}
     for product in (*sizes, *_PRODUCTS):
@@ -249,7 +249,7 @@ def _letters(compared: Compared, n: int) -> dict[int, set[str]]:
 
 
 def _values(compared: Compared, wrong: list[int]) -> str:
-    """How many values are wrong, where they are, and the first of them."""
+    """Say how many values are wrong, where they are, and the first of them."""
     place = _place(compared, wrong[-1])
     if place:
         return f"{_example(compared, wrong[-1])} {place}"
@@ -257,7 +257,7 @@ def _values(compared: Compared, wrong: list[int]) -> str:
 
 
 def _place(compared: Compared, n: int) -> str:
-    """Where the wrong values are, if they are together."""
+    """Say where the wrong values are, if they are together."""
     bad = compared.apart(n, ~agree(compared.given[n], compared.right[n]))
     axes = compared.axes
     for axis, letter in enumerate(axes):
@@ -280,7 +280,7 @@ def _place(compared: Compared, n: int) -> str:
 
 
 def _pieces(compared: Compared) -> str:
-    """In which pieces there are wrong values, if not in all."""
+    """Say in which pieces there are wrong values, if not in all."""
     found = {
         words: any(
             np.any(piece(*case.arguments.values()) & ~agree(given, right))
@@ -296,7 +296,7 @@ def _pieces(compared: Compared) -> str:
 
 
 def _example(compared: Compared, n: int) -> str:
-    """The first wrong value, the right one, and the arguments' values at its place."""
+    """Say the first wrong value, the right one, and the arguments' values at its place."""
     given, right = np.asarray(compared.given[n]), np.asarray(compared.right[n])
     bad = ~agree(given, right)
     index = tuple(map(int, np.argwhere(bad)[0]))

@@ -121,7 +121,7 @@ def check(name: str, module: ModuleType, *, seed: int = 0) -> Finding:
 
 
 def told(error: BaseException, file: str) -> str:
-    """An exception in one line, with the line of the reader's file that led to it."""
+    """Say an exception in one line, with the line of the reader's file that led to it."""
     lines = [frame.lineno for frame, _ in _frames(error, file)]
     where = f"line {lines[-1]} of {file}: " if lines else ""
     text = " ".join(str(error).split()).rstrip(".")
@@ -191,7 +191,7 @@ def _check(name: str, module: ModuleType, seed: int) -> Finding:
 
 
 def _answers(function: Callable, cases: list[Case], file: str) -> tuple[list, str]:
-    """What a function answers in each case, or `Raised`; and an argument that it has changed."""
+    """Return what a function answers in each case, or `Raised`; and an argument it has changed."""
     answers, changed = [], []
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -212,7 +212,7 @@ def _answers(function: Callable, cases: list[Case], file: str) -> tuple[list, st
 
 
 def _was_unwritten(held: object, zero: object) -> bool:
-    """Whether an answer has values of np.empty that are others when it holds 0."""
+    """Return whether an answer has values of np.empty, which differ when that holds 0."""
     if isinstance(held, tuple | list) and isinstance(zero, tuple | list):
         return any(map(_was_unwritten, held, zero))
     if not is_numeric(held) or not is_numeric(zero) or np.shape(held) != np.shape(zero):
@@ -239,7 +239,7 @@ def _raised(error: BaseException, file: str) -> Raised:
 
 
 def _frames(error: BaseException, file: str) -> list[tuple[traceback.FrameSummary, dict]]:
-    """The places of the reader's file that led to an error, and the variables there."""
+    """Return the places of the reader's file that led to an error, and the variables there."""
     places = traceback.extract_tb(error.__traceback__)
     frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
     return [
@@ -250,7 +250,7 @@ def _frames(error: BaseException, file: str) -> list[tuple[traceback.FrameSummar
 
 
 def _parameters(function: Callable, names: list[str]) -> str:
-    """Whether a function takes other arguments than it is given, or in another order."""
+    """Say whether a function takes other arguments than it is given, or in another order."""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
@@ -267,7 +267,7 @@ def _parameters(function: Callable, names: list[str]) -> str:
 
 @contextmanager
 def _unseen() -> Iterator[None]:
-    """Run what was run before: nothing is shown again, and nobody is asked again."""
+    """Let what was run before run unseen: it shows nothing again, and asks nobody again."""
     with ExitStack() as stack:
         stack.enter_context(redirect_stdout(io.StringIO()))
         stack.enter_context(patch("sys.stdin", io.StringIO()))
@@ -278,7 +278,7 @@ def _unseen() -> Iterator[None]:
 
 @contextmanager
 def _empty_holding(value: float, module: ModuleType) -> Iterator[list]:
-    """Let np.empty hold a value; yields a list that has elements once it was called."""
+    """Let np.empty hold a value; yield a list that has elements once np.empty was called."""
     asked = []
 
     def holding(make: Callable) -> Callable:

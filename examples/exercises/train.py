@@ -85,7 +85,7 @@ def train(pieces: ModuleType, updates: int = UPDATES) -> tuple[float, float, Arr
 
 
 def measure(pieces: ModuleType, params: Arrays, pairs: Pairs) -> tuple[float, float, Arrays]:
-    """What `train` returns, for some pictures enlarged, and as they should be."""
+    """Return what `train` returns, for pairs of a picture enlarged and as it should be."""
     targets = [_inner(target) for _, target in pairs]
     answers = {
         "bicubic": [_inner(x) for x, _ in pairs],
@@ -100,19 +100,19 @@ def measure(pieces: ModuleType, params: Arrays, pairs: Pairs) -> tuple[float, fl
 
 
 def prepare(picture: np.ndarray, kernel: Callable) -> tuple[np.ndarray, np.ndarray]:
-    """A picture, shrunk and enlarged again, and itself; (H, W) float32 arrays in [0, 1]."""
+    """Return a picture shrunk and enlarged again, and itself; (H, W) float32 arrays in [0, 1]."""
     target, small = shrink(picture, SCALE)
     return enlarge(small, SCALE, kernel).astype(np.float32), target.astype(np.float32)
 
 
 def enlarge(small: np.ndarray, scale: int, kernel: Callable) -> np.ndarray:
-    """Bicubic interpolation of a picture (H, W) by a whole factor: rows, then columns."""
+    """Enlarge a picture (H, W) by a whole factor, bicubically: rows, then columns."""
     H, W = small.shape
     return _shares(H, scale, kernel) @ small @ _shares(W, scale, kernel).T
 
 
 def _shares(length: int, scale: int, kernel: Callable) -> np.ndarray:
-    """How much of each pixel is in each of the new ones, (scale · length, length)."""
+    """Return how much of each pixel is in each of the new ones, (scale · length, length)."""
     places = (np.arange(scale * length) + 0.5) / scale - 0.5  # of new pixels, among the old
     shares = kernel(places[:, None] - np.arange(-2, length + 2))
     # Outside, as far as the kernel reaches, the picture goes on as its mirror image.
@@ -123,9 +123,9 @@ def _shares(length: int, scale: int, kernel: Callable) -> np.ndarray:
 
 
 def initial_parameters(rng: np.random.Generator) -> Arrays:
-    """Weights w1 to w3 (K, C, kh, kw), drawn as He et al. say, and biases b1 to b3 (K,), 0.
+    """Draw weights w1 to w3 (K, C, kh, kw) as He et al. say; biases b1 to b3 (K,) are 0.
 
-    The first filters less their mean: they begin with 0 for what is flat, and see details.
+    Each first filter has mean 0: it begins with 0 for what is flat, and sees details.
     """
     params = {}
     layers = zip(pairwise(CHANNELS), FILTER_SIDES, strict=True)
@@ -152,14 +152,14 @@ def draw_batch(rng: np.random.Generator, pairs: Pairs, count: int) -> tuple[np.n
 def loss_and_gradients(
     pieces: ModuleType, params: Arrays, x: np.ndarray, target: np.ndarray
 ) -> tuple[float, Arrays]:
-    """Forward through the network, and back."""
+    """Go forward through the network, and back."""
     y, inputs = forward(pieces, params, x)
     loss, dy = pieces.mse(y, target)
     return loss, backward(pieces, params, inputs, dy)
 
 
 def forward(pieces: ModuleType, params: Arrays, x: np.ndarray) -> tuple[np.ndarray, list]:
-    """The network's output, and what each layer was given, which `backward` needs."""
+    """Return the network's output, and what each layer was given, which `backward` needs."""
     a1 = pieces.conv_forward(x, params["w1"], params["b1"])
     x2 = np.maximum(a1, 0)
     a2 = pieces.conv_forward(x2, params["w2"], params["b2"])
@@ -168,7 +168,7 @@ def forward(pieces: ModuleType, params: Arrays, x: np.ndarray) -> tuple[np.ndarr
 
 
 def backward(pieces: ModuleType, params: Arrays, inputs: list, dy: np.ndarray) -> Arrays:
-    """The loss's gradient with respect to every parameter, from that with respect to y."""
+    """Return the loss's gradient with respect to every parameter, from that with respect to y."""
     x, a1, x2, a2, x3 = inputs
     w1, w2, w3 = params["w1"], params["w2"], params["w3"]
     da2 = pieces.relu_backward(pieces.conv_dx(dy, w3, x3.shape), a2)
@@ -188,7 +188,7 @@ def _inner(picture: np.ndarray) -> np.ndarray:
 
 
 def side_by_side(panels: Arrays) -> np.ndarray:
-    """Pictures in [0, 1] on white, each under its title, with pixels large enough to be seen."""
+    """Lay pictures in [0, 1] on white, under their titles, with pixels large enough to be seen."""
     small = next(iter(panels.values()))
     height, width = (ZOOM * side for side in small.shape)
     page = Image.new("L", (len(panels) * (width + GAP) + GAP, height + 3 * GAP), "white")
@@ -216,7 +216,7 @@ def _say_how_long(pieces: ModuleType, params: Arrays, batch: tuple, updates: int
 
 
 def time_spent(pieces: ModuleType, work: Callable[[], object]) -> dict[str, float]:
-    """The seconds that each function works itself, without those of the others that it calls."""
+    """Return the seconds that each function works itself, without the others that it calls."""
     spent = {"": 0.0, **dict.fromkeys(EXERCISES, 0.0)}
     at_work, since = [""], time.thread_time()  # which other work of the machine does not change
 

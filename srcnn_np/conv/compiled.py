@@ -97,7 +97,7 @@ def _on_the_core(x, w_shape, stride):
 
 
 def _needed(x, w_shape, stride, size):
-    """Take x apart, or as much of it as `size` places of y need."""
+    """Take apart what `size` places of y need of x, with zeros where x ends before."""
     rows, columns = (
         s * (n + -(-k // s) - 1) for s, n, k in zip(stride, size, w_shape[2:], strict=True)
     )
@@ -144,7 +144,7 @@ def _input_gradient(dy, w):
 
 
 def _backward(convolution, dy, x, dx, pieces):
-    """Add pieces' parts to dx, if any; return whether it is finite, and dw's sums, if any."""
+    """Add what pieces give to dx, if any; return whether dx is finite, and dw's sums, if any."""
     shape = convolution.sums_shape
     parts = len(pieces) if x is None else parts_of(len(pieces), math.prod(shape))
     sums = np.zeros((0 if x is None else parts, *shape), np.float32)
@@ -174,7 +174,8 @@ def pieces_of(N: int, OH: int, OW: int) -> list[Piece]:
 def parts_of(pieces: int, numbers: int) -> int:
     """Return the number of parts in which pieces are summed.
 
-    Each piece has its own. If a sum has many numbers, two share one, and MOST_PARTS is the limit.
+    Each piece has its own. But if a sum has many numbers, two or more pieces share a part, and
+    there are at most MOST_PARTS.
     """
     return min(pieces, max(min(-(-pieces // 2), MOST_PARTS), PARTS_NUMBERS // numbers))
 

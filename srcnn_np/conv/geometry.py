@@ -1,4 +1,4 @@
-"""Sizes, and widening an array's border together with its gradient.
+"""Sizes, and the widening of an array's border, with the gradient of that.
 
 A padded convolution is two operations, one after the other: widen the border,
 then convolve without padding. So no backend of this package knows about padding, and
@@ -154,7 +154,7 @@ def pair(name: str, value: int | tuple[int, int], least: int) -> tuple[int, int]
 
 
 def apart(x: np.ndarray, stride: tuple[int, int]) -> np.ndarray:
-    """Take pictures apart: every sh-th row and sw-th column is a picture of its own.
+    """Take pictures apart: every sh-th row and sw-th column goes into a picture of its own.
 
     Parameters
     ----------
@@ -164,11 +164,13 @@ def apart(x: np.ndarray, stride: tuple[int, int]) -> np.ndarray:
     Returns
     -------
     parts : (N, sh·sw·C, ceil(H / sh), ceil(W / sw)) array
-        Channel (a·sw + d)·C + c holds x[:, c, a::sh, d::sw], zeros filling it at the end. In
-        memory channels lie side by side.
+        Channel (a·sw + d)·C + c holds x[:, c, a::sh, d::sw], with zeros at the end where that
+        is shorter. In memory, the channels of a pixel lie side by side.
 
-    Notes ----- A convolution at stride (sh, sw) is one at stride 1 if pictures and filters are both
-    taken apart: u = sh·u' + a runs over the taps as u' and a do.
+    Notes
+    -----
+    A convolution at stride (sh, sw) is one at stride 1 if pictures and filters are both taken
+    apart: u = sh·u' + a runs over the taps as u' and a do.
     """
     (N, C, H, W), (sh, sw) = x.shape, stride
     h, w = -(-H // sh), -(-W // sw)

@@ -20,9 +20,9 @@ zeros, with the filters turned by 180 degrees and the roles of C and K exchanged
 A stride only drops places: y is computed at stride 1 and thinned out, and dy is spread
 out with zeros between.
 
-"reassoc" allows the compiler to add in another order (which vector sums need) and
-"contract" to multiply and add in one instruction. Neither lets it assume that there
-is no NaN or infinity.
+Two flags are set for the compiler. "reassoc" lets it add in another order, which vector
+sums need. "contract" lets it multiply and add in one instruction. Neither lets it assume
+that there is no NaN or infinity.
 """
 
 import numpy as np

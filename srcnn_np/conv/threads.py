@@ -2,8 +2,8 @@
 
 Kernels compiled with ``nogil=True`` release Python's lock while they run, so plain
 threads suffice. Unlike Numba's own ``parallel=True``, this is safe to use from several
-Python threads at once. The variable NUMBA_NUM_THREADS sets their number when the package is
-first used. `threadpoolctl` and the like limit the BLAS behind NumPy's matrix products, which
+Python threads at once. NUMBA_NUM_THREADS, read when the package is first used, sets the
+number of threads. `threadpoolctl` and the like limit the BLAS behind NumPy's matrix products, which
 only the "im2col" backend and `Muon` use.
 """
 

@@ -6,8 +6,9 @@ out where dx came out,
 
     y[n,k,p,r] = b[k] + Σ_{c,i,j,u,v: p = sh·i+u, r = sw·j+v} x[n,c,i,j] · w[c,k,u,v]
 
-Each number of x is spread over kh x kw places of y, sh and sw places on from the one before, and
-where they overlap they add up. The picture becomes sh times as high and sw times as wide.
+Each number of x is spread over kh x kw places of y. Those of the next number begin sw places
+further right, or sh further down. Where places overlap, they add up. The picture becomes sh times
+as high and sw times as wide.
 
 Its gradients need no new formula either. Since y is linear in x and in w, with the same products as
 the convolution's, the three functions change places:
@@ -20,9 +21,9 @@ the convolution's, the three functions change places:
     dw            dw, with x and dy exchanged: (3)
     ============  ================================
 
-w has the same shape as there: C filters, one for each channel of x, each of K channels, one for
-each of y. (The name: the matrix that multiplies all numbers of x at once is the convolution's
-matrix transposed. It does not undo the convolution.)
+w has the same shape as there. It has a filter for each of x's C channels, and a filter has a
+channel for each of y's K. (The name: the matrix that multiplies all numbers of x at once is the
+convolution's matrix transposed. It does not undo the convolution.)
 """
 
 import numpy as np
@@ -123,10 +124,10 @@ def conv_transpose2d_backward(
 def as_convolution(
     w: np.ndarray, b: np.ndarray, stride: tuple[int, int], shift: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return filters and biases of a convolution at stride 1 that makes all places of a pixel.
+    """Return filters and biases of a convolution at stride 1 that computes all places of a pixel.
 
-    A pixel has sh x sw places in y. Each place is a sum over the pixel and its neighbours, by the
-    filter's taps that meet there; the taps are the same for all pixels. So a transposed convolution
+    A pixel has sh x sw places in y. Each place is a sum over the pixel and its neighbours, weighted
+    by the taps that meet there. These taps are the same for all pixels. So a transposed convolution
     is sh·sw small convolutions of x, whose results lie in y as `together` lays them.
 
     Parameters
@@ -135,12 +136,12 @@ def as_convolution(
     b : (K,) array
     stride : (sh, sw)
     shift : (int, int)
-        How many places a pixel's filter begins before the pixel's own places.
+        The numbers of places from the start of a pixel's filter to the pixel's own places.
 
     Returns
     -------
     filters : (sh·sw·K, C, ceil((kh + up) / sh), ...) array
-        `up` zeros come before the taps, so that whole pixels lie before the pixel's own.
+        `up` zeros come before the taps, to fill up whole pixels before the pixel's own.
     biases : (sh·sw·K,) array
     """
     up, left = (-f % s for f, s in zip(shift, stride, strict=True))

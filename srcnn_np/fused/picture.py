@@ -34,8 +34,8 @@ def predict(
 ) -> np.ndarray:
     """Return the map (H', W', K) that the stages make of a picture (H, W, C), float32.
 
-    H' and W' are what the stages' borders leave. Of a `zoom` (sh, sw), the last stage's filters are
-    those of sh·sw places for each pixel (`srcnn_np.conv.transposed.as_convolution`), and the map
+    H' and W' are what the stages' borders leave. With a `zoom` (sh, sw), the last stage has the
+    filters of sh·sw places for each pixel (`srcnn_np.conv.transposed.as_convolution`). The map then
     has these places side by side: it is (sh·H', sw·W', K / (sh·sw)).
     """
     full = in_whole_vectors(stages, last=zoom != (1, 1))
@@ -66,7 +66,7 @@ def _predict(stages, picture, zoom, K):
 
 
 def tiles_of(H: int, W: int, threads: int) -> list[tuple[int, int, int, int]]:
-    """Return (top, bottom, left, right) of tiles, about as many for each thread."""
+    """Return tiles (top, bottom, left, right), about equally many for each thread."""
     across = -(-W // TILE_WIDTH)
     most = max(1, H // LEAST_ROWS)
     down = min(most, -(-threads // across))
@@ -139,8 +139,8 @@ def _compute_tile(stages, convolutions, sizes, tile, block, bordered, result):
 class _Map:
     """The rows of a map that a tile still needs, with the border that the next stage needs.
 
-    Places are counted in the widened map. Row i, column j of `rows` is its row base + i, column
-    begin + j.
+    Places are counted in the widened map: row i and column j of `rows` are its row base + i and
+    its column begin + j.
     """
 
     def __init__(self, name, stage, size, spans, firsts, rows):

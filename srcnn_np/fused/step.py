@@ -1,8 +1,8 @@
 """One training step: the mean squared error of a mini-batch, and all its gradients.
 
 A few samples go forwards and backwards through the network while their feature maps are still in
-the processor's cache. Threads share these groups. Their parts of a gradient are kept apart, and
-added in order at the end, so that the result does not depend on the number of threads.
+the processor's cache. Threads share these groups. The parts of a gradient are kept apart, and added
+in order at the end, so that the result does not depend on the number of threads.
 """
 
 import math
@@ -36,8 +36,10 @@ def train_step(
     count : int
         The divisor: the loss is the sum of (y - target)² / count.
 
-    Notes ----- If there is a NaN or an infinity in any gradient, all is computed again by plain
-    sums, so that it reaches only what depends on it.
+    Notes
+    -----
+    If there is a NaN or an infinity in any gradient, all is computed again by plain sums, so that
+    it reaches only what depends on it.
     """
     loss, *grads = _train_step(in_whole_vectors(stages), x, target, count, exact=False)
     if all(np.isfinite(a).all() for some in grads for a in some):

@@ -437,8 +437,9 @@ def picture_of(image: Image.Image) -> Picture:
     InputError
         If its pixels are of a kind that `Picture` cannot hold, or its file is damaged.
 
-    Notes ----- It has a `quality` if its file's pixels were not loaded before: loaded ones may have
-    changed.
+    Notes
+    -----
+    It has a `quality` if its file's pixels were not loaded before: loaded ones may have changed.
     """
     if 0 in image.size:
         raise InputError(f"the image is empty: {image.width} x {image.height} pixels")

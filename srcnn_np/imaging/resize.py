@@ -184,7 +184,7 @@ def _check_enlargement(enlargement: str) -> None:
 def _resize_both(
     picture: np.ndarray, down: Taps, across: Taps, factors: tuple[float, float]
 ) -> np.ndarray:
-    """Resize both axes: the smaller factor first, rows before columns."""
+    """Resize both axes: first that with the smaller factor, or the rows if both are equal."""
     taps = down, across
     for axis in sorted((0, 1), key=lambda axis: factors[axis]):
         picture = _resize_axis(picture, axis, *taps[axis])

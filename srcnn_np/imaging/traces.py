@@ -121,7 +121,7 @@ def _brightness(pixels: np.ndarray) -> np.ndarray:
 
 
 def _grid(y: np.ndarray) -> tuple[int, int]:
-    """Find where 8 x 8 blocks begin: there most coefficients of some blocks are rounded to 0."""
+    """Find where 8 x 8 blocks begin: cut there, they have the most coefficients rounded to 0."""
 
     def zeros(corner: tuple[int, int]) -> float:
         blocks = _coefficients(y[corner[0] :, corner[1] :], most=_FEW_BLOCKS)

@@ -56,10 +56,10 @@ def slopes_of(activation: Activation, K: int) -> np.ndarray:
 def method_for(shape: tuple[int, int, int, int], rows: int, columns: int) -> str:
     """Return the method for rows x columns results of filters (K, C, kh, kw).
 
-    The cost is counted in vectors of multiply-adds for a tile of 4 x 4 results. Winograd's way
-    takes at each place one for each channel and vector of filters. Going there and back takes at
-    each place some 9 for each vector of channels and 6 for each vector of filters, as measured.
-    GAIN allows for its use of the second-level cache.
+    The cost is counted in vectors of multiply-adds for a tile of 4 x 4 results. At each place,
+    Winograd's way takes one for each channel and vector of filters. Going there takes some 9 more
+    for each vector of channels, and coming back 6 for each vector of filters, as measured. GAIN
+    allows for its use of the second-level cache.
     """
     K, C, kh, kw = shape
     if direct.few(K, C):
@@ -80,7 +80,7 @@ def method_for(shape: tuple[int, int, int, int], rows: int, columns: int) -> str
 
 
 def _side_of(taps: int, C: int) -> tuple[int, ...]:
-    """Return a tuple as long as a tile's window is wide; kernels are compiled for its length."""
+    """Return a tuple as long as a tile's window is wide: kernels are compiled for this length."""
     return first.SIDE if C == 1 else tuple(range(taps + winograd.STEP - 1))
 
 

@@ -5,7 +5,7 @@ begins C numbers on. So a row of results is the product of `srcnn_np.kernels.pro
 pixels as its lines, filters as its lanes, the kh rows of the window as outer turns and the run as
 inner ones. The weight gradient has the run as lines, filters as lanes, and places as turns.
 
-A layer of few filters would leave most lanes empty. There a vector is some of a pixel's channels,
+A layer of few filters would leave most lanes empty. For it a vector is some of a pixel's channels,
 and neighbouring taps share the pixels they load.
 """
 
@@ -102,8 +102,8 @@ def weight_gradient(unit, dy, x, dw, piece):
 def forward_few(group, window, kh, kw, x, w, b, y, piece, kind, slopes):
     """Do what `forward` does, for few filters; w is (K, kh, kw, C), C whole vectors.
 
-    `group` is a tuple as long as a group of taps, see `group_of`; `window` is a tuple as long as
-    the row of pixels that a group meets from PIXELS neighbouring places.
+    `group` is a tuple with the length of a group of taps, see `group_of`. `window` is a tuple with
+    the length of the row of pixels that such a group meets at PIXELS neighbouring places.
     """
     first, last, top, left, to, y_left, rows, columns = piece
     _, H, W, C = x.shape

@@ -46,7 +46,7 @@ def whole_vectors(count: int) -> int:
 
 
 def unit_of(filters: int) -> tuple[int, ...]:
-    """Return where a unit's vectors begin: two if the filters fill whole pairs of them, or one.
+    """Return where a unit's vectors begin: there are two if filters fill whole pairs, else one.
 
     It is a tuple, as kernels are compiled for its length.
     """
@@ -100,7 +100,7 @@ class Piece(NamedTuple):
 
 
 class Window(NamedTuple):
-    """Pixels in an array: row i, column j begins at element at + i·row + j·pixel."""
+    """Pixels in an array: that in row i and column j begins at element `at` + i·row + j·pixel."""
 
     array: np.ndarray
     at: int

@@ -40,9 +40,10 @@ class Factor(NamedTuple):
     at : int
         The place of the first.
     row : int
-        The step from one line of the sums to the next; in v, that of one lane, in whole units.
+        The step from one line of the sums to the next. In v, the step of a lane; only whole units
+        of lanes are stepped over.
     next, step : int
-        The steps from one outer turn, and from one inner turn, of the sum to the next.
+        The step from one outer turn of the sum to the next, and from one inner turn to the next.
     """
 
     array: np.ndarray

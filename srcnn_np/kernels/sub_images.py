@@ -99,9 +99,9 @@ def cut(pixels, given, places, down, up, ratio, x_turns, turns, top, left, x, ta
 
     x is made from `given`, the target from `pixels`; `down` and `up` are taps. A pixel of x is as
     high and wide as `ratio` pixels of the picture, so x covers size x size of these, size =
-    ratio·side. `x_turns` (2, 8, side, side) and `turns` (2, 8, size, size) say which row and column
-    comes where in each turn, of x and of these pixels. The target begins in their row `top` and
-    column `left`. A sub-image depends on a square of `given` with a side of at most `most`.
+    ratio·side. `x_turns` (2, 8, side, side) says which row and column of x comes where in each
+    turn; `turns` (2, 8, size, size) says it of these pixels. The target begins in their row `top`
+    and column `left`. A sub-image depends on a square of `given` with a side of at most `most`.
     """
     N, C, size, _ = x.shape
     OH, OW = target.shape[2:]

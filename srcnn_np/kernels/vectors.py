@@ -96,7 +96,10 @@ def store(typing, array, at, vector):
 
 @intrinsic(prefer_literal=True)
 def load_line(typing, array, at, step, count):
-    """Read vectors at elements at, at + step, ...: `count`, a constant, or as many as a tuple."""
+    """Read `count` vectors, at elements at, at + step, ...
+
+    `count` is a constant, or a tuple of that length.
+    """
     line = _line(count)
 
     def generate(context, builder, sig, args):
@@ -126,7 +129,7 @@ def store_line(typing, array, at, step, line):
 
 @intrinsic
 def add_block(typing, block, array, at, row):
-    """Return the block plus the array's numbers, if any; its lines are `row` elements apart."""
+    """Return the block plus that in the array, if any; lines there are `row` elements apart."""
     if array is types.none:
         return block(block, array, at, row), lambda context, builder, sig, args: args[0]
 
@@ -177,7 +180,7 @@ def _block_writer(past_cache):
 
 @intrinsic
 def store_totals(typing, array, at, constant, line):
-    """Write, from element `at` on, constant + the sum of lanes, for each of 2, 4 or 8 vectors."""
+    """Write constant + the sum of lanes of each of 2, 4 or 8 vectors, from element `at` on."""
 
     def generate(context, builder, sig, args):
         at = _index(context, builder, sig, args, 1)
@@ -195,7 +198,10 @@ def store_totals(typing, array, at, constant, line):
 
 @intrinsic(prefer_literal=True)
 def zeros(typing, count):
-    """Return a line of zeros: `count` vectors, a constant, or as many as a tuple has."""
+    """Return a line of `count` vectors of zeros.
+
+    `count` is a constant, or a tuple of that length.
+    """
     line = _line(count)
 
     def generate(context, builder, sig, args):
@@ -206,7 +212,7 @@ def zeros(typing, count):
 
 @intrinsic(prefer_literal=True)
 def stacked(typing, line, count):
-    """Return a block of `count` times the same line; `count` is a constant."""
+    """Return a block that has the same line `count` times; `count` is a constant."""
     block = types.UniTuple(line, count.literal_value)
 
     def generate(context, builder, sig, args):
@@ -304,7 +310,7 @@ Matrix = list[list[Fraction]]
 
 
 def transformation(matrix_for: Callable[[int], Matrix]) -> Callable:
-    """Make a function for kernels that multiplies a line by a constant matrix, written out.
+    """Make a function for kernels that multiplies a line by a constant matrix, without loops.
 
     Parameters
     ----------

@@ -67,7 +67,7 @@ POINTS = [Fraction(p) for p in ("0", "1", "-1", "2", "-2", "1/2", "-1/2")]
 
 
 def evaluation(side: int, count: int) -> Matrix:
-    """Return E (side, count): `count` coefficients to values at side - 1 points and infinity."""
+    """Return E (side, count), from coefficients to values at side - 1 points and infinity."""
     infinity = [Fraction(int(n == count - 1)) for n in range(count)]
     return [[p**n for n in range(count)] for p in POINTS[: side - 1]] + [infinity]
 
@@ -75,9 +75,9 @@ def evaluation(side: int, count: int) -> Matrix:
 def interpolation(side: int) -> Matrix:
     """Return C^T (side, side), each row without a factor that `filter_evaluation` has instead.
 
-    By Lagrange the value at a point p multiplies the polynomial that is 0 at all others,
-    Π (s - q) / Π (p - q) over the points q ≠ p; here it has no denominator. The leading
-    coefficient, at infinity, multiplies the polynomial that is 0 at all points.
+    Lagrange's formula multiplies the value at a point p by Π (s - q) / Π (p - q) over the points
+    q ≠ p, which is 0 at all of these. Here the denominator is left out. The leading coefficient, at
+    infinity, multiplies the polynomial that is 0 at all points.
     """
     points = POINTS[: side - 1]
     rows = []
@@ -118,8 +118,8 @@ spread = transformation(lambda side: evaluation(side, STEP))
 def _in_two_dimensions(transform, put):
     """Make a function that transforms a window x of whole vectors: its columns, then their rows.
 
-    It `put`s the results, `count` rows, to the window y line by line. Each call of `put` gets as
-    `more` what the one before returned; the last one's is returned.
+    It `put`s `count` rows of results to the window y, line by line. Each call of `put` gets, as
+    `more`, what the call before returned. The function returns what the last call returned.
     """
 
     @part
@@ -283,13 +283,13 @@ def backward(side, unit, unit_back, dy, x, w, sums, dx, scratch, piece, need_dw,
 
 @part
 def place_of(tile, tiles, across):
-    """Return picture, row and column where a tile's results begin; each picture has `tiles`."""
+    """Return picture, row and column where a tile's results begin; a picture has `tiles` tiles."""
     n, tile = tile // tiles, tile % tiles
     return n, tile // across * STEP, tile % across * STEP
 
 
 class Places(NamedTuple):
-    """Numbers by tile, place and channel: `step` elements from place to place, `tile` a tile."""
+    """Numbers by tile, place and channel; places are `step` elements apart, tiles `tile`."""
 
     array: np.ndarray
     step: int
@@ -314,7 +314,7 @@ def cut(side, scratch, tiles, channels, filters):
 def places(side, scratch, at, channels, tiles):
     """Return places in memory from `at` on, and where they end.
 
-    Tiles are a vector apart, so that they use all sets of a cache.
+    There is a vector between tiles, so that they use all sets of a cache.
     """
     tile = len(side) ** 2 * channels + LANES
     end = at + tiles * tile
@@ -358,7 +358,7 @@ def interpolate(side, products, tile, b, goal, size, more, edge, spare):
 
 @part
 def spread_tile(side, dy, size, products, tile, filters, edge, spare):
-    """Write the gradients of a tile's products from those of its results; `size` of these exist."""
+    """Write the gradients of a tile's products from those of the `size` results that exist."""
     height, width, K = size
     dy = whole_window(dy, height, width, K, STEP, filters, edge)
     m = at_places(side, products, tile)
