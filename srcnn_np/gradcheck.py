@@ -18,6 +18,9 @@ no harm.
 A gradient is compared with the derivatives of <dy, f(x)> for a random dy. This is one
 scalar function, which shows a mistake in any value of y.
 
+Both need float64, but networks train in **float32**, by kernels of its own (`srcnn_np.kernels`).
+So gradients in float32 are compared with those in float64, which the two methods have checked.
+
 References: Squire and Trapp 1998, "Using complex variables to estimate derivatives of
 real functions"; Martins, Sturdza, Alonso 2003, "The complex-step derivative
 approximation".
@@ -47,10 +50,10 @@ from .loss import mse_backward, mse_forward
 from .network import FSRCNN, SRCNN, Sequential
 
 Arrays = Mapping[str, np.ndarray]
-Method = Literal["differences", "complex step"]
+Method = Literal["differences", "complex step", "float32"]
 
-# What float64 can reach; a wrong gradient is off by about 1.
-TOLERANCE = {"differences": 1e-7, "complex step": 1e-13}
+# What float64 can reach, and float32; a wrong gradient is off by about 1.
+TOLERANCE = {"differences": 1e-7, "complex step": 1e-13, "float32": 1e-5}
 
 
 @dataclass
@@ -95,7 +98,8 @@ def check_gradients(
         ``backward(dy, **inputs) -> {name: gradient}``, of <dy, y> with respect to the
         inputs it names; inputs it does not name are not checked.
     inputs : dict of str to float64 array
-    method : "differences" or "complex step"
+    method : "differences", "complex step" or "float32"
+        The last finds no derivatives: it compares `backward` in float32 with `backward` in float64.
     pieces : function, optional
         ``pieces(**inputs)``: an array that says on which linear piece each activation
         is. A difference of two points on different pieces is left out.
@@ -137,10 +141,15 @@ def check_gradients(
     if not gradients or not gradients.keys() <= inputs.keys():
         names = ", ".join(gradients) or "nothing"
         raise ValueError(f"backward gives {names}, but the inputs are {', '.join(inputs)}")
+    exact = gradients
+    if method == "float32":
+        gradients = backward(np.float32(dy), **{n: np.float32(a) for n, a in inputs.items()})
     checks = {}
     for name, gradient in gradients.items():
         vary = partial(_vary, forward, inputs, name)
-        if method == "complex step":
+        if method == "float32":
+            derivative, skip = exact[name], np.zeros(exact[name].shape, bool)
+        elif method == "complex step":
             derivative, skip = _complex_steps(vary, inputs[name], dy, step)
         else:
             where = None if pieces is None else partial(_vary, pieces, inputs, name)
@@ -274,6 +283,9 @@ def check_network(
 
     def backward(dy, x, **changed):
         network.params = changed
+        if x.dtype == np.float32:  # as it is trained, which gives no dx
+            _, grads = network.loss_and_gradients(x, target.astype(np.float32))
+            return {name: dy * g for name, g in grads.items()}
         y = network.forward(x)
         dx = network.backward(dy * mse_backward(y, target), need_dx=True)
         return {"x": dx, **network.grads}
@@ -303,15 +315,16 @@ def standard_checks(seed: int = 0) -> Iterator[tuple[str, str, str, dict[str, Ch
         A row of the table that ``srcnn-np gradcheck`` prints; backend is "" if
         there is none.
     checks : dict of str to Check
-        By method; no complex step where the backend has no complex numbers.
+        By method; no complex step where the backend has no complex numbers, and float32 only
+        where it has kernels of its own.
     """
     rng = np.random.default_rng(seed)
 
     def both(check, backend=""):
-        methods = ("differences",) if backend == "numba" else TOLERANCE
+        methods = ("differences", "float32" if backend == "numba" else "complex step")
         found = {method: check(method=method, seed=seed) for method in methods}
         for name in found["differences"]:
-            yield backend, name, {method: found[method][name] for method in methods}
+            yield backend, name, {m: found[m][name] for m in methods if name in found[m]}
 
     arrays = [rng.standard_normal(shape) for shape in ((2, 2, 5, 6), (3, 2, 3, 2), (3,))]
     for stride, padding in ((1, 0), ((2, 1), (1, 2))):
@@ -375,6 +388,27 @@ def standard_checks(seed: int = 0) -> Iterator[tuple[str, str, str, dict[str, Ch
                 p += rng.normal(0, 0.1, p.shape).astype(p.dtype)
         for row in both(partial(check_network, network, x, target), backend):
             yield "FSRCNN with its loss", *row
+    # Large enough for every method of `srcnn_np.kernels.convolution`.
+    large = {"SRCNN 9-5-5": SRCNN("9-5-5", seed=seed), "FSRCNN 56-12-4": FSRCNN(seed=seed)}
+    for what, network in large.items():
+        x = _away_from_kinks(network, (1, 1, 22, 22), rng)
+        target = 2 + rng.random(network.forward(np.float32(x)).shape)  # so that db is no small sum
+        checks = check_network(network, x, target, method="float32", seed=seed)
+        for name, check in checks.items():
+            yield f"{what} with its loss", "numba", name, {"float32": check}
+
+
+def _away_from_kinks(network: Sequential, shape: tuple[int, ...], rng: np.random.Generator):
+    """Draw x so that rounding to float32 moves no value of an activation across a kink."""
+    while True:
+        x, distance = rng.random(shape), np.inf
+        z = x.astype(np.float32)
+        for layer in network.layers.values():
+            if layer.kinks:
+                distance = min(distance, np.abs(np.subtract.outer(layer.kinks, z)).min())
+            z = layer.apply(z)
+        if distance > 1e-5:
+            return x
 
 
 def _padding_backward(fill: str) -> Callable:

@@ -42,6 +42,8 @@ OTHERS = {
     "python",
     "rgb2ycbcr",
     "scaling",
+    "dnn",
+    "dnn_superres",
     "torch.compile",
     "tqdm.tqdm",
     *TRAININGS,

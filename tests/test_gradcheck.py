@@ -24,6 +24,25 @@ def test_everything_this_package_differentiates():
     assert rows > 40
 
 
+@pytest.mark.parametrize("place", ["conv.compiled", "fused.step"])
+def test_filters_that_float32_does_not_turn_are_noticed(place, monkeypatch):
+    monkeypatch.setattr(
+        f"srcnn_np.{place}.turned", lambda w: np.ascontiguousarray(w.swapaxes(0, 1))
+    )
+    wrong = {
+        (what, method)
+        for what, _, _, checks in standard_checks()
+        for method, check in checks.items()
+        if not check.passes(method)
+    }
+    assert {method for _, method in wrong} == {"float32"}
+    expected = {
+        "conv.compiled": "conv2d, stride 1, padding 0",
+        "fused.step": "SRCNN 9-5-5 with its loss",
+    }
+    assert (expected[place], "float32") in wrong
+
+
 def errors_of_network(method, backend="im2col"):
     rng = np.random.default_rng(0)
     net = SRCNN("3-1-3", filters=(3, 2), border="zero", backend=backend)
@@ -245,7 +264,7 @@ def test_every_check_refuses_a_misspelt_method(check):
 def test_no_gradient_of_the_network_hides_behind_a_dead_relu(monkeypatch):
     backward = loss.mse_backward
     monkeypatch.setattr("srcnn_np.gradcheck.mse_backward", lambda *args: backward(*args) / 2)
-    rows = [row for row in standard_checks() if row[0].startswith("SRCNN")]
+    rows = [row for row in standard_checks() if row[0].startswith("SRCNN 3-1-3")]
     assert len(rows) == 21
     for _, _, _, checks in rows:
         assert not any(check.passes(method) for method, check in checks.items())
