@@ -76,7 +76,8 @@ def _copied(add, path: Path) -> File:
     """Copy a file as it is; in a page, links to other pages become the site's."""
     if path.suffix != ".html":
         return add(_name(path), abs_src_path=str(path))
-    text = re.sub(r'href="([\w./-]+)\.md(#[\w-]*)?"', r'href="\1/\2"', path.read_text("utf-8"))
+    text = path.read_text("utf-8").replace("README.md", "index.html")
+    text = re.sub(r'href="([\w./-]+)\.md(#[\w-]*)?"', r'href="\1/\2"', text)
     text = re.sub(r'href="(\.\.[\w./-]+\.(?:py|ipynb))"', r'href="\1/"', text)
     return add(_name(path), content=text)
 
@@ -133,6 +134,7 @@ def _with_formulas(text: str) -> str:
         if block:
             block = block.replace("aligned", "align*")  # the same, and known to it
             return f'\n<div class="formula">{convert(block, display="block")}</div>\n'
-        return convert(line) if line else match[0]
+        # In a span, as a line that begins with <math> would end the paragraph.
+        return f"<span>{convert(line)}</span>" if line else match[0]
 
     return _ANYTHING.sub(changed, text)

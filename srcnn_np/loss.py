@@ -1,7 +1,7 @@
 """The mean squared error and its gradient.
 
 The mean can be taken over two things. The choice changes the gradient, and with it the
-useful learning rate, by a constant factor:
+useful learning rate of `SGD`, by a constant factor:
 
 - over ``"values"``:  L = 1/(N·C·H·W) Σ (y - target)², independent of the batch's and the
   sub-image's size; PSNR = -10 log10 L for pictures in [0, 1]. The default.

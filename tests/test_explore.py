@@ -375,6 +375,7 @@ def test_values_can_be_changed(page):
     drawn(page)
     assert numbers(page, "w1")[0, 0] == 0.5
     assert find(page, "filter").get_attribute("value") == "own"
+    hover(page, cell(page, "x1", 0, 0))  # on the way to the button
     click(page, "less")
     drawn(page)
     assert numbers(page, "w1")[0, 0] == -0.5
