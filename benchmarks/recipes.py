@@ -1,159 +1,40 @@
-"""Measure each part of the recipe by trainings that differ in it, and draw their curves.
+"""Measure each part of the recipe, and of the network, by trainings that differ in it.
 
-A training's log has the PSNR on Set5 by the number of sub-images ("back-propagations" in the
-paper), and goes to ``results/recipes/NAME.csv``. A training with a log is not run again. The
-figures and tables are made from the logs alone.
+Their curves are drawn. A training's log has the PSNR on Set5 by the number of sub-images
+("back-propagations" in the paper), and goes to ``results/recipes/NAME.csv``. A training with a log
+is not run again. The figures and tables are made from the logs alone.
 """
 
 import argparse
+import json
 import shutil
 import sys
 import tempfile
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from srcnn_np import RECIPES, SRCNN, Model, Recipe, checkpoint, paper
+from srcnn_np import SRCNN, Model, checkpoint, paper
 from srcnn_np.checkpoint import log_path
-from srcnn_np.data import cut_sub_images, hold_out, read_folder
+from srcnn_np.data import cut_sub_images, hold_out, read_folder, shrink
 from srcnn_np.errors import InputError
+from srcnn_np.imaging import (
+    enlarge,
+    list_pictures,
+    psnr,
+    read_picture,
+    rgb_to_ycbcr,
+    ycbcr_to_rgb,
+)
 from srcnn_np.optim import as_matrix
 from srcnn_np.training import epochs_in, train
 
+from .trainings import BUSY, MINUTES, PANELS, SCALE, STUDIES, TRAININGS
+
 RESULTS = Path(__file__).parent / "results" / "recipes"
-STRUCTURE, SCALE = "9-1-5", 3
-SHORT, LONG = 200_000, 400_000  # sub-images
-MINUTES = 1.5  # for each number of filters
-
-_PAPER, _FAST, _SGD = (RECIPES[name] for name in ("paper", "fast", "sgd"))
-# The paper's rate, for the mean over 21 x 21 values. Without clipping the loss is soon NaN.
-_HE = replace(_PAPER, init="he", mean_over="values", rate=441e-4, clip_norm=0.05)
-_HIGH = replace(_HE, rate=1.0)
-_FALLING = replace(_HIGH, schedule="cosine", nesterov=True)
-_CONSTANT = replace(_FAST, schedule="constant")
-
-_ORTHOGONAL = replace(_SGD, optimiser="muon", rate=0.005, clip_norm=None)
-# The same as "fast" except for the optimiser and its own numbers.
-_FAST_SGD = replace(_FAST, optimiser="sgd", rate=1.0, nesterov=True, clip_norm=0.05)
-_FAST_ADAM = replace(_FAST, optimiser="adam", rate=1e-3)
-
-# Batches of many processes, and rates for them.
-LARGE = {256: (0.005, 0.01), 1024: (0.005, 0.01, 0.02), 4096: (0.01, 0.02, 0.04)}
-
-TRAININGS: dict[str, tuple[Recipe, int]] = {
-    "paper": (_PAPER, SHORT),
-    "paper-he": (_HE, SHORT),
-    "paper-he-rate": (_HIGH, SHORT),
-    "paper-he-rate-falling": (_FALLING, SHORT),
-    "sgd": (_SGD, SHORT),
-    "sgd-orthogonal": (_ORTHOGONAL, SHORT),
-    "fast": (_FAST, SHORT),
-    "fast-seed-1": (_FAST, SHORT),
-    "fast-seed-2": (_FAST, SHORT),
-    "fast-but-sgd": (_FAST_SGD, LONG),
-    "fast-but-sgd-rate-0.25": (replace(_FAST_SGD, rate=0.25), LONG),
-    "fast-but-sgd-rate-4": (replace(_FAST_SGD, rate=4.0), LONG),
-    "fast-but-adam": (_FAST_ADAM, LONG),
-    "fast-but-adam-rate-0.00025": (replace(_FAST_ADAM, rate=0.00025), LONG),
-    "fast-but-adam-rate-0.004": (replace(_FAST_ADAM, rate=0.004), LONG),
-    "fast-but-adam-rate-0.016": (replace(_FAST_ADAM, rate=0.016), LONG),
-    "fast-long": (_FAST, LONG),
-    "fast-he": (replace(_FAST, init="he"), SHORT),
-    "fast-gaussian": (replace(_FAST, init="gaussian"), SHORT),
-    "fast-rate-0.00125": (replace(_FAST, rate=0.00125), SHORT),
-    "fast-rate-0.02": (replace(_FAST, rate=0.02), SHORT),
-    "fast-last-1": (replace(_FAST, last_layer=1.0), SHORT),
-    "fast-last-0.03": (replace(_FAST, last_layer=0.03), SHORT),
-    "fast-averaged": (replace(_FAST, average=0.99), SHORT),
-    "fast-constant": (_CONSTANT, SHORT),
-    "fast-constant-averaged": (replace(_CONSTANT, average=0.99), SHORT),
-    "fast-batch-16": (replace(_FAST, batch=16), SHORT),
-    "fast-batch-256": (replace(_FAST, batch=256), SHORT),
-    **{
-        f"large-{batch}-rate-{rate}": (replace(_FAST, batch=batch, rate=rate), LONG)
-        for batch, rates in LARGE.items()
-        for rate in rates
-    },
-    "fast-momentum-0": (replace(_FAST, momentum=0.0), SHORT),
-    "fast-momentum-0.95": (replace(_FAST, momentum=0.95), SHORT),
-    "fast-no-turns": (replace(_FAST, turns=False), SHORT),
-}
-
-SEEDS = {"fast-seed-1": 1, "fast-seed-2": 2}  # 0 for all others
-# Logged on a busy machine, so that their seconds say nothing.
-BUSY = {
-    name
-    for name in TRAININGS
-    if "-seed-" in name or "large-" in name or ("-but-" in name and "-rate-" in name)
-}
-
-# The figure's panels: by title, their curves by label.
-PANELS: dict[str, dict[str, str]] = {
-    "From the paper's recipe to this one": {
-        "the paper's": "paper",
-        "+ He initialisation, clipping": "paper-he",
-        "+ rate x 23": "paper-he-rate",
-        "+ falling rate, Nesterov": "paper-he-rate-falling",
-        "+ batches of 32, turns (sgd)": "sgd",
-        "+ orthogonal steps, no clipping": "sgd-orthogonal",
-        "+ contrast, batches of 64, last layer 0.3 (fast)": "fast",
-    },
-    "The optimiser, at several rates": {
-        "SGD, 0.25": "fast-but-sgd-rate-0.25",
-        "SGD, 1": "fast-but-sgd",
-        "SGD, 4": "fast-but-sgd-rate-4",
-        "Adam, 0.00025": "fast-but-adam-rate-0.00025",
-        "Adam, 0.001": "fast-but-adam",
-        "Adam, 0.004": "fast-but-adam-rate-0.004",
-        "Adam, 0.016": "fast-but-adam-rate-0.016",
-        "SGD, orthogonal steps, 0.005 (fast)": "fast-long",
-    },
-    "Initialisation; three seeds": {
-        "contrast (fast)": "fast",
-        "contrast, another seed": "fast-seed-1",
-        "contrast, a third": "fast-seed-2",
-        "He": "fast-he",
-        "N(0, 0.001²)": "fast-gaussian",
-    },
-    "Rate": {
-        "0.00125": "fast-rate-0.00125",
-        "0.005 (fast)": "fast",
-        "0.02": "fast-rate-0.02",
-    },
-    "Rate of the last layer, to the others'": {
-        "0.03": "fast-last-0.03",
-        "0.3 (fast)": "fast",
-        "1": "fast-last-1",
-    },
-    "Schedule, averaging of weights": {
-        "falling (fast)": "fast",
-        "falling, averaged": "fast-averaged",
-        "constant": "fast-constant",
-        "constant, averaged": "fast-constant-averaged",
-    },
-    "Sub-images in a batch": {
-        "16": "fast-batch-16",
-        "64 (fast)": "fast",
-        "256": "fast-batch-256",
-    },
-    "Large batches, 400,000 sub-images": {
-        "64, 0.005 (fast)": "fast-long",
-        **{
-            f"{batch}, {rate}": f"large-{batch}-rate-{rate}"
-            for batch, rates in LARGE.items()
-            for rate in rates
-        },
-    },
-    "Momentum": {
-        "none": "fast-momentum-0",
-        "0.9 (fast)": "fast",
-        "0.95": "fast-momentum-0.95",
-    },
-    "Flips and rotations": {"at random (fast)": "fast", "none": "fast-no-turns"},
-}
-
-FILTERS = ((32, 16), (64, 32), (128, 64))
+COLOUR = RESULTS / "colour.json"
 
 
 def main() -> None:
@@ -179,41 +60,124 @@ def main() -> None:
         if row := first_above(logs[name], figure):
             print(f"{name} passes {figure} dB at {row['sub_images']:,.0f}, {row['seconds']:.0f} s")
     draw(logs)
-    print(f"drawn: {RESULTS.parent / 'recipes.png'}, {RESULTS.parent / 'filters.png'}")
+    for row in colour_rows(json.loads(COLOUR.read_text()) if COLOUR.exists() else {}):
+        print(row)
+    print(f"drawn in {RESULTS.parent}: recipes.png, studies.png, filters.png")
 
 
 def run(data: Path) -> None:
-    """Train whatever has no log yet."""
+    """Train whatever has no log yet; of colour all, if one has none."""
     RESULTS.mkdir(exist_ok=True)
-    pictures = read_folder(data / "T91")[0]
-    watched = read_folder(data / "Set5")[0]
-    recipes = {name: (recipe, (64, 32), n) for name, (recipe, n) in TRAININGS.items()}
-    recipes |= {f"filters-{n[0]}-{n[1]}": (_FAST, n, None) for n in FILTERS}
-    for name, (recipe, filters, sub_images) in recipes.items():
-        if (RESULTS / f"{name}.csv").exists():
-            continue
-        print(name, file=sys.stderr, flush=True)
-        learnt, held_out = hold_out(pictures, SCALE, recipe.size)
-        model = Model(SRCNN(STRUCTURE, filters=filters), SCALE)
-        if sub_images is None:
-            epochs = epochs_in(MINUTES, model, learnt, recipe)
+    in_colour = [name for name in TRAININGS if name.startswith("colour-")]
+
+    @cache
+    def trained(name: str) -> Model:
+        begin = TRAININGS[name].begins_with
+        return _trained(data, name, trained(begin) if begin else None)
+
+    for name in TRAININGS:
+        if name not in in_colour and not (RESULTS / f"{name}.csv").exists():
+            trained(name)
+    if not all(path.exists() for path in (COLOUR, *(RESULTS / f"{n}.csv" for n in in_colour))):
+        found = {"bicubic": by_channel(data, None)}
+        for name in in_colour:
+            found[name] = by_channel(data, trained(name))
+        COLOUR.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def _trained(data: Path, name: str, begin: Model | None) -> Model:
+    """Run one training, keep its log, and return its model."""
+    print(name, file=sys.stderr, flush=True)
+    training = TRAININGS[name]
+    recipe, colour = training.recipe, "luma" if training.colour == "luma" else "ycbcr"
+    learnt, held_out = hold_out(read_folder(data / "T91", colour)[0], SCALE, recipe.size)
+    kind = SRCNN
+    if training.colour == "rgb":
+        kind = InRGB
+        paths = list_pictures(data / "T91")[0]
+        learnt = hold_out([read_picture(path).pixels for path in paths], SCALE, recipe.size)[0]
+    channels = 1 if colour == "luma" else 3
+    network = kind(training.structure, filters=training.filters, channels=channels)
+    if begin is not None:
+        begin_with_luma(network, begin.network)
+    model = Model(network, SCALE, colour)
+    if training.sub_images is None:
+        epochs = epochs_in(MINUTES, model, learnt, recipe)
+    else:
+        epochs = training.sub_images / len(
+            cut_sub_images(learnt, SCALE, size=recipe.size, stride=recipe.stride)
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder, "model.npz")
+        train(
+            model,
+            learnt,
+            held_out,
+            replace(recipe, epochs=epochs),
+            seed=training.seed,
+            validations=30,
+            watched=read_folder(data / "Set5", colour)[0],
+            out=out,
+        )
+        shutil.copy(log_path(out), RESULTS / f"{name}.csv")
+    return model
+
+
+class InRGB(SRCNN):
+    """An SRCNN of R, G and B. `predict` takes Y, Cb and Cr, so that it is measured like others."""
+
+    def predict(self, picture: np.ndarray) -> np.ndarray:
+        """Return what `SRCNN.predict` makes of R, G and B, as Y, Cb and Cr."""
+        return rgb_to_ycbcr(super().predict(ycbcr_to_rgb(picture)))
+
+
+def begin_with_luma(network: SRCNN, luma: SRCNN) -> None:
+    """Let a network of Y, Cb and Cr begin by doing for Y what one of luma does.
+
+    Its filters ignore Cb and Cr at first. For these two the last layer's are drawn.
+    """
+    first, *_, last = (name for name in network.params if name.endswith(".w"))
+    network.initialise("contrast", seed=0)
+    for name, p in luma.params.items():
+        if name == first:
+            network.params[name].fill(0)
+            network.params[name][:, :1] = p
         else:
-            epochs = sub_images / len(
-                cut_sub_images(learnt, SCALE, size=recipe.size, stride=recipe.stride)
-            )
-        with tempfile.TemporaryDirectory() as folder:
-            out = Path(folder, "model.npz")
-            train(
-                model,
-                learnt,
-                held_out,
-                replace(recipe, epochs=epochs),
-                seed=SEEDS.get(name, 0),
-                validations=30,
-                watched=watched,
-                out=out,
-            )
-            shutil.copy(log_path(out), RESULTS / f"{name}.csv")
+            network.params[name][: len(p)] = p
+
+
+def by_channel(data: Path, model: Model | None) -> dict[str, float]:
+    """Return mean PSNRs in dB on Set5: Y, Cb, Cr, these three together, and R, G, B together.
+
+    By the protocol's steps, for each channel. A model of luma leaves Cb and Cr to bicubic
+    interpolation, as does None all three.
+    """
+    found = []
+    for path in list_pictures(data / "Set5")[0]:
+        target, small = shrink(rgb_to_ycbcr(read_picture(path).pixels), SCALE)
+        result = enlarge(small, SCALE)
+        if model is not None and model.colour == "luma":
+            result[..., 0] = model.network.predict(result[..., 0])
+        elif model is not None:
+            result = model.network.predict(result)
+        inside = np.s_[SCALE:-SCALE, SCALE:-SCALE]
+        a, b = (
+            np.dstack([np.rint(255 * x.clip(0, 1)), np.rint(255 * ycbcr_to_rgb(x).clip(0, 1))])
+            for x in (result[inside], target[inside])
+        )
+        parts = {"Y": 0, "Cb": 1, "Cr": 2, "YCbCr": slice(3), "RGB": slice(3, 6)}
+        found.append({n: psnr(a[..., part], b[..., part], peak=255) for n, part in parts.items()})
+    return {name: float(np.mean([psnrs[name] for psnrs in found])) for name in found[0]}
+
+
+def colour_rows(found: dict[str, dict[str, float]]) -> list[str]:
+    """Return the table of `by_channel` in docs/training.md, with the paper's figures behind."""
+    rows = []
+    for name, psnrs in found.items():
+        in_paper = paper.BY_COLOUR.get(name.removeprefix("colour-"))
+        cells = [f"{value:.2f}" for value in (*psnrs.values(), *(in_paper or ()))]
+        rows.append(f"| `{name}` | {' | '.join(cells + ['-'] * (not in_paper) * 4)} |")
+    return rows
 
 
 def first_gradients(data: Path) -> list[str]:
@@ -224,7 +188,7 @@ def first_gradients(data: Path) -> list[str]:
     mean square; and how far gradient descent gets with a single filter.
     """
     learnt, _ = hold_out(read_folder(data / "T91")[0], SCALE)
-    network = SRCNN(STRUCTURE)
+    network = SRCNN("9-1-5")
     sub_images = cut_sub_images(learnt, SCALE, margin=network.margin)
     some = np.random.default_rng(0).permutation(len(sub_images))[:512]
     x, target = sub_images.batch(some)
@@ -286,12 +250,13 @@ def rows(logs: dict[str, list[dict[str, float]]]) -> list[str]:
     numbers of filters also the paper's on Set5.
     """
     in_paper = {f"filters-{one}-{two}": psnr for (one, two), psnr in paper.BY_FILTERS.items()}
+    in_paper |= {f"sizes-{sizes}": psnr for sizes, psnr in paper.BY_SIZES.items()}
     return [
         f"| `{name}` | {log[-1]['sub_images']:,.0f} "
         f"| {'-' if name in BUSY else format(log[-1]['seconds'], '.0f')} "
         f"| {log[-1]['psnr']:.2f} | {log[-1]['watched']:.2f} |"
-        + (f" {in_paper[name]} |" if name in in_paper else "")
-        for name, log in ((name, logs[name]) for name in (*TRAININGS, *in_paper) if name in logs)
+        + (f" {in_paper[name]:.2f} |" if name in in_paper else "")
+        for name, log in ((name, logs[name]) for name in TRAININGS if name in logs)
     ]
 
 
@@ -301,25 +266,26 @@ def first_above(log: list[dict[str, float]], psnr: float) -> dict[str, float] | 
 
 
 def draw(logs: dict[str, list[dict[str, float]]]) -> None:
-    """Write recipes.png, a panel for each of PANELS, and filters.png."""
+    """Write recipes.png and studies.png, a panel for each of their titles, and filters.png."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(5, 2, figsize=(12, 23), layout="constrained")
-    for axis, (title, curves) in zip(axes.flat, PANELS.items(), strict=True):
-        for label, name in curves.items():
-            if name in logs:
-                _curve(axis, logs[name], "sub_images", label)
-        _finish(axis, title, "sub-images seen (back-propagations)")
-    axes[0, 0].set_ylim(8, 35)  # where the paper's recipe begins
-    figure.savefig(RESULTS.parent / "recipes.png", dpi=80)
+    for panels, rows, file in ((PANELS, 5, "recipes.png"), (STUDIES, 2, "studies.png")):
+        figure, axes = pyplot.subplots(rows, 2, figsize=(12, 4.6 * rows), layout="constrained")
+        for axis, (title, curves) in zip(axes.flat, panels.items(), strict=True):
+            for label, name in curves.items():
+                if name in logs:
+                    _curve(axis, logs[name], "sub_images", label)
+            _finish(axis, title, "sub-images seen (back-propagations)")
+        if panels is PANELS:
+            axes[0, 0].set_ylim(8, 35)  # where the paper's recipe begins
+        figure.savefig(RESULTS.parent / file, dpi=80)
 
     figure, axis = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
-    for one, two in FILTERS:
+    for (one, two), in_paper in paper.BY_FILTERS.items():
         if log := logs.get(f"filters-{one}-{two}"):
-            in_paper = paper.BY_FILTERS[one, two]
             _curve(axis, log, "seconds", f"{one}-{two} filters (the paper: {in_paper} dB)")
     _finish(axis, "The number of filters, at equal time", "seconds on two cores")
     figure.savefig(RESULTS.parent / "filters.png", dpi=80)

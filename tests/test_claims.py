@@ -17,9 +17,9 @@ from skimage.transform import resize
 from test_docs import table
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import enlarging, models, photographs, pieces, races, ranks, recipes
+from benchmarks import enlarging, models, photographs, pieces, races, ranks, recipes, trainings
 from benchmarks.staircase import __main__ as staircase
-from benchmarks.tasks import Inference
+from benchmarks.tasks import NETWORKS, Inference
 from srcnn_np import RECIPES, SRCNN, InputError, Model, default_model, load_model, paper, train
 from srcnn_np.checkpoint import log_path, read_log
 from srcnn_np.data import hold_out, read_folder, shrink, to_channels
@@ -97,13 +97,33 @@ def test_who_is_fastest_is_as_logged():
 
 def test_whole_races_are_as_logged(capsys):
     page = (ROOT / "benchmarks/README.md").read_text()
-    (block,) = re.findall(r"^```text\n(inference.*?)^```", page, re.S | re.M)
-    tables = {race["title"]: race for race in log("network")["tables"]}
-    for part in block.strip().split("\n\n"):
+    blocks = re.findall(r"^```text\n(inference.*?)^```", page, re.S | re.M)
+    assert len(blocks) == 2
+    logs = (*log("network")["tables"], *log("fsrcnn")["tables"])
+    tables = {race["title"]: race for race in logs}
+    for part in "\n\n".join(block.strip() for block in blocks).split("\n\n"):
         title = part.partition("\n")[0]
         benchmarks._print_table(tables[title])
         rows = [line for line in capsys.readouterr().out.splitlines() if "without" not in line]
         assert part.splitlines()[1:] == rows
+
+
+def test_how_fast_fsrcnn_is_is_as_logged():
+    def fastest(title):
+        row = race(title, "fsrcnn")
+        others = {name: row[name]["times"] for name in races.YARDSTICKS if name in row}
+        name = min(others, key=others.get)
+        return f"{others[name]:.1f} times", f"({name})"
+
+    small, large, step = (fastest(title) for title in titles("fsrcnn", ", FSRCNN x3, "))
+    both = [race(title, "fsrcnn")["9-5-5"]["times"] for title in titles("fsrcnn", "and 9-5-5")]
+    often = Inference("9-5-5", 30, 30).flops / Inference("FSRCNN x3", 10, 10).flops
+    says(
+        "benchmarks/README.md",
+        f"The fastest other system takes {small[0]} as long to 513 x 768 {small[1]}, "
+        f"{large[0]} to 1080p {large[1]}, and {step[0]} for a training step {step[1]}",
+        f"A 9-5-5 takes {spread(both, '.1f')} times as long, not the {often:.0f} times",
+    )
 
 
 LAYER_COLUMNS = (
@@ -274,25 +294,29 @@ PAPERS = paper.figures("Set5", 3)["SRCNN 9-1-5, 91 images"]["psnr"]
 
 
 def test_every_training_is_in_a_panel_and_in_the_table():
-    names = {name for curves in recipes.PANELS.values() for name in curves.values()}
-    assert names == set(recipes.TRAININGS)
-    filters = {f"filters-{one}-{two}" for one, two in recipes.FILTERS}
-    assert {path.stem for path in recipes.RESULTS.glob("*.csv")} == filters | names
+    panels = trainings.PANELS | trainings.STUDIES
+    names = {name for curves in panels.values() for name in curves.values()}
+    names |= {name for name in trainings.TRAININGS if name.startswith("filters-")}  # filters.png
+    assert names == set(trainings.TRAININGS)
+    assert {path.stem for path in recipes.RESULTS.glob("*.csv")} == names
     text = (ROOT / "docs/training.md").read_text()
-    for row in recipes.rows({name: training(name) for name in filters | names}):
+    others = {name for name in names if not name.startswith("colour-")}
+    for row in recipes.rows({name: training(name) for name in others}):
+        assert row in text
+    for row in recipes.colour_rows(json.loads(recipes.COLOUR.read_text())):
         assert row in text
 
 
 def test_a_panel_changes_what_it_says():
     def changed(one, other):
         """What differs of two recipes, but for what does nothing in one of them."""
-        one, other = (asdict(recipes.TRAININGS[name][0]) for name in (one, other))
+        one, other = (asdict(trainings.TRAININGS[name].recipe) for name in (one, other))
         differs = {name for name in one if one[name] != other[name]} - {"epochs"}
         if "muon" in (one["optimiser"], other["optimiser"]):
             differs.discard("nesterov")
         return differs
 
-    first, *panels = recipes.PANELS.items()
+    first, *panels = trainings.PANELS.items()
     says = {  # by the words of the labels
         "He initialisation, clipping": {"init", "clip_norm", "mean_over", "rate"},
         "rate x 23": {"rate"},
@@ -304,7 +328,7 @@ def test_a_panel_changes_what_it_says():
     labels = list(first[1])
     for before, label in pairwise(labels):
         assert changed(first[1][before], first[1][label]) == says[label.removeprefix("+ ")]
-    paper, he, high = (recipes.TRAININGS[first[1][label]][0].rate for label in labels[:3])
+    paper, he, high = (trainings.TRAININGS[first[1][label]].recipe.rate for label in labels[:3])
     assert he == pytest.approx(441 * paper)  # the same rate, of a mean over values
     assert f"rate x {high / he:.0f}" in labels[2]
 
@@ -325,10 +349,24 @@ def test_a_panel_changes_what_it_says():
     ):
         for one, other in combinations(curves.values(), 2):
             assert changed(one, other) <= names, title
-            assert recipes.TRAININGS[one][1] == recipes.TRAININGS[other][1], title
+            assert trainings.TRAININGS[one].sub_images == trainings.TRAININGS[other].sub_images, (
+                title
+            )
         for label, name in curves.items():
             for number in re.findall(r"\d[\d.]*", label.replace("0.001²", "")):
-                assert float(number) in asdict(recipes.TRAININGS[name][0]).values(), label
+                assert float(number) in asdict(trainings.TRAININGS[name].recipe).values(), label
+
+
+def test_what_the_way_back_costs():
+    network = NETWORKS["9-1-5"]
+    forwards = network.products(33, 33, shrinks=True)
+    weights = [C * K * k**2 for C, K, k in network.layers]
+    sides = [round((n / each) ** 0.5) for n, each in zip(forwards, weights, strict=True)]
+    terms = (f"{each:,}·{side**2}" for each, side in zip(weights, sides, strict=True))
+    says("docs/backprop.md", f"{' + '.join(terms)} = {sum(forwards):,} multiplications")
+    dx = sum(forwards[1:])
+    ratio = f"{(sum(forwards) + dx) / sum(forwards):.2f} times the way forwards"
+    says("docs/backprop.md", f"dx {dx:,}, as the first layer needs none", ratio)
 
 
 def test_how_soon_the_papers_figure_is_passed():
@@ -350,7 +388,7 @@ def test_what_the_training_page_says_of_the_curves():
     assert f"{start / 8e8:.3%}" == "0.003%"
     last = int(training("paper")[-1]["sub_images"])
     at_rates = {"SGD": [], "Adam": []}
-    for label, name in recipes.PANELS["The optimiser, at several rates"].items():
+    for label, name in trainings.PANELS["The optimiser, at several rates"].items():
         kind, _, rate = label.partition(", ")
         if kind in at_rates and "orthogonal" not in rate:
             at_rates[kind].append((end(name), rate))
@@ -458,21 +496,27 @@ def test_readme_says_what_the_paper_says():
 
 def test_what_each_model_costs_is_as_logged():
     rows = models.table(json.loads(models.RESULT.read_text()))
-    assert len(rows) == 2 + 9
+    assert len(rows) == 2 + 12
     assert "\n".join(rows) in (ROOT / "README.md").read_text()
 
 
 def test_how_long_the_shipped_models_learnt():
-    clean = [path for name, path in shipped_models().items() if load_model(name).figures]
-    seconds = [read_log(log_path(path))[-1]["seconds"] for path in clean]
-    said = spread(seconds, ".0f")
-    says("docs/training.md", f"a training for clean pictures took {said} seconds")
-    harmed = [path for path in shipped_models().values() if path not in clean]
+    clean = {name: path for name, path in shipped_models().items() if load_model(name).figures}
+    seconds = {name: read_log(log_path(path))[-1]["seconds"] for name, path in clean.items()}
+    on_one = {name for name in clean if name.startswith(("9-1-5", "fsrcnn-s"))}
+    by_one, by_two = (
+        spread([seconds[n] for n in some], ".0f") for some in (on_one, set(clean) - on_one)
+    )
+    says(
+        "docs/training.md",
+        f"took {by_two} seconds on two cores, a 9-1-5 or an FSRCNN-s {by_one} seconds on one",
+        *(f"to {load_model(f'9-1-5-x{x}').figures['Set5']['psnr']:.2f}" for x in (2, 3, 4)),
+    )
+    harmed = [path for name, path in shipped_models().items() if name not in clean]
     minutes = [read_log(log_path(path))[-1]["seconds"] / 60 for path in harmed]
     says("docs/training.md", f"one of the others {spread(minutes, '.1f')} minutes")
-    says("benchmarks/ship.py", f"{said} seconds in their logs")
-    minutes = [s / 60 for s in seconds]
-    says("README.md", f"in {spread(minutes, '.0f')} minutes on two cores by their logs")
+    minutes = [s / 60 for s in seconds.values()]
+    says("README.md", f"in {spread(minutes, '.0f')} minutes on one or two cores by their logs")
 
 
 def test_the_photograph_before_and_after():
@@ -562,8 +606,8 @@ def test_ranks_are_as_logged():
 
 def test_what_the_page_says_of_large_batches():
     rows = []
-    for name in recipes.PANELS["Large batches, 400,000 sub-images"].values():
-        recipe, last = recipes.TRAININGS[name][0], training(name)[-1]
+    for name in trainings.PANELS["Large batches, 400,000 sub-images"].values():
+        recipe, last = trainings.TRAININGS[name].recipe, training(name)[-1]
         updates = round(last["sub_images"] / recipe.batch)
         psnrs = f"{last['psnr']:.2f} | {last['watched']:.2f}"
         rows.append(f"| {recipe.batch} | {recipe.rate} | {updates:,} | {psnrs} |")

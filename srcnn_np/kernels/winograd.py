@@ -40,7 +40,7 @@ import numpy as np
 from ..compiling import kernel, part
 from .activations import CLIPPED, activate, all_finite
 from .layouts import Window, put_back, whole_window
-from .product import NOTHING, Factor, Lines, Turns, multiply
+from .product import Factor, Lines, Turns, multiply
 from .vectors import (
     LANES,
     Matrix,
@@ -369,6 +369,8 @@ def spread_tile(side, dy, size, products, tile, filters, edge, spare):
 def multiply_places(side, unit, x, channels, w, y, filters, tiles):
     """Write, at every place, y[tile, filter] from x[tile, channel] and the filters' values w."""
     width = len(unit) * LANES
+    # One call, and so one product to compile, begins with zeros, or with the sums so far.
+    nothing = Lines(np.zeros(filters, np.float32), 0, 0, False)
     for place in range(len(side) ** 2):
         goal = Lines(y.array, place * y.step, y.tile, False)
         for c in range(0, channels, MOST_TERMS):
@@ -376,10 +378,8 @@ def multiply_places(side, unit, x, channels, w, y, filters, tiles):
             factor = Factor(x.array, place * x.step + c, x.tile, 0, 1)
             at = place * filters * channels + c * width
             taps = Factor(w, at, channels, 0, width)
-            if c == 0:
-                multiply(zeros(unit), factor, taps, turns, NOTHING, goal, tiles, filters)
-            else:
-                multiply(zeros(unit), factor, taps, turns, goal, goal, tiles, filters)
+            begin = nothing if c == 0 else goal
+            multiply(zeros(unit), factor, taps, turns, begin, goal, tiles, filters)
 
 
 @part
