@@ -133,7 +133,7 @@ class Layer:
         return self.params["w"][0].size
 
     def __init_subclass__(cls, **more: object) -> None:
-        """Note the kind. All but this package's may be defined again, as in notebooks."""
+        """Register the kind. Notebooks may define theirs again; this package's stay."""
         super().__init_subclass__(**more)
         if cls.__module__ == __name__ or not is_ours(cls.__name__):
             KINDS[cls.__name__] = cls

@@ -371,7 +371,7 @@ def _upscale_strip(x: np.ndarray, scale: int, model: Model | None) -> np.ndarray
 
 
 def beside(pictures: Mapping[str, Picture]) -> Picture:
-    """Return pictures of the same size and kind as one, side by side below their captions."""
+    """Join pictures of the same size and kind side by side, each below its caption."""
     captioned = [_captioned(caption, picture) for caption, picture in pictures.items()]
     alphas = [picture.alpha for picture in captioned]
     metadata = list(pictures.values())[-1].metadata

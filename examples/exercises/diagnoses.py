@@ -127,8 +127,8 @@ def _known(mistakes: list[Mistake], compared: Compared) -> tuple[str, bool]:
     """Return words for the mistake that explains most wrong answers, and whether it explains all.
 
     It must explain the first wrong answer, and half of all: small inputs cannot tell mistakes
-    apart, and there may be a second mistake in the others. A right answer that the mistake
-    would have made wrong refutes it. An error is explained by an error.
+    apart, and the others may have a second mistake. A right answer that the mistake would
+    make wrong refutes it. Where it raises, a wrong answer must too.
     """
     cases, given, right, wrong = compared.cases, compared.given, compared.right, compared.wrong
     first = next((n for n in wrong if not isinstance(given[n], Raised)), None)

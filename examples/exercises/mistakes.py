@@ -164,7 +164,7 @@ _TERMS = (
 def _terms(
     right: Callable, argument: int, axes: str, summed: str, lengths: dict[str, str] = _LENGTHS
 ) -> Iterator[Mistake]:
-    """Yield sums of some terms alone: one argument is 0 in all others."""
+    """Yield sums without some terms: one argument is set to 0 in them."""
 
     def answer(*arguments, kept):
         part = np.zeros_like(arguments[argument])

@@ -222,7 +222,7 @@ def _shape(compared: Compared, misshapen: list[int]) -> str:
 
 
 def _named(compared: Compared, lengths: dict[int, Sequence[int]]) -> dict[int, str]:
-    """Return which axis has each length of the last case, if it is the same one in all cases."""
+    """Return the axis behind each length of the last case, where all cases agree on one."""
     *_, last = lengths
     names = {}
     for place, length in enumerate(lengths[last]):

@@ -1,4 +1,4 @@
-"""The plain sums, row by row, as the one product: for any filters at stride 1.
+"""The plain sums, row by row, as matrix products: for any filters at stride 1.
 
 A filter sees one run of kw·C neighbouring numbers in a row of x, and the run of the next pixel
 begins C numbers on. So a row of results is the product of `srcnn_np.kernels.product`, with
