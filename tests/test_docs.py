@@ -109,6 +109,24 @@ def test_a_broken_link_is_found(link):
     assert broken_links(f"{right} [wrong]({link})", page) == [link]
 
 
+def minutes(page):
+    """How long the text takes at 200 words a minute, without formulas and code."""
+    text = re.sub(r"\$\$.*?\$\$", "", without_code(read(page)), flags=re.S)
+    return len(text.split()) / 200
+
+
+def test_how_long_the_ways_through_take():
+    text = (ROOT / "docs/paths.md").read_text()
+    days = re.findall(r"^\| \d \|(.*)\|([^|]*) min \|$", text, re.M)
+    assert len(days) == 7
+    for what, said in days:
+        pages = [ROOT / "docs" / link for link in re.findall(r"\(([^)]+)\)", what)]
+        each = [minutes(page) for page in pages if page.suffix in (".md", ".ipynb")]
+        expected = [each[0], sum(each[1:])] if " or " in said else each[:1]
+        found = [float(number) for number in said.split(" or ")]
+        assert found == pytest.approx(expected, abs=1)
+
+
 # --- names -----------------------------------------------------------------------------------
 
 
