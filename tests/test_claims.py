@@ -122,7 +122,8 @@ def test_how_fast_fsrcnn_is_is_as_logged():
         "benchmarks/README.md",
         f"The fastest other system takes {small[0]} as long to 513 x 768 {small[1]}, "
         f"{large[0]} to 1080p {large[1]}, and {step[0]} for a training step {step[1]}",
-        f"A 9-5-5 takes {spread(both, '.1f')} times as long, though it multiplies {often:.0f} times",
+        f"A 9-5-5 takes {spread(both, '.1f')} times as long",
+        f"though it multiplies {often:.0f} times as often",
     )
 
 
