@@ -94,11 +94,13 @@ def main() -> None:
     if enlarge:
         report["enlarging"] = _enlarging(options.rounds)
         _write(report, options.json)
-    if options.plot is not None and report["tables"]:
+    # Of two networks, GFLOP/s do not say which is faster.
+    drawn = [table for table in report["tables"] if not table["title"].startswith(races.PAIR)]
+    if options.plot is not None and drawn:
         from .plot import draw
 
         with writing(options.plot, force=True) as part:
-            draw(report["tables"], report["rates"], part)
+            draw(drawn, report["rates"], part)
 
 
 def _versions() -> dict[str, str]:

@@ -136,7 +136,7 @@ def begin_with_luma(network: SRCNN, luma: SRCNN) -> None:
 
     Its filters ignore Cb and Cr at first. For these two the last layer's are drawn.
     """
-    first, *_, last = (name for name in network.params if name.endswith(".w"))
+    first = next(name for name in network.params if name.endswith(".w"))
     network.initialise("contrast", seed=0)
     for name, p in luma.params.items():
         if name == first:

@@ -90,7 +90,7 @@ def main() -> None:
 
 def ship(name: str) -> None:
     """Train one model in this folder, measure it, and put it into the package."""
-    if name in CLEAN and f"{name}-first" in FIRST:
+    if f"{name}-first" in FIRST:
         _train(f"{name}-first", FIRST[f"{name}-first"])
     out = _train(name, COMMANDS[name])
     put(name, load_model(out), log_path(out))

@@ -1,5 +1,6 @@
 """The tasks that are timed: each makes the same arrays from its seed in every process."""
 
+import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
@@ -25,7 +26,7 @@ class Network(NamedTuple):
         by zeros, or the picture's border is replicated once. In training only "zero" widens.
     zoom : int
         Above 1, the last layer is a transposed convolution of this stride, which must divide its
-        filters' side.
+        filters' side. It has no activation, and no border of zeros.
     """
 
     sides: tuple[int, ...]
@@ -175,13 +176,19 @@ class TrainingStep:
         """The network that the task runs."""
         return NETWORKS[self.name]
 
+    @property
+    def y_shape(self) -> tuple[int, ...]:
+        """The shape of the network's result, and of the target."""
+        network = self.network
+        kept = self.side if network.border == "zero" else self.side - 2 * network.margin
+        return self.N, network.counts[-1], network.zoom * kept, network.zoom * kept
+
     def batch(self) -> tuple[np.ndarray, np.ndarray]:
         """Return x and target, float32."""
-        rng, network = np.random.default_rng(0), self.network
-        kept = self.side if network.border == "zero" else self.side - 2 * network.margin
-        x_shape = self.N, network.counts[0], self.side, self.side
-        shape = self.N, network.counts[-1], network.zoom * kept, network.zoom * kept
-        return rng.random(x_shape, dtype=np.float32), rng.random(shape, dtype=np.float32)
+        rng = np.random.default_rng(0)
+        x_shape = self.N, self.network.counts[0], self.side, self.side
+        x = rng.random(x_shape, dtype=np.float32)
+        return x, rng.random(self.y_shape, dtype=np.float32)
 
     @property
     def flops(self) -> int:
@@ -193,7 +200,7 @@ class TrainingStep:
     @property
     def values(self) -> int:
         """The number of values that the loss is a mean of."""
-        return self.batch()[1].size
+        return math.prod(self.y_shape)
 
     @property
     def small(self) -> "TrainingStep":

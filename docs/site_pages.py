@@ -76,7 +76,7 @@ def _copied(add, path: Path) -> File:
     """Copy a file as it is; in a page, links to other pages become the site's."""
     if path.suffix != ".html":
         return add(_name(path), abs_src_path=str(path))
-    text = path.read_text("utf-8").replace("README.md", "index.html")
+    text = re.sub(r'href="([\w./-]+/)README\.md"', r'href="\1index.html"', path.read_text("utf-8"))
     text = re.sub(r'href="([\w./-]+)\.md(#[\w-]*)?"', r'href="\1/\2"', text)
     text = re.sub(r'href="(\.\.[\w./-]+\.(?:py|ipynb))"', r'href="\1/"', text)
     return add(_name(path), content=text)

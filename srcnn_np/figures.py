@@ -90,9 +90,13 @@ def starting_params(model: Model) -> Mapping[str, np.ndarray] | None:
     """Return the parameters with which a model's training began, by its card.
 
     They are drawn again by the recipe's `init` and the seed, or come from the shipped model that
-    it began with. None if the card says neither.
+    it began with. If it began with another one, they are those of that one's training. None if the
+    card says nothing of these.
     """
     said, network = model.training, deepcopy(model.network)
+    before, name = said.get("before"), said.get("from")
+    if isinstance(before, dict) and not (isinstance(name, str) and name in shipped_models()):
+        said = before
     recipe = said.get("recipe") if isinstance(said.get("recipe"), dict) else {}
     init, seed, name = recipe.get("init"), said.get("seed"), said.get("from")
     if init in INITS and type(seed) is int and seed >= 0:

@@ -242,7 +242,8 @@ def _model_at_the_start(options: argparse.Namespace) -> "Model":
         if getattr(options, option) is not None:
             raise InputError(f"--{option} is the model's of --from; leave it out")
     start = load_model(options.start)
-    network, about = start.network, {"from": options.start}
+    before = {**start.training, "figures": start.figures}
+    network, about = start.network, {"from": options.start, "before": before}
     if network.zoom not in (1, options.scale):
         network = for_scale(network, options.scale, options.seed)
     return Model(network, options.scale, start.colour, start.enlargement, about)

@@ -2,8 +2,8 @@
 
 The picture is cut into tiles, which threads share. A tile goes from top to bottom in blocks of
 rows. For a block of the last map, each map before it is extended by the rows that the next one
-needs, and keeps only those older rows that the next block needs again. These rows are one
-or two megabytes for each map, which the processor's caches hold. Only what neighbouring tiles
+needs, and keeps only those older rows that the next block needs again. These rows are up to
+three megabytes for each map, which the processor's caches hold. Only what neighbouring tiles
 share is computed twice.
 
 All maps begin at rows and columns that are multiples of STEP, as in one piece. So Winograd's
@@ -40,7 +40,8 @@ def predict(
     """
     full = in_whole_vectors(stages, last=zoom != (1, 1))
     result = _predict(full, picture, zoom, len(stages[-1].w))
-    if all(a is b for a, b in zip(full, stages, strict=True)):
+    # A zoom's places have taps of zeros in any case: whoever calls looks for what is not finite.
+    if zoom != (1, 1) or all(a is b for a, b in zip(full, stages, strict=True)):
         return result
     # Zeros times an infinity that no filter would let through are NaN.
     finite = np.isfinite(result).all()
@@ -93,8 +94,8 @@ def _up(place):
 def _compute_tile(stages, convolutions, sizes, tile, block, bordered, result):
     """Fill a tile of the result (H, sh, W, sw, K), `block` rows after `block` rows."""
     top, bottom, left, right = tile
-    H, sh, W, sw, K = result.shape
-    as_they_are = result.reshape(1, H, W, K) if sh * sw == 1 else None
+    _, sh, _, sw, K = result.shape
+    as_they_are = result.reshape(1, len(result), -1, K) if sh * sw == 1 else None
     # For each stage's map: the next row to compute, and the columns [begin, end).
     nexts, spans = [top], [(left, right)]
     for stage, (_, W) in zip(stages[:0:-1], sizes[-2:0:-1], strict=True):
