@@ -12,6 +12,7 @@ from srcnn_np.gradcheck import (
     check_network,
     standard_checks,
 )
+from srcnn_np.kernels.layouts import padded
 from srcnn_np.network import SRCNN
 
 
@@ -41,6 +42,16 @@ def test_filters_that_float32_does_not_turn_are_noticed(place, monkeypatch):
         "fused.step": "SRCNN 9-5-5 with its loss",
     }
     assert (expected[place], "float32") in wrong
+
+
+def test_biases_that_winograd_loses_in_float32_are_noticed(monkeypatch):
+    monkeypatch.setattr("srcnn_np.kernels.convolution.padded", lambda b: 0 * padded(b))
+    wrong = [
+        what
+        for what, _, _, checks in standard_checks()
+        if "float32" in checks and not checks["float32"].passes("float32")
+    ]
+    assert {"SRCNN 9-5-5 with its loss", "FSRCNN 56-12-4 with its loss"} <= set(wrong)
 
 
 def errors_of_network(method, backend="im2col"):
