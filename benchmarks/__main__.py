@@ -1,10 +1,10 @@
 """Compare the speed of convolutions: one layer at a time, whole networks, sizes and threads.
 
-It prints for each task a table of all contestants: median time, GFLOP/s by the count of the direct
-sum (an algorithm that needs fewer operations may exceed the machine's rate), percent of the
-measured rates of fused multiply-adds and SGEMM, the most memory, and the time for each number of
-the result in units of the first contestant's, as the median of the rounds, with the quartiles in
-brackets.
+It prints a table of all contestants for each task: median time; GFLOP/s by the count of the direct
+sum (an algorithm that needs fewer operations may exceed the machine's rate); percent of the
+measured rates of fused multiply-adds and SGEMM; and the most memory. The last column is the time
+for each number of the result, divided by the first contestant's: the median of the rounds, with
+the quartiles in brackets.
 """
 
 import argparse

@@ -27,7 +27,7 @@ class Absent(Exception):  # noqa: N818 (it is no error)
 
 
 class Contestant(NamedTuple):
-    """How to build a task, what to add to its process's environment, and how exact it must be.
+    """How to build a task, what its process's environment adds, and how exact its result must be.
 
     `tolerance` bounds the difference of results, relative to their largest value.
     """
@@ -54,8 +54,8 @@ def ours(task: Task) -> Run:
 def our_layers(backend: str) -> Callable[[Task], Run]:
     """Run a backend of `srcnn_np.conv`, or "shifted"; a network runs layer by layer.
 
-    "numba" gets its pictures as it returns them itself, and as "PyTorch tuned" gets them: with
-    the channels of a pixel side by side.
+    "numba" gets pictures with the channels of a pixel side by side: it returns them so itself,
+    and "PyTorch tuned" gets them so.
     """
 
     def build(task: Task) -> Run:
@@ -101,7 +101,7 @@ def _with_both(runs: dict[str, Run]) -> dict[str, Run]:
 
 
 def network_of(task: Inference | TrainingStep, backend: str):
-    """Return the network all contestants of a task run, with small biases, so that they matter."""
+    """Return the network a task's contestants run; its biases are small, not 0, so they matter."""
     from srcnn_np import Sequential
     from srcnn_np.layers import ClippedLeakyReLU, Conv2D, ConvTranspose2D, PReLU, ReLU
 
@@ -162,7 +162,7 @@ def einsum(task: Task) -> Run:
 
 
 def scipy_signal(method: str) -> Callable[[Task], Run]:
-    """Run scipy.signal's convolution picture by picture; "direct" by channel and filter, too."""
+    """Run scipy.signal's convolution by pictures; "direct" also by channels and filters."""
 
     def build(task: Task) -> Run:
         from scipy import fft, signal
@@ -325,7 +325,7 @@ def openvino(task: Task) -> Run:
 def mnn(task: Task) -> Run:
     """Run MNN, in float32.
 
-    Its converter is called without MNN.tools, which would install a package, and send the
+    Its converter is called without MNN.tools. That would install a package, and send the
     converted network to the maker's log.
     """
     imported("MNN")
@@ -347,7 +347,7 @@ def mnn(task: Task) -> Run:
 
 
 def opencv(task: Task) -> Run:
-    """Run OpenCV's dnn module, on which its dnn_superres stands."""
+    """Run OpenCV's dnn module, on which its dnn_superres is built."""
     cv2 = imported("cv2")
     x, graph = onnx_graph(task)
     cv2.setNumThreads(THREADS)
@@ -427,7 +427,7 @@ def ncnn(task: Task) -> Run:
 
 
 def onnx_graph(task: Task) -> tuple[np.ndarray, bytes]:
-    """Return the input x, and the task, with result y, as an ONNX graph."""
+    """Return the input x, and the task as an ONNX graph with the result y."""
     onnx = imported("onnx")
     x, layers = _one_way(task)
     nodes, constants = [], []
@@ -472,14 +472,14 @@ def onnx_graph(task: Task) -> tuple[np.ndarray, bytes]:
 
 
 def result_of(task: Task, y: np.ndarray) -> np.ndarray:
-    """Return the result in the common form: (H, W) or (H, W, K) of a whole picture."""
+    """Return the result in the common form: a whole picture is (H, W) or (H, W, K)."""
     if not isinstance(task, Inference):
         return y
     return y[0, 0] if y.shape[1] == 1 else y[0].transpose(1, 2, 0)
 
 
-# theanonSR's activation is the identity from the first to the second. There it bends to the slope
-# of the third. It is 0 below the fourth, and 1 above the fifth, where it has reached 1 by itself.
+# theanonSR's activation is the identity from the first number to the second. Outside, the third is
+# its slope. It is 0 below the fourth, and 1 above the fifth, where it has reached 1 by itself.
 CLIPPED = (1 / 256, 255 / 256, 1 / 1280, -1179 / 256, 1535 / 256)
 
 
@@ -494,20 +494,20 @@ def _one_way(task: Task):
 
 
 class _Given(NamedTuple):
-    """A layer as others need it.
+    """A layer, as other libraries need it.
 
     Attributes
     ----------
     w, b : arrays
-        w is (K, C, k, k), and (C, K, k, k) of a transposed convolution.
+        w is (K, C, k, k), or (C, K, k, k) for a transposed convolution.
     pads : int
-        Pixels around x, first of all.
+        Pixels that are first put around x.
     mode : "edge" or "constant"
-        What they hold, in NumPy's word.
+        What these pixels hold, by NumPy's name.
     active : "", "relu", "prelu" or "clipped"
     slopes : (K,) array, optional
     stride, crop : int
-        Of a transposed convolution: above 1, and what is dropped around its result.
+        Of a transposed convolution: its stride, above 1, and the pixels dropped around y.
     """
 
     w: np.ndarray
@@ -541,7 +541,7 @@ def _layers(task: Inference | TrainingStep) -> list[_Given]:
         if is_last and network.zoom > 1:
             k, zoom = network.sides[-1], network.zoom
             w, b = params["convtranspose1.w"], params["convtranspose1.b"]
-            # The pixels around x that `pads` adds are no part of the result, nor are they missed.
+            # x's outer seen // 2 pixels have no result: `pads` added them, or they lack neighbours.
             crop = (k - zoom) // 2 + zoom * (seen // 2)
             layer = layer._replace(w=w, b=b, stride=zoom, crop=crop)
         if not is_last or network.last:

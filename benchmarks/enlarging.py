@@ -57,7 +57,7 @@ def command(model: str, size: tuple[int, int], times: int) -> tuple[float, int]:
             start = time.perf_counter()
             subprocess.run([sys.executable, "-m", "srcnn_np", *words], check=True, stdout=DEVNULL)
             seconds.append(time.perf_counter() - start)
-        # It measures its largest size itself: the system would add its parent's.
+        # The process measures its own largest size: the system would add its parent's.
         code = [sys.executable, "-c", _COMMAND, *words]
         done = subprocess.run(code, check=True, capture_output=True, text=True)
     return float(np.median(seconds[1:])), int(done.stdout.split()[-1])

@@ -20,7 +20,7 @@ _TURNS = 3_000_000
 
 
 def rates() -> dict[str, float]:
-    """Return all threads' GFLOP/s of fused multiply-adds, and SGEMM at 2048; GB/s of copying."""
+    """Return GFLOP/s of fused multiply-adds and SGEMM at 2048, GB/s of copying: all threads'."""
     environment = {**os.environ, **ALL_THREADS}
     command = [sys.executable, "-m", "benchmarks.machine"]
     return json.loads(subprocess.run(command, env=environment, check=True, stdout=PIPE).stdout)

@@ -1,7 +1,7 @@
 """Measure what `upscale` does to pictures as people have them: JPEG, noise, other sizes.
 
-Small pictures are harmed, and `upscale` enlarges them with the model that it chooses itself. The
-luma is compared with the original's, as PSNR over bicubic interpolation of the same picture.
+Small pictures are harmed. `upscale` enlarges them with the model that it chooses itself. The
+figures are the luma's gains in PSNR to the original, over bicubic interpolation's.
 """
 
 import argparse

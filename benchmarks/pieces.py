@@ -1,7 +1,7 @@
 """How work divides among threads: how many pieces there are, and the share of the largest one.
 
-With more threads than processors nothing gets faster, but the table shows whether each has
-something to do.
+With more threads than processors nothing gets faster, but the table shows whether each
+thread has something to do.
 """
 
 import math
@@ -19,18 +19,18 @@ THREADS = (1, 2, 8, 32, 64)
 
 
 def inference(H: int, W: int, threads: int) -> list[int]:
-    """Return the pixels of each tile of a picture."""
+    """Return how many pixels each tile of a picture has."""
     tiles = tiles_of(H, W, threads)
     return [(bottom - top) * (right - left) for top, bottom, left, right in tiles]
 
 
 def layer(N: int, H: int, W: int) -> list[int]:
-    """Return the results of each piece of one layer."""
+    """Return how many results each piece of one layer has."""
     return [(p.last - p.first) * p.rows * p.columns for p in pieces_of(N, H, W)]
 
 
 def step(samples: int, numbers: int) -> list[int]:
-    """Return the samples of each part of a training step with `numbers` gradient values."""
+    """Return each part's number of samples in a training step with `numbers` gradient values."""
     parts = parts_of(-(-samples // GROUP), numbers)
     return [samples * (n + 1) // parts - samples * n // parts for n in range(parts)]
 

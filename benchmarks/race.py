@@ -51,7 +51,7 @@ class Result:
     memory, threads : int or None
         Bytes it took, see `worker.build`, and how many threads it says it has.
     difference : float
-        Largest difference from the first contestant's result, relative to that one's size.
+        Largest difference from the first contestant's result, over that result's largest value.
     """
 
     seconds: list[float] = field(default_factory=list)

@@ -8,7 +8,7 @@ from .tasks import NETWORKS, Inference, Layer, Task, TrainingStep
 
 Race = tuple[str, list[Entry]]
 
-LAYERS = {  # C, K, k, and the size each sees of a 33 x 33
+LAYERS = {  # C, K, k, and the side of its input in a 33 x 33 sub-image
     "first layer, 1 -> 64, 9 x 9": (1, 64, 9, 33),
     "1 x 1, 64 -> 32": (64, 32, 1, 25),
     "3 x 3, 64 -> 32": (64, 32, 3, 25),
@@ -61,7 +61,7 @@ def network() -> Iterator[Race]:
         paper = name in ("9-1-5", "9-3-5", "9-5-5")
         for size, (H, W) in SIZES.items():
             names = everyone
-            if size == "4K":  # all run at once, and each PyTorch keeps its maps, 5 to 9 GB
+            if size == "4K":  # all are in memory at once; each PyTorch keeps its maps, 5 to 9 GB
                 names = names - {
                     "PyTorch as installed",
                     "PyTorch, memory kept",

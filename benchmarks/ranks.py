@@ -21,7 +21,7 @@ from srcnn_np.data import draw_pictures
 MPIEXEC = which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.defpath]))
 STRUCTURES, BATCHES = ("9-1-5", "9-5-5"), (64, 128)
 BATCHES_OF_ONE = 16, 256
-NUMBERS = (1, 1_000, 10_000, 100_000, 1_000_000)  # that an Allreduce adds up
+NUMBERS = (1, 1_000, 10_000, 100_000, 1_000_000)  # how many an Allreduce adds up
 DIV2K = 800, (1356, 2040)  # pictures, and their usual size
 
 _STEP = """
@@ -212,12 +212,12 @@ def seconds(
     return a * batch / ranks + c + told
 
 
-NETWORK = 30e-6, 1e-9  # seconds for a message, and for a byte: a usual one of 10 Gbit/s
+NETWORK = 30e-6, 1e-9  # seconds for a message, and for a byte, at a usual 10 Gbit/s
 RANKS = (2, 4, 16, 64, 256, 1000)
 
 
 def table(found: dict) -> list[str]:
-    """Return the table of docs/scaling.md: how many times as fast ranks are as one."""
+    """Return the table of docs/scaling.md: how many times as fast several ranks are as one."""
     rows = [
         f"| times as fast as one rank | {' | '.join(f'{n:,} ranks' for n in RANKS)} |",
         "| --- |" + " --- |" * len(RANKS),

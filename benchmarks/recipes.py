@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def run(data: Path) -> None:
-    """Train whatever has no log yet; of colour all, if one has none."""
+    """Train whatever has no log yet; if one in colour has none, train all in colour."""
     RESULTS.mkdir(exist_ok=True)
     in_colour = [name for name in TRAININGS if name.startswith("colour-")]
 
@@ -134,7 +134,7 @@ class InRGB(SRCNN):
 def begin_with_luma(network: SRCNN, luma: SRCNN) -> None:
     """Let a network of Y, Cb and Cr begin by doing for Y what one of luma does.
 
-    Its filters ignore Cb and Cr at first. For these two the last layer's are drawn.
+    Its filters ignore Cb and Cr at first. The last layer's filters for these two are drawn.
     """
     first = next(name for name in network.params if name.endswith(".w"))
     network.initialise("contrast", seed=0)
@@ -149,8 +149,8 @@ def begin_with_luma(network: SRCNN, luma: SRCNN) -> None:
 def by_channel(data: Path, model: Model | None) -> dict[str, float]:
     """Return mean PSNRs in dB on Set5: Y, Cb, Cr, these three together, and R, G, B together.
 
-    By the protocol's steps, for each channel. A model of luma leaves Cb and Cr to bicubic
-    interpolation, as does None all three.
+    Each channel goes through the protocol's steps. A model of luma leaves Cb and Cr to bicubic
+    interpolation; None leaves all three to it.
     """
     found = []
     for path in list_pictures(data / "Set5")[0]:
@@ -171,7 +171,7 @@ def by_channel(data: Path, model: Model | None) -> dict[str, float]:
 
 
 def colour_rows(found: dict[str, dict[str, float]]) -> list[str]:
-    """Return the table of `by_channel` in docs/training.md, with the paper's figures behind."""
+    """Return the table of `by_channel` in docs/training.md; the paper's figures end each row."""
     rows = []
     for name, psnrs in found.items():
         in_paper = paper.BY_COLOUR.get(name.removeprefix("colour-"))
@@ -215,7 +215,7 @@ STEPS = (10, 1_000, 10_000, 100_000, 1_000_000)
 
 
 def single_filter(patches: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, list[float]]:
-    """Compute how gradient descent fits one filter w that makes `target` of patches.
+    """Compute how gradient descent fits one filter w that makes `target` from patches.
 
     Let H be the mean of patch · patchᵀ, and λ its eigenvalues. n steps of the rate 1/λ1 from w = 0
     leave (1 - λi/λ1)^n of the way to the best filter along the direction i.
@@ -247,7 +247,7 @@ def rows(logs: dict[str, list[dict[str, float]]]) -> list[str]:
     """Return each training's last figures, as rows of the tables in docs/training.md.
 
     They are sub-images, seconds, and PSNR in dB on the held-out pictures and on Set5; for the
-    numbers of filters also the paper's on Set5.
+    numbers and sizes of filters also the paper's on Set5.
     """
     in_paper = {f"filters-{one}-{two}": psnr for (one, two), psnr in paper.BY_FILTERS.items()}
     in_paper |= {f"sizes-{sizes}": psnr for sizes, psnr in paper.BY_SIZES.items()}

@@ -18,7 +18,7 @@ from srcnn_np.errors import InputError
 from srcnn_np.upscaling import SCALES
 
 MODELS = Path(cli.__file__).parent / "models"
-# Models for pictures that went through something begin with the one for clean pictures.
+# Models for pictures that were harmed begin with the one for clean pictures.
 HARMS = {
     "jpeg95": "--jpeg 88-98",
     "jpeg75": "--jpeg 68-90",

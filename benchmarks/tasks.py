@@ -18,7 +18,7 @@ class Network(NamedTuple):
     counts : tuple of int
         Channels that go in, and filters of each layer.
     activation : "relu", "prelu" or "clipped"
-        The last is `srcnn_np.layers.clipped_leaky_relu_forward`.
+        "clipped" is `srcnn_np.layers.clipped_leaky_relu_forward`.
     last : bool
         Whether the last layer has an activation, too.
     border : "replicate", "once" or "zero"

@@ -17,9 +17,9 @@ class Training(NamedTuple):
     ----------
     recipe : Recipe
     sub_images : int or None
-        How many it sees; None as many as `MINUTES` allow.
+        How many it sees; with None, as many as `MINUTES` allow.
     structure, filters
-        As of `srcnn_np.SRCNN`.
+        As for `srcnn_np.SRCNN`.
     seed : int
     colour : "luma", "ycbcr" or "rgb"
         What goes in and comes out.
@@ -90,7 +90,7 @@ RECIPES_TRIED: dict[str, Training] = {
     "fast-no-turns": Training(replace(_FAST, turns=False)),
 }
 
-# What the paper's section 4 tries. Behind a deeper structure: the filters of its layers.
+# What the paper's section 4 tries. Each deeper structure is followed by its layers' filters.
 _SIZES = ("9-3-5", "9-5-5", "11-1-7")
 _DEEPER = {
     "9-1-1-5": (64, 32, 16),
@@ -130,7 +130,7 @@ BUSY = {
     or ("-but-" in name and "-rate-" in name)
 }
 
-# Panels of recipes.png: by title, their curves by label.
+# Panels of recipes.png, by title: each holds its curves' trainings, by label.
 PANELS: dict[str, dict[str, str]] = {
     "From the paper's recipe to this one": {
         "the paper's": "paper",

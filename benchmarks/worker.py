@@ -1,7 +1,7 @@
 """A process that does one contestant's task whenever it is told to.
 
-Each contestant has a process of its own, because environment variables that tune one
-must not touch another, nor must a library's threads. Messages are pickled tuples on
+Each contestant has a process of its own, because the environment variables that tune
+one, and a library's threads, must not touch another. Messages are pickled tuples on
 standard input and output.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from .contestants import CONTESTANTS, THREADS, Absent
 from .tasks import Task
 
-# Seconds: a processor that rested may be slow at first, and a short task is repeated.
+# Seconds: to wake a processor, which is slow after a rest, and to repeat a short task.
 WAKING, LEAST = 0.1, 0.05
 
 
@@ -96,7 +96,7 @@ def memory(what: str) -> int | None:
 
 
 def seconds(run) -> float:
-    """Return one run's time, after others that wake processors and threads, and fill caches."""
+    """Return a run's mean time, after runs that wake processors and threads, and fill caches."""
     start = time.perf_counter()
     while time.perf_counter() < start + WAKING:
         run()

@@ -33,7 +33,7 @@ def prepare(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> Callable[[], np.ndar
 
 @njit(nogil=True)
 def sum_rows(x, w, y):
-    """Write y (N, K, OH, W) without biases, except the last kw - 1 places of each last row."""
+    """Write y (N, K, OH, W) without biases, but not the last kw - 1 places of each last row."""
     (N, C, H, W), (K, _, kh, kw) = x.shape, w.shape
     xs, ws, ys = x.reshape(-1), w.reshape(-1), y.reshape(-1)
     taps, length = C * kh * kw, y.shape[2] * W

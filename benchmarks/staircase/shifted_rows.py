@@ -1,4 +1,4 @@
-"""Step 2: `srcnn_np.conv.shifted`, loops over long rows that a compiler makes vectors of.
+"""Step 2: `srcnn_np.conv.shifted`, loops over long rows; a compiler makes vectors of them.
 
 A picture's rows lie end to end, so that one tap sees a shifted copy of one long row.
 The sums lie in memory: eight products are added on each visit.

@@ -1,4 +1,4 @@
-"""Check functions in a process of its own, which is ended when one of them does not end.
+"""Check functions in a separate process, which is ended when one of them does not end.
 
 The process has the same terminal, so that `breakpoint()` and `input()` work in it. While they wait,
 they do no work, and that time does not count.
@@ -44,7 +44,7 @@ def check_apart(
     hints : bool
         Whether to print hints too.
     limit : float
-        Seconds after which a function is given up: of its work, or of one call that does not come
+        A function is given up after so many seconds of work, or of one call that does not come
         back.
 
     Returns
@@ -120,7 +120,7 @@ def _wait(process: subprocess.Popen, stack: Path) -> int:
 
 
 def _where(stack: str, file: str) -> str | None:
-    """Say in which line of the reader's file it was, by what `faulthandler` has written."""
+    """Say in which line of the reader's file the process was, as `faulthandler` has written."""
     escaped = file.encode("ascii", "backslashreplace").decode()
     lines = re.findall(rf'^  File "{re.escape(escaped)}", line (\d+)', stack, flags=re.MULTILINE)
     return (f", and was then in line {lines[0]} of {file}" if lines else "") if stack else None
@@ -167,7 +167,7 @@ def _watch(stack: TextIO, limit: float) -> Callable[[], None]:
             if time.process_time() - begun > limit:
                 faulthandler.dump_traceback(stack)
                 os._exit(1)
-            # One call into C, as sum(range(10**11)), does not let this thread run again.
+            # One call into C, such as sum(range(10**11)), does not let this thread run again.
             faulthandler.dump_traceback_later(limit, file=stack)
             time.sleep(_TICK)
 

@@ -46,15 +46,15 @@ class Exercise:
         What it should do, by the library.
     results : dict of str to str
         Name and axes of each array that it returns, such as {"y": "N K OH OW"}. Axes that are
-        joined to one have points between them.
+        joined into one have points between them.
     axes : dict of str to str
         The axes of arguments that are arrays or shapes.
     draw : callable
         Makes cases from a random number generator: first the docstring's example, then the
         plainest, and so on.
     pieces : dict of str to callable
-        For what is computed value by value, by a rule for each piece. The words say where a
-        piece is; the function finds it from the arguments.
+        For a function that has a rule for each piece of its inputs. The words say where a piece
+        is; the callable finds it from the arguments.
     """
 
     right: Callable
@@ -136,9 +136,9 @@ def right_psnr(a, b, peak):
     return psnr(a, b, peak=peak)
 
 
-# N, C, K, H, W, kh, kw, each case with one thing more than the one before. A filter fits at least
-# as often as it is high and wide. In the last all are different, OH = 8 and OW = 9 too, and none
-# is 2: of two filters, "all but the first" would be called "the last".
+# N, C, K, H, W, kh, kw, each case with one thing more than the one before. OH >= kh and OW >= kw.
+# In the last case all lengths are different, OH = 8 and OW = 9 too. None is 2: of two filters,
+# "all but the first" would be called "the last".
 _SIZES = {
     "one square channel": (1, 1, 1, 5, 5, 3, 3),
     "one oblong channel": (1, 1, 1, 5, 8, 3, 2),

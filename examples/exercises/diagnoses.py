@@ -126,9 +126,9 @@ def _sorted(array: object) -> np.ndarray:
 def _known(mistakes: list[Mistake], compared: Compared) -> tuple[str, bool]:
     """Return words for the mistake that explains most wrong answers, and whether it explains all.
 
-    It must explain the first wrong answer, and half of all: small inputs cannot tell mistakes
-    apart, and the others may have a second mistake. A right answer that the mistake would
-    make wrong refutes it. Where it raises, a wrong answer must too.
+    It must explain the first wrong answer that is no error, and half of all wrong ones, as small
+    inputs cannot tell mistakes apart. The rest may have a second mistake. A right answer that the
+    mistake would make wrong refutes it. Where the mistake raises, a wrong answer must raise too.
     """
     cases, given, right, wrong = compared.cases, compared.given, compared.right, compared.wrong
     first = next((n for n in wrong if not isinstance(given[n], Raised)), None)
@@ -169,9 +169,9 @@ def _mistaken(answer: Callable, case: Case) -> np.ndarray | None:
 
 
 def _arranged(compared: Compared) -> str:
-    """Say what makes answers right that have the right numbers, or numbers that sum up to them.
+    """Say which sums, reshapes and transposes would make the answers right.
 
-    It must do so in all cases: where lengths are 1, other orders and shapes are right too.
+    They must do so in all cases: where lengths are 1, other orders and shapes are right too.
     """
     given = [np.asarray(g) for g in compared.given]
     joined = compared.exercise.results[compared.name].split()
@@ -219,7 +219,7 @@ def _steps(
     return f"{words}: {''.join(steps).replace('·', ' * ')} makes it right."
 
 
-# By the last axis of a result.
+# Advice, by the last axis of a result.
 _SURROUNDED = {
     "OW": "A place counts only where all of the filter lies on the picture, which is not padded: "
     "OH = H - kh + 1, OW = W - kw + 1.",
@@ -261,7 +261,7 @@ def _nth(number: int) -> str:
 
 
 def _frames(compared: Compared, n: int) -> Iterator[tuple]:
-    """Yield rows and columns too many on each side, and steps, with which values are right."""
+    """Yield what makes values right: rows and columns too many on each side, and steps."""
     right = compared.apart(n, compared.right[n])
     given = np.asarray(compared.given[n])
     arrays = [given]
@@ -324,7 +324,7 @@ def _unwritten(compared: Compared) -> str:
 
 
 def _summed(compared: Compared) -> str:
-    """Say over which axes values are summed that should stay apart."""
+    """Say over which axes values are summed, where they should stay apart."""
     pairs = [
         (np.asarray(given), compared.apart(n, right))
         for n, (given, right) in enumerate(zip(compared.given, compared.right, strict=True))
@@ -359,7 +359,7 @@ def _shifted(compared: Compared) -> str:
     return f"Every value is {differences[0]:.6g} more than it should be."
 
 
-# What people divide by, and a number that may come on top.
+# Products that people divide by, and numbers that these may be multiplied by.
 _PRODUCTS = [
     letters.split()
     for letters in (

@@ -1,12 +1,12 @@
 """Fourteen pieces of convolutional networks, for you to write, in this order.
 
-Replace a line `raise NotImplementedError("write me")`, save, and in the checkout's top folder,
-with its environment activated as README.md here says,
+Replace a line `raise NotImplementedError("write me")`, and save. In the checkout's top folder,
+with its environment activated as README.md here says, run
 
     python -m examples.exercises check conv_forward
 
-says whether conv_forward is right, and if not, what is wrong with its answers. With `--hint` it
-also says what the mistake may be, or how to begin.
+It says whether conv_forward is right, and if not, what is wrong with its answers. With `--hint`
+it also says what the mistake may be, or how to begin.
 
 1. The convolution and its gradients, as loops: conv_forward, conv_db, conv_dw, conv_dx
 2. What else a network needs: relu_backward, mse, sgd_step, psnr, bicubic_kernel.
@@ -305,9 +305,9 @@ def bicubic_kernel(t: np.ndarray) -> np.ndarray:
     k(t) =  0                                    where 2 <  |t|
 
     To enlarge a row of pixels, new ones are put between the old. Each new pixel is a sum of the
-    old ones near it, weighted by k of their distance, which interpolation calls its kernel; a
-    picture is enlarged along its rows, then along its columns. It looks smooth, but blurred: what
-    is to be sharpened by the network, and to be beaten by it.
+    old ones near it, weighted by k of their distance; k is called the kernel. A picture is
+    enlarged along its rows, then along its columns. The result looks smooth, but blurred. The
+    network is to sharpen it, and to beat it.
 
     Parameters
     ----------
@@ -425,7 +425,7 @@ def col2im(cols: np.ndarray, x_shape: tuple[int, int, int, int], kh: int, kw: in
 
 
 def conv_transpose(x: np.ndarray, w: np.ndarray, b: np.ndarray, s: int) -> np.ndarray:
-    """Spread every number of x over y by its channel's filter, s places on from the one before.
+    """Spread every number of x over y by its channel's filter; neighbours start s places apart.
 
     y[n,k,p,r] = b[k] + Σ x[n,c,i,j] · w[c,k,u,v]
                             over all c, i, j, u, v with s·i+u = p and s·j+v = r
@@ -455,7 +455,7 @@ def conv_transpose(x: np.ndarray, w: np.ndarray, b: np.ndarray, s: int) -> np.nd
 
 
 def transpose_dw(dy: np.ndarray, x: np.ndarray, kh: int, kw: int, s: int) -> np.ndarray:
-    """Gradient of L with respect to the filters of a transposed convolution.
+    """Return the gradient of L with respect to the filters of a transposed convolution.
 
     dw[c,k,u,v] = Σ_{n,i,j} x[n,c,i,j] · dy[n, k, s·i+u, s·j+v]
 

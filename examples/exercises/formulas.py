@@ -187,9 +187,9 @@ FORMULAS |= {
     },
 }
 
-# The same where only the words are shown. forward, db, dw, dx, im2col and col2im are the right
-# functions. With six axes instead of three, (N, C, kh, kw, OH, OW), cols are made by pixels, put
-# into a picture by put, and got from three axes by apart.
+# The same, but only the words are shown. forward, db, dw, dx, im2col and col2im are the right
+# functions. pixels makes cols of six axes instead of three, (N, C, kh, kw, OH, OW); put adds them
+# to a picture; apart makes them from cols of three axes.
 _WINS = "Where several terms meet in a pixel, the last one wins: write += where you have =."
 _COLUMNS = "`col2im` is given columns (N, C·kh·kw, OH·OW) that are "
 _PLACES_FIRST = "Places are read before taps. Reshape cols to (N, C, kh, kw, OH, OW)."
@@ -299,7 +299,7 @@ OTHERS = {
     },
 }
 
-# What an argument of a right convolution is, and what there is to say.
+# What a right function gets in an argument's place, and what there is to say.
 _MIXED = "The filters are reshaped to (T, K), which mixes them: reshape to (K, T), then transpose."
 
 ARGUMENTS = {
@@ -336,7 +336,7 @@ ARGUMENTS = {
 }
 
 # The pixel's row that a tap (u, v) has at a place (i, j); columns in the same way. The first is
-# right. Tried are the same for both, one with the other right, and those that exchange them.
+# right. `mistakes` tries each for both, each for one with the other right, and EXCHANGED.
 ROWS = ["i+u", "i-u", "i+kh-1-u", "i", "u", "i+u-1", "i+u-kh//2", "u-i"]
 EXCHANGED = [("i+v", "j+u"), ("j+v", "i+u"), ("j+u", "i+v")]
 PIXELS = {
@@ -349,7 +349,7 @@ PIXELS = {
     ("j+v", "i+u"): "rows and columns of the picture are in each other's place.",
 }
 
-# The numbers of a tap and of a place in cols.
+# The numbers of a tap and of a place in cols, T and P. NUMBERS are wrong ones.
 T, P = "(c*kh + u)*kw + v", "i*OW + j"
 NUMBERS = [
     (T, "i*OH + j"),

@@ -52,7 +52,7 @@ BEGINNINGS = {
     ),
 }
 
-# Of what is right as loops: how it is done without.
+# How to do without loops what is right with them.
 QUICKER = {
     "conv_forward": (
         "Without loops: `w.reshape(K, -1) @ cols` is a product of matrices, (K, T) by (T, P), for "

@@ -22,8 +22,8 @@ from .checks import (
 )
 from .formulas import ARGUMENTS, EXCHANGED, FORMULAS, NUMBERS, OTHERS, PIXELS, ROWS, P, T
 
-# Words, and a function of the exercise's arguments. Where the mistake cannot be made, as where an
-# index goes over the end, it raises.
+# Words, and a function of the exercise's arguments. The function raises where the mistake cannot
+# be made, as where an index goes over the end.
 Mistake = tuple[str, Callable]
 
 
@@ -64,7 +64,7 @@ def _names(exercise: str) -> list[str]:
 
 
 def _arguments(exercise: str) -> Iterator[Mistake]:
-    """Yield the right answers for another argument."""
+    """Yield the right answers for a changed argument."""
     names, right = _names(exercise), EXERCISES[exercise].right
 
     def answer(*values, name, change):
@@ -88,7 +88,7 @@ def _pixels(x, kh, kw, pixel=("i+u", "j+v")):
 
 
 def _put(cols, x_shape, pixel=("i+u", "j+v")):
-    """Do the counterpart: add every value of cols, (N, C, kh, kw, OH, OW), to such a pixel."""
+    """Add every value of cols, (N, C, kh, kw, OH, OW), to the pixel `_pixels` would take."""
     x = np.zeros(x_shape)
     rows, columns = _indices(x_shape, *cols.shape[2:4], pixel)
     np.add.at(x, np.s_[:, :, rows, columns], cols)
@@ -164,7 +164,7 @@ _TERMS = (
 def _terms(
     right: Callable, argument: int, axes: str, summed: str, lengths: dict[str, str] = _LENGTHS
 ) -> Iterator[Mistake]:
-    """Yield sums without some terms: one argument is set to 0 in them."""
+    """Yield sums without some terms: one argument is set to 0 in those."""
 
     def answer(*arguments, kept):
         part = np.zeros_like(arguments[argument])
@@ -224,12 +224,12 @@ def _overwritten(cols, x_shape, by):
 
 
 def _mixed(array, order):
-    """Bring axes into another order, and reshape as if they were not."""
+    """Bring axes into another order, and reshape as if they were in the old one."""
     return array.transpose(order).reshape(array.shape)
 
 
 def _misread(array, order):
-    """Do the counterpart: take axes to be in another order."""
+    """Do the counterpart of `_mixed`: take axes to be in another order."""
     return array.reshape([array.shape[axis] for axis in order]).transpose(np.argsort(order))
 
 

@@ -75,11 +75,11 @@ class Compared:
 
     @cached_property
     def axes(self) -> list[str]:
-        """The letters of all axes, with those that are joined."""
+        """The letters of all axes, joined ones apart."""
         return self.exercise.results[self.name].replace("·", " ").split()
 
     def apart(self, n: int, array: object) -> np.ndarray:
-        """Return an array that has a case's right shape with its joined axes apart."""
+        """Take apart the joined axes of an array that has a case's right shape."""
         if "·" not in self.exercise.results[self.name]:
             return np.asarray(array)
         sizes = self.exercise.sizes(self.cases[n])
@@ -146,7 +146,7 @@ def kind(answer: object) -> str:
 
 
 def strangeness(given: object, right: object) -> tuple[str, str] | None:
-    """Say what is no array of floating-point numbers or lost digits, and how that is mended."""
+    """Say if an answer is no array of numbers, or lost digits, and how that is mended."""
     if given is None:
         return "None.", "A `return` is missing."
     if isinstance(given, Raised):
@@ -174,14 +174,14 @@ def listed(words: list[str]) -> str:
 
 
 def _strange(compared: Compared, strange: list[int]) -> str:
-    """Say what is returned that is no array, or not of such numbers."""
+    """Say what is returned in place of an array of float64."""
     words = [strangeness(compared.given[n], compared.right[n])[0] for n in strange]
     is_same = len(strange) == len(compared.cases) and len(set(words)) == 1
     return f"{'It' if is_same else f'For {compared.cases[strange[0]].what} it'} returns {words[0]}"
 
 
 def _error(compared: Compared, raised: list[int]) -> str:
-    """Say which error ends cases, and what the lengths are that it names."""
+    """Say which error ended the cases, and which axes the lengths in it belong to."""
     errors = {n: compared.given[n] for n in raised}
     errors = {n: error for n, error in errors.items() if error.line == errors[raised[0]].line}
     n, last = list(errors.items())[-1]  # the most telling: its sizes are all unlike
@@ -238,7 +238,7 @@ def _named(compared: Compared, lengths: dict[int, Sequence[int]]) -> dict[int, s
 
 
 def _letters(compared: Compared, n: int) -> dict[int, set[str]]:
-    """Return which axes and products of axes have which length, in one case."""
+    """Return, by length, the axes and products of axes that have it in one case."""
     sizes = compared.exercise.sizes(compared.cases[n])
     letters: dict[int, set[str]] = {}
     for product in (*sizes, *_PRODUCTS):

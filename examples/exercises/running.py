@@ -27,7 +27,7 @@ from .hints import BEGINNINGS, QUICKER
 from .mistakes import MISTAKES
 from .observations import Raised, is_numeric, listed
 
-RUBBISH = 77  # for np.empty to hold where it cannot hold NaN
+RUBBISH = 77  # what np.empty holds where it cannot hold NaN
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,8 @@ def check(name: str, module: ModuleType, *, seed: int = 0) -> Finding:
         return replace(finding, hint=QUICKER.get(name, ""))
     if finding.state != "wrong":
         return finding
-    # If it calls others that are wrong, and is right with the library's in place of them, it is
-    # these that are to be mended.
+    # If it calls others that are wrong, and is right with the library's in their place, then
+    # those others are to be mended.
     with _unseen():
         checked = {other: _check(other, module, seed) for other in called}
         wrong = {other: found for other, found in checked.items() if found.state != "right"}
@@ -212,7 +212,7 @@ def _answers(function: Callable, cases: list[Case], file: str) -> tuple[list, st
 
 
 def _was_unwritten(held: object, zero: object) -> bool:
-    """Return whether an answer has values of np.empty, which differ when that holds 0."""
+    """Return whether an answer has values of np.empty, which differ when it holds 0."""
     if isinstance(held, tuple | list) and isinstance(zero, tuple | list):
         return any(map(_was_unwritten, held, zero))
     if not is_numeric(held) or not is_numeric(zero) or np.shape(held) != np.shape(zero):
@@ -267,7 +267,7 @@ def _parameters(function: Callable, names: list[str]) -> str:
 
 @contextmanager
 def _unseen() -> Iterator[None]:
-    """Let what was run before run unseen: it shows nothing again, and asks nobody again."""
+    """Let a repeated run be unseen: it shows nothing again, and asks nobody again."""
     with ExitStack() as stack:
         stack.enter_context(redirect_stdout(io.StringIO()))
         stack.enter_context(patch("sys.stdin", io.StringIO()))

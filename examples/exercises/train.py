@@ -25,11 +25,11 @@ NEEDED = list(EXERCISES)[:9]  # of the others two make these quicker, and three 
 SCALE = 3
 CHANNELS, FILTER_SIDES = (1, 16, 8, 1), (5, 1, 3)
 MARGIN = 3  # pixels that the three filters take from each side: 2 + 0 + 1
-# So little that loops come to an end, too: of pieces of pictures in an update, and of their side.
+# Updates, the pieces of pictures in each, and a piece's side: so few that loops end soon, too.
 UPDATES, BATCH, SIDE = 800, 2, 12
 HELD_OUT = 4, 64  # pictures to measure on, and the side of their middles
 RATE, MOMENTUM, LIMIT = 0.1, 0.9, 0.2
-LONG = 20  # seconds that are said beforehand
+LONG = 20  # seconds from which on the time is said beforehand
 ZOOM, GAP = 6, 16  # of the picture that is written; the gap in its pixels
 
 Arrays = dict[str, np.ndarray]
@@ -125,7 +125,7 @@ def _shares(length: int, scale: int, kernel: Callable) -> np.ndarray:
 def initial_parameters(rng: np.random.Generator) -> Arrays:
     """Draw weights w1 to w3 (K, C, kh, kw) as He et al. say; biases b1 to b3 (K,) are 0.
 
-    Each first filter has mean 0: it begins with 0 for what is flat, and sees details.
+    Each filter of layer 1 has mean 0 at first: it gives 0 for what is flat, and sees details.
     """
     params = {}
     layers = zip(pairwise(CHANNELS), FILTER_SIDES, strict=True)
