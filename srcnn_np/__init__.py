@@ -8,7 +8,7 @@ The words of the field are explained in docs/glossary.md.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # what checkers of types and editors read
+if TYPE_CHECKING:  # what type checkers and editors read
     from .data import draw_pictures as draw_pictures
     from .errors import InputError as InputError
     from .evaluation import evaluate as evaluate

@@ -196,7 +196,7 @@ def _pictures_in(top: Path, place: Path, recursive: bool, found: Plan) -> list[t
 
 
 def _made_before(place: Path, inside: Path) -> list[Path]:
-    """Return a folder for results and those around it, the outermost first."""
+    """Return a folder for results and the folders around it, the outermost first."""
     return [place / Path(*inside.parts[:n]) for n in range(len(inside.parts) + 1)]
 
 
@@ -318,7 +318,7 @@ def enlarge_all(
 
 
 def shared_out(jobs: Sequence[Job], team: Team, max_pixels: int | None = None) -> list[Job]:
-    """Return this process's share of the jobs, in order: each share has about as many pixels.
+    """Return this process's share of the jobs, in order; all shares have about as many pixels.
 
     Standard input goes to rank 0, which alone has it.
     """
@@ -366,7 +366,7 @@ def enlarge_file(
     max_pixels: int | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> tuple[tuple[int, int], str, list[str]]:
-    """Enlarge one picture's file; refuse what cannot be written before the work.
+    """Enlarge one picture's file; before the work, refuse what cannot be written.
 
     Parameters
     ----------

@@ -20,8 +20,8 @@ from .npz import NpzFile
 from .optim import Arrays
 from .output import writing
 
-# The columns of the log and the least and the most that a number in them may be. A loss grows to
-# 1e77 before float32 ends it; beyond 1e300 figures cannot be drawn.
+# The log's columns, and the least and the largest number allowed in each. A loss grows to 1e77
+# before float32 ends it; beyond 1e300 figures cannot be drawn.
 _COLUMNS = {
     "sub_images": (0, 1e18),
     "seconds": (0, 1e12),
@@ -31,7 +31,7 @@ _COLUMNS = {
     "watched": (-1000, 1000),
 }
 _LARGEST_LOG = 1 << 24  # bytes: more than 100,000 rows
-_LONGEST_STATE = 1 << 25  # characters: as many rows as JSON
+_LONGEST_STATE = 1 << 25  # characters: as many rows, as JSON
 
 
 def last_path(out: str | Path) -> Path:
@@ -141,7 +141,7 @@ def write_state(out: str | Path, model: Model, same: dict, state: State) -> None
     ----------
     out : str or Path
     model : Model
-        Its parameters are the average: the file is a model's as well.
+        Its parameters are the average: the file is a model file too.
     same : dict
         All that must be the same in a run that goes on from here, for JSON.
     state : State
@@ -163,7 +163,7 @@ def read_state(
     params: Arrays,
     memory: Arrays,
 ) -> State:
-    """Read the last state beside `out`, and make sure of everything in it.
+    """Read the last state beside `out`, and check everything in it.
 
     Parameters
     ----------
@@ -264,7 +264,7 @@ def _head(file: NpzFile) -> dict:
 
 
 def _compare(path: Path, was: dict, now: dict) -> None:
-    was = {name: was.get(name) for name in now} | was  # older states lack what is None in them
+    was = {name: was.get(name) for name in now} | was  # what an older state lacks counts as None
     for name, value in now.items():
         if was[name] != value:
             what = f"was {_plain(was[name])}, not {_plain(value)}"

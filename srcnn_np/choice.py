@@ -8,10 +8,10 @@ from .imaging.files import to_8_bits
 from .imaging.traces import has_all_tones, noise_of, quality_of_pixels
 from .model import default_name
 
-# Each level's least quality of JPEG, or least standard deviation of noise, of 255.
+# Each level's least JPEG quality, or least standard deviation of noise (white is 255).
 _JPEG = {"jpeg95": 88, "jpeg75": 70, "jpeg50": 40, "jpeg30": 18, "jpeg10": 1}
-_NOISE = {"noise20": 8.5, "noise5": 4.3}  # below, a clean picture's texture may look the same
-_CLEAN = 98  # from this quality on the model for clean pictures is better
+_NOISE = {"noise20": 8.5, "noise5": 4.3}  # less may be a clean picture's texture
+_CLEAN = 98  # here and above, the model for clean pictures is better
 LEVELS = (*_JPEG, *reversed(_NOISE))
 REPAIRS = ("auto", "off", *LEVELS)
 
@@ -24,8 +24,8 @@ def choose(picture: Picture, scale: int, repair: str = "auto") -> tuple[str, str
     picture : Picture
     scale : int
     repair : str
-        One of REPAIRS: "auto" looks for traces of JPEG and noise, "off" is for a clean picture, a
-        level for a picture with such harm.
+        One of REPAIRS: "auto" looks for traces of JPEG and noise; "off" is for a clean picture; a
+        level is for a picture with that harm.
 
     Returns
     -------

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     parser = _parser()
-    if "_ARGCOMPLETE" in os.environ:  # a shell asks, which the extra "completion" answers
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks; the extra "completion" answers
         with suppress(ImportError):
             import argcomplete
 
@@ -96,7 +96,7 @@ def _ended(team: Team, sentence: str, code: int = 1) -> int:
 
 @contextmanager
 def _news() -> Iterator[None]:
-    """Print what the package logs (such as that it compiles) and warnings, a line each."""
+    """Print warnings and what the package logs (such as that it compiles), a line each."""
     handler = logging.Handler()
     if rank_started_as() == 0:
         handler.emit = lambda record: notice(record.getMessage())
@@ -131,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that answers a bad command line by one sentence, without the usage."""
+    """A parser that answers a bad command line with one sentence, without the usage."""
 
     def _print_message(self, message: str, file: TextIO | None = None) -> None:
         if rank_started_as() == 0:

@@ -1,9 +1,9 @@
 """Compiling kernels, and keeping the machine code for the next time.
 
-Numba keeps machine code beside the source. It stops if it can write nowhere or if a kept file is
-damaged, and does not compile anew when a function that a kernel calls has changed in another file.
-Here all kernels are kept in one folder of the user's cache, named after the source they were made
-from. A folder that cannot be written keeps nothing; a damaged file counts as missing.
+By itself Numba keeps machine code beside the source. It stops if it can write nowhere, or if a kept
+file is damaged. It does not compile anew when a kernel calls a function of another file that has
+changed. Here all kernels are kept in one folder of the user's cache, named after the source they
+were made from. A folder that cannot be written keeps nothing; a damaged file counts as missing.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ def kernel(function: Callable | None = None, **options: object) -> Callable:
     ----------
     function : function
     **options
-        Of Numba's njit. A kernel always leaves Python's lock while it runs ("nogil").
+        Of Numba's njit. A kernel always releases Python's lock while it runs ("nogil").
     """
     if function is None:
         return lambda function: kernel(function, **options)
@@ -120,7 +120,7 @@ class _Implementation(CompileResultCacheImpl):
 class _Files(IndexDataCacheFile):
     """Files that count as missing if damaged, as a power cut may leave them.
 
-    Damaged machine code would crash, so a digest of it stands before it.
+    Damaged machine code would crash, so a digest stands before it.
     """
 
     def _load_index(self) -> dict:
@@ -158,8 +158,8 @@ class _Cache(FunctionCache):
 class _Announcer(event.Listener):
     """Logs that Numba compiles, if that takes longer than _PATIENCE in all.
 
-    Numba reports every function that it compiles, but not those that it finds kept, nor work that
-    takes long by itself. Functions compile within each other: depth counts them.
+    Numba reports every function that it compiles. It reports neither those that it finds kept, nor
+    other long work. One function compiles within another: `_depth` counts how deep.
     """
 
     def __init__(self) -> None:
@@ -194,8 +194,8 @@ _announcer = _Announcer()
 event.register("numba:compile", _announcer)
 
 
-# Variables by which tests and benchmarks may have kernels compiled otherwise, and their values. The
-# first value holds if a variable is not set, or empty.
+# Variables with which tests and benchmarks compile kernels differently, and their values. The first
+# value holds if a variable is not set, or empty.
 _VALUES = {
     # Whether layers may use Winograd's convolution.
     "SRCNN_NP_WINOGRAD": ("1", "0"),

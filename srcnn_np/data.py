@@ -51,7 +51,7 @@ def _draw_leaves(rng: np.random.Generator, size: int) -> np.ndarray:
     canvas = 2 * size
     smallest, largest = 4.0, canvas / 3
     leaves = canvas * canvas // 100
-    # The inverse of the cumulative distribution of a density ~ r^-3 between the two.
+    # The inverse of the cumulative distribution of a density ~ r^-3 between these two.
     share = rng.random(leaves)
     radii = (smallest**-2 - share * (smallest**-2 - largest**-2)) ** -0.5
     centres = rng.uniform(-0.1 * canvas, 1.1 * canvas, (leaves, 2))
@@ -335,9 +335,9 @@ class SubImages:
         enlargement: Enlargement,
         channels: int | None = None,
     ) -> None:
-        self._ratio = scale if enlargement == "none" else 1  # the target's side by x's
+        self._ratio = scale if enlargement == "none" else 1  # the target's side / x's
         self.pictures, self.size, self.stride, self.margin = pictures, size, stride, margin
-        self._most = (size // scale + 11) * scale + 2  # shrinking and enlarging reach 2 pixels on
+        self._most = (size // scale + 11) * scale + 2  # shrinking and enlarging see 2 pixels more
         self._turns, self._x_turns = (
             np.array([[turn(a, how) for how in range(8)] for a in np.indices((side, side))])
             for side in (size, size // self._ratio)
@@ -374,7 +374,7 @@ class SubImages:
         turns : (N,) int array, optional
             How to flip and rotate each, see `turn`.
         small : Pictures, optional
-            The small pictures to enlarge for the network, in place of the pictures shrunk.
+            The small pictures to enlarge for the network; by default the pictures shrunk.
 
         Returns
         -------
@@ -473,8 +473,8 @@ def cut_sub_images(
     Raises
     ------
     InputError
-        If no picture is as large as a sub-image, the network needs a larger one, or the
-        pictures have fewer channels.
+        If no picture is as large as a sub-image, sub-images are too small for the network, or
+        the pictures have too few channels.
     ValueError
         If the size, stride or scale is below 1, or the enlargement is any other word.
     TypeError

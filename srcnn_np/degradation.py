@@ -23,8 +23,8 @@ class Degradation(NamedTuple):
     jpeg : (int, int) or None
         The lowest and the highest quality of JPEG, 1 to 100, as libjpeg counts it.
     noise : (float, float) or None
-        The least and the largest standard deviation of Gaussian noise, of 255. The noise comes
-        before JPEG, as in a camera.
+        The least and the largest standard deviation of Gaussian noise; white is 255. The noise
+        comes before JPEG, as in a camera.
     """
 
     jpeg: tuple[int, int] | None = None
@@ -52,7 +52,7 @@ def with_noise(picture: np.ndarray, sigma: float, rng: np.random.Generator) -> n
     ----------
     picture : uint8 array
     sigma : float
-        Standard deviation, of 255.
+        Standard deviation; white is 255.
     rng : numpy.random.Generator
 
     Returns
@@ -88,7 +88,7 @@ def through_jpeg(picture: np.ndarray, quality: int, subsampling: str = "4:2:0") 
 
 
 def in_rgb(channels: np.ndarray) -> np.ndarray:
-    """Return a uint8 picture, grey or RGB, of luma (H, W) or Y, Cb, Cr (H, W, 3) in [0, 1]."""
+    """Return a uint8 picture, grey or RGB, from luma (H, W) or Y, Cb, Cr (H, W, 3) in [0, 1]."""
     rgb = luma_to_grey(channels) if channels.ndim == 2 else ycbcr_to_rgb(channels)
     return np.rint(rgb.clip(0, 1) * 255).astype(np.uint8)
 
@@ -136,7 +136,7 @@ class SmallPictures:
         self._epochs = [None, None]
 
     def of_epoch(self, epoch: int) -> Pictures:
-        """Return an epoch's pictures; they last until those of two epochs on are asked for.
+        """Return an epoch's pictures; they last until the epoch after the next is asked for.
 
         All processes call this at the same time.
         """

@@ -37,7 +37,7 @@ def evaluate(
     scale : int
     model : Model
     progress : function, optional
-        Wraps the list of files, as `tqdm.tqdm` does, to show how far it is.
+        Wraps this process's share of the files, as `tqdm.tqdm` does, to show progress.
     team : Team, optional
         The processes that share the pictures; all get the whole report.
 
@@ -104,7 +104,7 @@ def paper_report(
     models : dict of str to dict of int to Model
         The models by name and scale.
     progress, team
-        As of `evaluate`.
+        See `evaluate`.
 
     Returns
     -------
@@ -170,7 +170,7 @@ def evaluate_picture(picture: np.ndarray, scale: int, model: Model) -> dict:
 
 
 def check_measurable(picture: np.ndarray, scale: int) -> None:
-    """Raise an InputError if less than SSIM's window is left of a picture (H, W, ...)."""
+    """Raise an InputError if a picture (H, W, ...) without border is smaller than SSIM's window."""
     if not is_large_enough(picture.shape, scale, 11 + 2 * scale):
         raise InputError(
             f"a picture of {picture.shape[1]} x {picture.shape[0]} is too small to be measured at "

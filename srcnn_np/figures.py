@@ -36,7 +36,7 @@ except ValueError as error:  # MPLBACKEND=nonsense
     ) from error
 
 _SIDE = 240  # of the middle of a picture, for which feature maps and gradients are drawn
-_MAPS = 16  # drawn of a stage, at most
+_MAPS = 16  # the most drawn of a stage
 _SIGNED = "RdBu_r"
 
 
@@ -57,9 +57,9 @@ def filters(
     Returns
     -------
     figure : Figure
-        Each filter on a scale of its own, so that the weak are seen too. Above it stand its
-        number and its largest absolute value, by which they are sorted. A colour model's filters
-        are drawn for luma.
+        Each filter on a scale of its own, so that weak ones are seen too. Above each stand its
+        number and its largest absolute value; filters are sorted by the latter. A colour model's
+        filters are drawn for luma.
     """
     first, last = _first_and_last(model.network.params)
     panels = {
@@ -87,11 +87,11 @@ def filters(
 
 
 def starting_params(model: Model) -> Mapping[str, np.ndarray] | None:
-    """Return the parameters with which a model's training began, by its card.
+    """Return the parameters with which a model's training began, as its card says.
 
     They are drawn again by the recipe's `init` and the seed, or come from the shipped model that
-    it began with. If it began with another one, they are those of that one's training. None if the
-    card says nothing of these.
+    the training began with. If that model is not shipped, they are those with which its own
+    training began. None if the card says nothing of these.
     """
     said, network = model.training, deepcopy(model.network)
     before, name = said.get("before"), said.get("from")
@@ -121,7 +121,7 @@ def features(picture: np.ndarray, scale: int, model: Model) -> Figure:
     Returns
     -------
     figure : Figure
-        x, y and the target; and, for every convolution except the last, the feature maps after its
+        x, y and the target; and, for every `Conv2D` except the last, those feature maps after its
         activation that vary most.
 
     Raises
@@ -359,7 +359,7 @@ def save(path: str | Path, figure: Figure, *, title: str = "", force: bool = Fal
     if title:
         figure.suptitle(title, fontweight="bold", parse_math=False)  # a name may hold a $
     with writing(path, force=force) as part, PROCESS, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of letters that the font lacks
+        warnings.simplefilter("ignore")  # about letters that the font lacks
         figure.savefig(part, dpi=110)
 
 
@@ -396,15 +396,15 @@ def _x_and_target(picture: np.ndarray, scale: int, model: Model) -> tuple[np.nda
 
 
 def _first_and_last(params: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first layer's filters on luma (K, kh, kw), the last's for luma (C, kh, kw)."""
+    """Return the first layer's filters on luma (K, kh, kw), and the last's for luma (C, kh, kw)."""
     names = [name for name in params if name.endswith(".w")]
     first, last = params[names[0]], params[names[-1]]
-    # A transposed convolution has a filter for each of its channels, as deep as y.
+    # A transposed convolution has a filter for each channel of its x, as deep as y.
     return first[:, 0], last[:, 0] if names[-1].startswith("convtranspose") else last[0]
 
 
 def _for_luma(model: Model) -> str:
-    """Return words that set these filters apart, if the model has others too."""
+    """Return " for luma" if the model has filters for other channels too."""
     return " for luma" if model.colour == "ycbcr" else ""
 
 
@@ -453,7 +453,7 @@ def _draw_each(part: SubFigure, panels: dict[str, tuple[np.ndarray, str]], *, ti
 
 
 def _beyond(low: float, high: float, *planes: np.ndarray) -> str:
-    """Return the ends of a colour bar that need an arrow, as there are values beyond."""
+    """Return which ends of a colour bar need an arrow, as values lie beyond them."""
     below = any((plane < low).any() for plane in planes)
     above = any((plane > high).any() for plane in planes)
     return {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[below, above]
@@ -469,12 +469,12 @@ def _largest_square(values: np.ndarray, side: int) -> tuple[slice, slice]:
 
 
 def _nearly_all(values: np.ndarray) -> float:
-    """Return a colour scale's upper limit, which few extreme values do not stretch; never 0."""
+    """Return a colour scale's upper limit, which a few extreme values do not stretch; never 0."""
     return float(np.quantile(values, 0.999) or values.max() or 1)
 
 
 def _columns(rows: list[dict], name: str) -> tuple[list, list]:
-    """Return the sub-images seen, and another column, of rows where that has a value."""
+    """Return the sub-images seen and a named column, from rows where the latter has a value."""
     pairs = [(row["sub_images"], row[name]) for row in rows if row[name] is not None]
     return [seen for seen, _ in pairs], [value for _, value in pairs]
 

@@ -2,7 +2,7 @@ r"""Are the gradients right? Two ways to find a derivative without deriving it.
 
 **Central differences**: f'(x) ≈ (f(x + h) - f(x - h)) / 2h. The error is h²·f'''(x)/6
 from cutting off the Taylor series, and about ε·|f(x)|/h from rounding, ε = 2e-16 in
-float64. The first wants h small, the second large, so some ten digits are the best there
+float64. The first falls with h, the second rises as h falls, so some ten digits are the best there
 is. The functions checked are at most quadratic in any one value, so f''' = 0 and h may be
 large (1e-4). That holds on one linear piece of an activation. Where x - h and x + h lie on
 different sides of a ReLU's kink, the quotient is the derivative of neither side.
@@ -18,7 +18,8 @@ no harm.
 A gradient is compared with the derivatives of <dy, f(x)> for a random dy. This is one
 scalar function, which shows a mistake in any value of y.
 
-Both need float64, but networks train in **float32**, by kernels of its own (`srcnn_np.kernels`).
+Both ways need float64, but networks train in **float32**, which has its own kernels
+(`srcnn_np.kernels`).
 So gradients in float32 are compared with those in float64, which the two methods have checked.
 
 References: Squire and Trapp 1998, "Using complex variables to estimate derivatives of
@@ -52,7 +53,7 @@ from .network import FSRCNN, SRCNN, Sequential
 Arrays = Mapping[str, np.ndarray]
 Method = Literal["differences", "complex step", "float32"]
 
-# What float64 can reach, and float32; a wrong gradient is off by about 1.
+# What float64 and float32 can reach; a wrong gradient is off by about 1.
 TOLERANCE = {"differences": 1e-7, "complex step": 1e-13, "float32": 1e-5}
 
 
@@ -232,7 +233,7 @@ def check_transposed(
 ) -> dict[str, Check]:
     """Check the gradients of `conv_transpose2d_forward` with respect to x, w and b.
 
-    Parameters are as of `check_convolution`, with crop in place of padding.
+    Parameters are as for `check_convolution`, with crop in place of padding.
     """
     pair = partial(conv_transpose2d_forward, **how), partial(conv_transpose2d_backward, **how)
     return _check_convolution(*pair, {"x": x, "w": w, "b": b}, method, seed)
@@ -284,7 +285,7 @@ def check_network(
 
     def backward(dy, x, **changed):
         network.params = changed
-        if x.dtype == np.float32:  # as it is trained, which gives no dx
+        if x.dtype == np.float32:  # as in training, which gives no dx
             _, grads = network.loss_and_gradients(x, target.astype(np.float32))
             return {name: dy * g for name, g in grads.items()}
         y = network.forward(x)

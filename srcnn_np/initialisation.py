@@ -9,7 +9,7 @@ name           weights
 "contrast"     as "he", but each filter of the first layer then loses its mean, channel
                by channel. All pixels of a patch are nearly alike, which "he" does not
                allow for: the first features would all say how bright the patch is.
-               Filters without means begin with 0 for anything flat, and say what
+               At first such filters give 0 for anything flat, and say what
                differs. (Filters of one pixel stay as they are.)
 "glorot"       uniform on ±sqrt(6 / (fan_in + fan_out)), fan_out = K·kh·kw, a
                compromise between signal and gradient (Glorot and Bengio 2010).

@@ -29,7 +29,7 @@ Border = Literal["valid", "zero", "replicate"]
 
 
 def relu_forward(x: np.ndarray) -> np.ndarray:
-    """Return y = max(0, x). A NaN stays one; a complex x is judged by its real part."""
+    """Return y = max(0, x). NaN stays NaN; a complex x is judged by its real part."""
     return np.where(x.real <= 0, x.dtype.type(0), x)
 
 
@@ -144,7 +144,7 @@ class Layer:
         self.remembered: tuple[np.ndarray, tuple[int, ...]] | None = None
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """Return y from x; remember x itself for `backward`, so do not change it before."""
+        """Return y from x; remember x itself, so do not change it before `backward`."""
         y = self.apply(x)
         self.remembered = x, y.shape
         return y
@@ -157,7 +157,7 @@ class Layer:
         RuntimeError
             If there was no `forward` to remember x from.
         ValueError
-            If dy does not have the shape of that y.
+            If dy does not have the shape of `forward`'s y.
         """
         if self.remembered is None:
             raise RuntimeError("backward was called before forward: there is no x to go back to")
@@ -198,7 +198,7 @@ class _Widening:
     """What a convolution and a transposed one share: both widen x first, and then `convolve`."""
 
     def settings(self) -> dict:
-        """Return the constructor's arguments, without the backend: any gives the same result."""
+        """Return the constructor's arguments, without the backend: all give the same result."""
         C, K = self.channels
         return {
             "in_channels": C,
@@ -254,7 +254,7 @@ class Conv2D(_Widening, Layer):
     Raises
     ------
     ValueError
-        If a number or the border is none of these.
+        If an argument is none of these.
 
     Notes
     -----
@@ -317,7 +317,7 @@ class ConvTranspose2D(_Widening, Layer):
     Raises
     ------
     ValueError
-        If a number or the border is none of these.
+        If an argument is none of these.
 
     Notes
     -----
@@ -450,7 +450,7 @@ class PReLU(Layer):
     channels : int
         C.
     slope : float
-        What all of a (C,) begin with.
+        The first value of every slope in a (C,).
     """
 
     kinks = (0.0,)

@@ -1,7 +1,7 @@
 """Reading a MATLAB ``.mat`` file that nobody vouches for, through SciPy.
 
 SciPy unpacks whatever it finds. So it gets a copy in memory: first only the beginning of every
-variable, which says its name and shape; then as much of the wanted ones as their shapes need.
+variable, which says its name and shape; then as much of each wanted one as its shape needs.
 """
 
 import io
@@ -34,9 +34,9 @@ def read_mat(
         An ordinary file.
     names : list of str
     most_values : int
-        The limit for all of them together.
+        The limit for all arrays together.
     what : str
-        What the file should be, for the error about one that is not.
+        What the file should be, for the error if it is not.
 
     Returns
     -------
@@ -46,14 +46,14 @@ def read_mat(
     Raises
     ------
     InputError
-        If the file is damaged or something else, or cannot be read; or an array is missing, or they
-        are larger than that.
+        If the file is damaged, something else, or cannot be read; or if an array is missing, or
+        all together exceed the limit.
     """
     from scipy.io import loadmat, whosmat  # slow to import, and seldom needed
 
     try:
         with PROCESS, warnings.catch_warnings():
-            warnings.simplefilter("error")  # of what is there twice, or cannot be read
+            warnings.simplefilter("error")  # about what is there twice, or cannot be read
             found = whosmat(_shortened(path, repeat(_BEGINNING)))
             shapes = {name: shape for name, shape, _ in found}
             for name in names:
@@ -76,7 +76,7 @@ def read_mat(
 
 
 def _shortened(path: str | Path, sizes: Iterable[int]) -> io.BytesIO:
-    """Return a copy, its variables unpacked and cut at these numbers of bytes."""
+    """Return a copy whose variables are unpacked and cut at these numbers of bytes."""
     with open(path, "rb") as file:
         parts = [file.read(128)]
         order = {b"IM": "<", b"MI": ">"}[parts[0][126:]]

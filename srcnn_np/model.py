@@ -1,6 +1,6 @@
 """Models: a network together with what it was made for, and the files that hold one.
 
-A model file is a NumPy ``.npz``: one array a parameter ("conv1.w", "conv1.b", ...)
+A model file is a NumPy ``.npz``: one array per parameter ("conv1.w", "conv1.b", ...)
 and a "card", a JSON text that says how to build the network and how it came about.
 The SRCNN authors' MATLAB ``.mat`` files are read as well.
 """
@@ -45,7 +45,7 @@ class Model:
         The channels it works on.
     enlargement : "bicubic", "nearest" or "none"
         How a small picture is enlarged before the network sees it. "none" is for a network that
-        itself enlarges, and its default. Others have "bicubic".
+        itself enlarges, and the default there; elsewhere the default is "bicubic".
     training : dict
         How it was trained, for people to read.
     figures : dict
@@ -118,7 +118,7 @@ class Model:
         Raises
         ------
         InputError
-            If the picture holds values that are not finite, or the result does: then the weights
+            If the picture holds values that are not finite; or if the result does, as the weights
             are of no use.
         """
         if not np.isfinite(enlarged).all():

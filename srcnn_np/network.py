@@ -6,7 +6,7 @@ An SRCNN is three convolutions with a ReLU after the first two:
     F2(Y) = max(0, W2 * F1(Y) + B2)  non-linear mapping: to 32 features of a sharp patch
     F(Y)  = W3 * F2(Y) + B3          reconstruction: a sum over 5 x 5 places, with weights
 
-(The paper reads the last one as an average of overlapping patches. Its weights are learnt.)
+(The paper reads the last as an average of overlapping patches, but its weights are learnt.)
 Y is the luma of a picture already enlarged by bicubic interpolation, in [0, 1].
 
 Dong, Loy, He, Tang: Image Super-Resolution Using Deep Convolutional Networks,
@@ -87,7 +87,7 @@ class Sequential:
         layers together, as theanonSR does.
     init : "he", "contrast", "glorot" or "gaussian"
         How to draw the weights of layers that have none yet, because all their
-        parameters are still 0, see `srcnn_np.initialisation`. Others keep what they have.
+        parameters are still 0, see `srcnn_np.initialisation`. Other layers keep theirs.
     seed : int
         For the weights that are drawn.
 
@@ -107,7 +107,7 @@ class Sequential:
     >>> net.forward(np.zeros((2, 1, 8, 8), np.float32)).shape
     (2, 1, 4, 4)
 
-    Another begins with what this one knows; only its conv3 is drawn:
+    Another network begins with what this one knows; only its conv3 is drawn:
 
     >>> longer = Sequential([*net.layers.values(), ReLU(), Conv2D(1, 1, 3)])
     >>> list(longer.layers)
@@ -181,7 +181,7 @@ class Sequential:
         ------
         RuntimeError
             If there was no `forward`, or a layer went another way since, by itself or in another
-            network. (If only the layers went forward, one after the other, their way counts.)
+            network. (If only the layers' own `forward` was called, their way counts.)
         ValueError
             If dy does not have the shape of y.
         """
@@ -232,10 +232,10 @@ class Sequential:
         return loss, self.grads
 
     def _stages_for(self, x: np.ndarray, target: np.ndarray) -> "list[Stage] | None":
-        """Return the network for a fused training step, or None where the layers must take it.
+        """Return the stages of a fused training step, or None where the layers must do it.
 
-        The layers must take arrays that do not fit, to say what is wrong; weights that are not
-        finite; and pictures larger than MOST_PIXELS, as each would go to a single thread.
+        They must for arrays that do not fit, to say what is wrong; for weights that are not finite;
+        and for pictures larger than MOST_PIXELS, as each would go to a single thread.
         """
         stages = prediction.stages_of(list(self.layers.values()))
         if stages is None or x.ndim != 4 or x.shape[1] != stages[0].w.shape[1] or 0 in x.shape:
@@ -497,7 +497,7 @@ class FSRCNN(Sequential):
     """The authors' next network, which takes the small picture as it is.
 
     SRCNN works on the enlarged picture, in which most pixels say nothing new. Here all layers
-    but the last work on the small one, and the last, a transposed convolution, enlarges. In
+    except the last work on the small one. The last, a transposed convolution, enlarges. In
     between, a pixel's d features are shrunk to s, mapped by m layers of 3 x 3 filters, and expanded
     to d again.
 
@@ -515,7 +515,7 @@ class FSRCNN(Sequential):
     Raises
     ------
     InputError
-        If a number is not whole or below 1, or m is below 0.
+        If a number is not whole, one is below 1 (m: below 0), or the scale is above 9.
 
     References
     ----------

@@ -1,7 +1,7 @@
 """Reading a NumPy ``.npz`` file that nobody vouches for.
 
-Such a file is a zip of ``.npy`` files. Each has a header, which says dtype and shape, and numbers.
-Here only the arrays asked for are read, nothing is unpacked before its header was checked, and
+Such a file is a zip of ``.npy`` files. Each has a header, with dtype and shape, and then numbers.
+Here only the arrays asked for are read, nothing is unpacked before its header is checked, and
 Python objects are never unpacked.
 """
 
@@ -32,7 +32,7 @@ class NpzFile:
     path : str or Path
         An ordinary file.
     what : str
-        What the file should be, for the error about one that is not.
+        What the file should be, for the error if it is not.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class NpzFile:
         return array
 
     def check(self, name: str, shape: tuple[int, ...]) -> None:
-        """Raise the InputError that `array` would for the shape, and read no further."""
+        """Raise `array`'s InputError for a missing array or another shape; read only the header."""
         if name not in self.names:
             raise InputError(f"{self.path} is damaged: the array {name} is missing")
         found = self.shape(name)
@@ -89,7 +89,7 @@ class NpzFile:
             return shape
 
     def json(self, name: str, most: int = MOST_TEXT) -> object:
-        """Parse an array of one text, of at most `most` characters: see `parse_json`."""
+        """Parse an array that is one text of at most `most` characters: see `parse_json`."""
         self.check(name, ())
         with self._opened(name) as (file, header):
             dtype = header[2]

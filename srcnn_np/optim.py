@@ -3,7 +3,7 @@
 An optimiser takes parameters and gradients as float32 or float64 arrays by the same names,
 and changes the parameters in place. It remembers them by name too, so it serves only
 one network. A layer's own learning rate is the optimiser's times a factor:
-``layer_rates={"conv3": 0.1}`` is for every name that begins with "conv3.".
+``layer_rates={"conv3": 0.1}`` sets it for every name that begins with "conv3.".
 
 A schedule is a function of the training's progress in [0, 1] that gives the factor
 on the learning rate.
@@ -33,8 +33,8 @@ class SGD:
         p <- p + v                               plain (heavy ball)
         p <- p + momentum · v - rate · g         Nesterov: the step v will take next
 
-    With a constant gradient g, steps approach -rate · g / (1 - momentum): momentum 0.9
-    is ten times the rate in directions that persist, and averages the others away.
+    With a constant gradient g, steps approach -rate · g / (1 - momentum). So momentum 0.9
+    gives directions that persist ten times the rate, and averages the others away.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ class Adam:
             s = _remembered(self.memory, f"s.{name}", p)
             m += p.dtype.type(1 - beta1) * (g - m)
             s += p.dtype.type(1 - beta2) * (g * g - s)
-            # Both divisors in two numbers: the square root's goes into rate and ε.
+            # Both divisors go into two numbers. The square root's goes into rate and ε.
             root = math.sqrt(1 - beta2 ** int(t))
             size = p.dtype.type(rate * root / (1 - beta1 ** int(t)))
             least = p.dtype.type(max(self.epsilon * root, np.finfo(p.dtype).tiny))  # never 0
@@ -164,7 +164,7 @@ class Muon:
     pixels of a patch are nearly alike, so the gradient of the first layer is nearly a
     matrix of rank one, "brighter or darker everywhere". The details, which are what
     super-resolution is about, hardly move. A rate for each value (Adam) helps little, as
-    the directions lie across the values. Here each direction gets the same step, except
+    each direction mixes many values. Here each direction gets the same step, except
     the very weakest, see `orthogonal`.
 
     Weights and biases count as matrices by `as_matrix`. The step of an A x B matrix has the norm
@@ -216,9 +216,9 @@ class Muon:
     def step(self, params: Arrays, grads: Arrays, factor: float = 1.0) -> None:
         """Change params in place; `factor` on the rate comes from a schedule."""
         rates = _rates(self, params, grads, factor)
-        # Matrices this small gain nothing from BLAS's threads. Afterwards these look for more
-        # work for a while, and take the processors from the network's own. The limit is for the
-        # whole process: the second of two steps at a time would find 1, and leave it at that.
+        # Matrices this small gain nothing from BLAS's threads. Those look for more work for
+        # a while afterwards, and take the processors from the network's own threads. The limit is
+        # for the whole process: the second of two steps at a time would find 1, and restore 1.
         with _limiting, _blas().limit(limits=1):
             ahead = {}
             for name in rates:

@@ -1,4 +1,4 @@
-"""Write files and lose nothing: never write half a file, or over another unasked.
+"""Write files and lose nothing: never leave half a file, or replace one unasked.
 
 A file is written beside its place, under a hidden name, and then renamed into place. A killed
 process leaves such files. The next process that writes into the folder removes them: it knows them
@@ -81,7 +81,7 @@ def check_output(path: str | Path, *, force: bool = False) -> None:
 
 @contextmanager
 def claiming(paths: Iterable[str | Path]) -> Iterator[None]:
-    """Keep these files to oneself, for work that writes them again and again.
+    """Reserve files for this block, which writes them again and again.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def _new_part(path: Path) -> tuple[Path, int | None]:
 
 
 def _hold(file: Path) -> int | None:
-    """Lock a file, made if missing, until `_let_go` or the process's end.
+    """Lock a file until `_let_go` or the process's end; make it if missing.
 
     Returns
     -------
@@ -174,7 +174,7 @@ def _let_go(file: Path, held: int | None) -> None:
 
 
 def _reach_the_disk(part: Path) -> None:
-    """Wait until a file is written: a full disk shows here, and a power cut leaves the old one."""
+    """Wait until a file is written: a full disk shows here, and a power cut leaves the old file."""
     with part.open("rb+") as file:
         os.fsync(file.fileno())
 

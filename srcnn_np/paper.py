@@ -45,8 +45,8 @@ _FSRCNN_S = {("Set5", 2): 36.58, ("Set5", 3): 32.61, ("Set5", 4): 30.11}
 BY_FILTERS = {(32, 16): 32.26, (64, 32): 32.52, (128, 64): 32.60}
 # The same by the filters' sizes
 BY_SIZES = {"9-3-5": 32.66, "9-5-5": 32.75, "11-1-7": 32.57}
-# PSNR in dB on Set5 at x3 of Y, Cb, Cr and "RGB color image", trained on 91 images, by what the
-# network was trained on: table 5. The last is that of Y, Cb and Cr together, by bicubic's figure.
+# PSNR in dB on Set5 at x3 of Y, Cb, Cr and "RGB color image", after training on 91 images, by the
+# channels trained on: table 5. The fourth is of Y, Cb and Cr together, to judge by bicubic's.
 BY_COLOUR = {
     "bicubic": (30.39, 45.44, 45.42, 34.57),
     "luma": (32.39, 45.44, 45.42, 36.37),

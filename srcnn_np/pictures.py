@@ -46,7 +46,7 @@ class Pictures(Sequence):
 
     @classmethod
     def of(cls, pictures: Iterable[np.ndarray]) -> "Pictures":
-        """Return pictures as they are if they are `Pictures`, or copy (H, W) or (H, W, C) arrays.
+        """Return `Pictures` as they are; copy other (H, W) or (H, W, C) arrays.
 
         Raises
         ------
@@ -88,7 +88,7 @@ class Pictures(Sequence):
 def room_for(shapes: Sequence[tuple[int, ...]], machine: Team = ALONE) -> Pictures:
     """Return room for pictures of these shapes, which all processes of a machine share.
 
-    For one process alone it is in memory, if there is twice as much. Otherwise it is a file without
+    For one process alone it is in memory, if twice as much is free. Otherwise it is a file without
     a name in the folder for temporary files (TMPDIR); the system may keep it in memory or not.
 
     Raises
@@ -175,7 +175,7 @@ def _free_memory() -> float:
 
 
 def _free_in_group(folder: Path) -> float:
-    """Return the bytes that a control group, as of a container or batch job, still gives."""
+    """Return the bytes that a control group (of a container or batch job) still gives."""
     for limit, used, cache in (
         ("memory.max", "memory.current", "inactive_file"),
         ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),

@@ -50,7 +50,7 @@ def predict(layers: Sequence[Layer], picture: np.ndarray, *, once: bool) -> np.n
         stages[0] = stages[0]._replace(pads=_missing(layers), fill="replicate")
     zoom = _zoom(layers)
     y = fused.predict(stages, np.ascontiguousarray(picture, np.float32), zoom)
-    # Taps of 0 fill filters up, and NaN times 0 is NaN.
+    # Filters are filled up with taps of 0, and NaN times 0 is NaN.
     if zoom != (1, 1) and not np.isfinite(y).all():
         return predict_by_layers(layers, picture, once=once)
     return y
@@ -59,9 +59,9 @@ def predict(layers: Sequence[Layer], picture: np.ndarray, *, once: bool) -> np.n
 def loss_and_gradients(
     layers: Sequence[Layer], stages: "list[Stage]", x: np.ndarray, target: np.ndarray, count: int
 ) -> float | None:
-    """Return the loss by `srcnn_np.fused`; its gradients go to the layers.
+    """Return the loss, computed by `srcnn_np.fused`; give the layers its gradients.
 
-    Return None if a transposed convolution's are not all finite: the layers then say which.
+    Return None if a gradient of a transposed convolution is not finite: the layers then say which.
     """
     from . import fused
 
@@ -168,7 +168,7 @@ def reach(layers: Iterable[Layer]) -> Pads:
 
 
 def margin(layers: Iterable[Layer]) -> Pads:
-    """Return how many pixels y of `forward` lacks on each side: (top, bottom, left, right)."""
+    """Return how many pixels `forward`'s y lacks on each side: (top, bottom, left, right)."""
     layers = list(layers)
     lacking = _sum_of_reaches(layers, _zoom(layers), only="valid")
     return tuple(math.ceil(n) for n in lacking)
@@ -184,7 +184,7 @@ def _convolutions(layers):
 
 
 def _zoom(layers):
-    """Return how many times as high and wide y is as x, by transposed convolutions alone."""
+    """Return the factors by which transposed convolutions alone make y higher and wider than x."""
     strides = [c.stride for c in _convolutions(layers) if isinstance(c, ConvTranspose2D)]
     return math.prod(sh for sh, _ in strides), math.prod(sw for _, sw in strides)
 

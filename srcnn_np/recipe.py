@@ -32,7 +32,7 @@ class Recipe:
         The rate stays, or falls to 0.
     average : float
         In [0, 1). The result is the running mean of the parameters,
-        a <- average · a + (1 - average) · p; with 0 it is the last ones.
+        a <- average · a + (1 - average) · p; with 0 it is the last parameters.
     batch : int
         Sub-images in a mini-batch.
     init : str or None
@@ -45,8 +45,8 @@ class Recipe:
     size, stride : int
         Side of the sub-images, and the step from one to the next.
     only_last : bool
-        Whether the last layer alone learns. The others keep what they have, such as that of a
-        network for another scale.
+        Whether only the last layer learns. The others keep what they have, such as the weights
+        of a network for another scale.
     jpeg, noise : (low, high), optional
         Ranges of JPEG qualities, 1 to 100, and of noise's standard deviations, 0 to 255, from which
         the harm to the small pictures is drawn, anew in each epoch; see `srcnn_np.degradation`.

@@ -1,4 +1,4 @@
-"""Being asked to end: by Ctrl-C, a scheduler or container (SIGTERM), a closed terminal (SIGHUP).
+"""End when asked: by Ctrl-C, a scheduler or container (SIGTERM), a closed terminal (SIGHUP).
 
 A signal that was ignored before, as SIGHUP is under nohup, stays ignored.
 """
@@ -48,7 +48,7 @@ def stopped_at_once() -> Iterator[None]:
 
 @contextmanager
 def stopped_when_asked() -> Iterator[Callable[[], int | None]]:
-    """Only remember the signals, for a block that ends by itself when that does no harm.
+    """Only remember the signals; the block ends by itself when that does no harm.
 
     Yields
     ------
@@ -77,7 +77,7 @@ def _handled_by(handle: Callable[[int, object], None]) -> Iterator[None]:
     before = {}
     if threading.current_thread() is threading.main_thread():
         before = {number: signal.getsignal(number) for number in _SIGNALS}
-    # None stands for a handler in another language than Python.
+    # None stands for a handler that is not written in Python.
     before = {n: old for n, old in before.items() if old not in (signal.SIG_IGN, None)}
     try:
         for number in before:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
 _RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
 
-PATIENCE = 1.0  # seconds in which all may come to the same end
+PATIENCE = 1.0  # seconds that all processes have to end together
 
 
 class Team:
@@ -39,7 +39,7 @@ class Team:
         return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
 
     def deal(self, costs: Sequence[float]) -> list[int]:
-        """Return each thing's owner: the dearest one left goes to the least loaded process."""
+        """Return each thing's owner: the costliest thing left goes to the least loaded process."""
         loads, owners = [0.0] * self.size, [0] * len(costs)
         for n in sorted(range(len(costs)), key=lambda n: -costs[n]):
             owners[n] = loads.index(min(loads))
@@ -89,7 +89,7 @@ class Team:
         return self
 
     def all_end(self) -> bool:
-        """Whether all processes are about to end; wait for them for PATIENCE seconds."""
+        """Whether all processes are about to end; wait for them up to PATIENCE seconds."""
         return True
 
     def give_up(self, code: int) -> NoReturn:

@@ -38,8 +38,8 @@ class History:
     ----------
     rows : list of dict
         A row for every 200th of the training, and for every validation: "sub_images" seen so far,
-        "seconds", "rate", and the mean "loss" since the row before. At validations "psnr" is the
-        held-out pictures' mean in dB, and "watched" that of the watched pictures, or None.
+        "seconds", "rate", and the mean "loss" since the row before. At validations "psnr" and
+        "watched" are the held-out and the watched pictures' means in dB; None if not measured.
     bicubic : dict of str to float
         "psnr" and "watched" of plain bicubic interpolation, from the first validation on.
     best : dict of str to array
@@ -280,11 +280,11 @@ class _Training:
             {round(self.updates * (k + 1) / count) for k in range(count)}
             for count in (validations, _NOTED)
         )
-        # The updates after which the history gets a row, and whether it has a PSNR.
+        # The updates after which the history gets a row, and whether that row has a PSNR.
         self.marks = {mark: mark in measured for mark in sorted(measured | noted) if mark > 0}
         self.done = 0
         self.asked: Callable[[], int | None] = lambda: None  # see `stopped_when_asked`
-        self.agreed: int | None = None  # by which signal all processes are to end
+        self.agreed: int | None = None  # the signal by which all processes are to end
         self.started = time.monotonic()
         self.optimiser = _optimiser(recipe, network.params, team)
         self.schedule = {"constant": constant, "cosine": cosine}[recipe.schedule]
@@ -448,7 +448,7 @@ class _Training:
 
     @contextmanager
     def showing(self, params: Arrays, row: dict | None = None) -> Iterator[None]:
-        """Give the model these parameters for a block, and what was done up to a row, or now."""
+        """Give the model these parameters for a block, and the `training` of a row, or of now."""
         network, live, said = self.model.network, self.model.network.params, self.model.training
         network.params, self.model.training = params, self._said(row)
         try:

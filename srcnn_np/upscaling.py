@@ -65,11 +65,11 @@ def upscale(
 
     Notes
     -----
-    If no model has the size, the next larger scale is used, with two models in turn if need be.
+    If no model gives the size, the next larger scale is used, with two models in turn if need be.
     Then `imresize` makes the size exact.
 
-    Beyond its border the picture goes on as its mirror image. A camera would have seen something
-    more like this than the copies of the outermost pixels that each layer would take.
+    The picture goes on beyond its border as its mirror image. This is more like what a camera
+    would have seen than copies of the outermost pixels, which each layer would take.
     (`srcnn_np.evaluation` measures with those copies, as the paper does.)
 
     Examples
