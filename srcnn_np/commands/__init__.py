@@ -1,1 +1,1 @@
-"""The commands: each module parses one's arguments, calls the package and prints."""
+"""The commands: each module parses the arguments of one, calls the package and prints."""

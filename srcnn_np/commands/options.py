@@ -63,7 +63,7 @@ def chosen_scale(options: argparse.Namespace, model: "Model") -> int:
 
 
 def output_path(output: str | None, folder: Path, default: str) -> Path:
-    """Return the path of a result: `output`, or `default` in a folder (`output`, or `folder`)."""
+    """Return `output`, or else `folder`; if that is a folder, the path of `default` in it."""
     target = folder if output is None else Path(output)
     return target / default if target.is_dir() else target
 

@@ -155,7 +155,7 @@ def _run(options: argparse.Namespace) -> int:
 
     if (options.folder is None) == (options.drawn is None):
         raise InputError("give either a folder of photographs or --drawn COUNT")
-    # Before the pictures are read; `train` looks again.
+    # Checked before pictures are read; `train` checks again.
     files = check_name(options.out), last_path(options.out), log_path(options.out)
     force = options.force or options.resume
     options.team.by_first(lambda: [check_output(path, force=force) for path in files])

@@ -7,7 +7,7 @@ Number the taps (c, u, v) by one index t, and the places (i, j) by one index p:
 
     cols[n,t,p] = x[n, c, sh·i+u, sw·j+v]     T = C·kh·kw taps, P = OH·OW places
 
-For each picture that is a matrix product, w (K, T) times cols (T, P). Column p
+This is a matrix product for each picture, w (K, T) times cols (T, P). Column p
 holds all that a filter sees at place p. `im2col` writes the columns out, each value
 of x once for every filter tap that passes over it. That costs memory
 (T/C times the picture's) and buys the fastest routine any computer has.

@@ -1,8 +1,8 @@
 """The convolution by compiled kernels, shared among threads.
 
-float32 runs on the core, `srcnn_np.kernels`. Anything else, and everything on a processor without
-fused multiply-adds, runs on the plainer `srcnn_np.conv.shifted`. The core knows only stride 1; for
-another stride, pictures and filters are taken apart, see `srcnn_np.conv.geometry.apart`.
+float32 runs on the core, `srcnn_np.kernels`. float64, strides beyond the filter and processors
+without fused multiply-adds use the plainer `srcnn_np.conv.shifted`. The core knows only stride 1;
+for another, pictures and filters are taken apart, see `srcnn_np.conv.geometry.apart`.
 
 The work is cut into pieces, a few rows of a picture or a few small pictures. dw is a sum over
 pieces, taken in parts whose number depends only on the sizes; the parts are added in order. So the
@@ -24,11 +24,11 @@ from .threads import share
 
 AVAILABLE = FUSED and COMPILES
 PIXELS = 8192  # results in a piece: enough that handing it out costs nothing
-BAND = 2 * STEP  # a band has a multiple of these rows: whole tiles, and all that bands share
+BAND = 2 * STEP  # a band has a multiple of these rows: whole tiles, and no fewer than bands share
 STREAMED = 1 << 24  # bytes of results, far more than a thread's caches hold
 ALONE = 1 << 18  # one thread adds up so many numbers sooner than another one wakes
 MOST_PARTS = 64
-PARTS_NUMBERS = 1 << 21  # in all parts of dw, if each is of less than two pieces
+PARTS_NUMBERS = 1 << 21  # in all parts of dw, unless these are few, see `parts_of`
 
 
 def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: tuple[int, int]) -> np.ndarray:
@@ -144,7 +144,7 @@ def _input_gradient(dy, w):
 
 
 def _backward(convolution, dy, x, dx, pieces):
-    """Add what pieces give to dx, if any; return whether dx is finite, and dw's sums, if any."""
+    """Add the pieces' share to dx, if any; return whether dx is finite, and dw's sums, if any."""
     shape = convolution.sums_shape
     parts = len(pieces) if x is None else parts_of(len(pieces), math.prod(shape))
     sums = np.zeros((0 if x is None else parts, *shape), np.float32)
@@ -174,8 +174,8 @@ def pieces_of(N: int, OH: int, OW: int) -> list[Piece]:
 def parts_of(pieces: int, numbers: int) -> int:
     """Return the number of parts in which pieces are summed.
 
-    Each piece has its own. But if a sum has many numbers, two or more pieces share a part, and
-    there are at most MOST_PARTS.
+    There are as many as pieces, or fewer if they would have more than PARTS_NUMBERS in all. But
+    half as many as pieces are always allowed, up to MOST_PARTS.
     """
     return min(pieces, max(min(-(-pieces // 2), MOST_PARTS), PARTS_NUMBERS // numbers))
 

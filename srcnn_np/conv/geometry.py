@@ -1,4 +1,4 @@
-"""Sizes, and the widening of an array's border, with the gradient of that.
+"""Sizes, and the widening of an array's border, with its gradient.
 
 A padded convolution is two operations, one after the other: widen the border,
 then convolve without padding. So no backend of this package knows about padding, and

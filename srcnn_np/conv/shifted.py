@@ -36,7 +36,7 @@ _jit = kernel(fastmath={"reassoc", "contract"})
 # A strip of rows is about this long, so that its sum stays in the first-level cache.
 _STRIP = 2048
 # The weight gradient is summed in at most this many parts. The number of threads does not
-# change the parts, and so not the rounding.
+# change the parts, nor the rounding.
 _PARTS = 16
 
 
@@ -163,7 +163,7 @@ def _forward_strip(flat, w, b, shifts, W, top, bottom, y):
 
 @_jit
 def _weight_gradient_part(dy, x, first, last, stride, dw):
-    """Add to dw (K, C, kh, kw) what rows [first, last) of dy, numbered (n, i), give with x."""
+    """Add the share of rows [first, last) of dy, numbered (n, i), to dw (K, C, kh, kw)."""
     _, K, OH, OW = dy.shape
     _, C, kh, kw = dw.shape
     sh, sw = stride

@@ -141,7 +141,7 @@ def as_convolution(
     Returns
     -------
     filters : (sh·sw·K, C, ceil((kh + up) / sh), ...) array
-        `up` zeros come before the taps, to fill up whole pixels before the pixel's own.
+        `up` zeros before the taps fill up whole pixels before the pixel's own places.
     biases : (sh·sw·K,) array
     """
     up, left = (-f % s for f, s in zip(shift, stride, strict=True))

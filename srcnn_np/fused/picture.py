@@ -1,14 +1,14 @@
 """A whole picture through a stack of layers, so that no feature map is ever whole in memory.
 
 The picture is cut into tiles, which threads share. A tile goes from top to bottom in blocks of
-rows. For a block of the last map, each map before it is extended by the rows that the next one
+rows. For a block of the last map, each map before it is extended by the rows that the next map
 needs, and keeps only those older rows that the next block needs again. These rows are up to
 three megabytes for each map, which the processor's caches hold. Only what neighbouring tiles
 share is computed twice.
 
-All maps begin at rows and columns that are multiples of STEP, as in one piece. So Winograd's
-tiles lie the same however the picture is cut, and if the picture's numbers are finite, no bit of
-the result depends on the number of threads.
+All parts of a map begin at rows and columns that are multiples of STEP. So Winograd's tiles lie
+the same however the picture is cut. If the picture's numbers are finite, no bit of the result
+depends on the number of threads.
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ def predict(
     """
     full = in_whole_vectors(stages, last=zoom != (1, 1))
     result = _predict(full, picture, zoom, len(stages[-1].w))
-    # A zoom's places have taps of zeros in any case: whoever calls looks for what is not finite.
+    # A zoom's places have taps of zeros in any case: the caller looks for what is not finite.
     if zoom != (1, 1) or all(a is b for a, b in zip(full, stages, strict=True)):
         return result
     # Zeros times an infinity that no filter would let through are NaN.
@@ -92,7 +92,7 @@ def _up(place):
 
 
 def _compute_tile(stages, convolutions, sizes, tile, block, bordered, result):
-    """Fill a tile of the result (H, sh, W, sw, K), `block` rows after `block` rows."""
+    """Fill a tile of the result (H, sh, W, sw, K), `block` rows at a time."""
     top, bottom, left, right = tile
     _, sh, _, sw, K = result.shape
     as_they_are = result.reshape(1, len(result), -1, K) if sh * sw == 1 else None
@@ -179,7 +179,7 @@ class _Map:
             self.end += self.bottom
 
     def forget(self, row):
-        """Keep only rows from that one on."""
+        """Keep only the rows from `row` on."""
         kept = self.rows[0, row - self.base : self.end - self.base]
         self.rows[0, : len(kept)] = kept
         self.base = row

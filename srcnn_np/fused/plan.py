@@ -46,8 +46,8 @@ def in_whole_vectors(stages: Sequence[Stage], *, last: bool = False) -> list[Sta
 
     These filters cost nothing, as their lanes are computed anyway. Pixels that begin at multiples
     of a vector are stored and loaded as they are. But the next stage has more channels to sum over:
-    a map stays as it is if it would get more than half as many again. The last stage's filters stay
-    as they are, as its map is the result, unless `last` is True.
+    a map stays as it is if it would get more than 1.5 times its channels. Unless `last` is True,
+    the last stage's filters stay as they are, as its map is the result.
     """
     result, C = [], stages[0].w.shape[1]
     for stage in stages:

@@ -32,7 +32,7 @@ def rgb_to_ycbcr(rgb: np.ndarray) -> np.ndarray:
     Raises
     ------
     ValueError, TypeError
-        If the shape or the dtype is another.
+        If the shape or dtype is not as above.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def ycbcr_to_rgb(ycbcr: np.ndarray) -> np.ndarray:
     Raises
     ------
     ValueError, TypeError
-        If the shape or the dtype is another.
+        If the shape or dtype is not as above.
     """
     return _convert(ycbcr, _INVERSE * 255, _OFFSET, np.zeros(3))
 

@@ -22,8 +22,8 @@ from .traces import quality_of_tables
 STANDARD_INPUT = ("-", "/dev/stdin")
 STANDARD_OUTPUT = "-"
 _MOST_FROM_STANDARD_INPUT = 1 << 30  # bytes
-# The formats to read: still pictures that Pillow decodes itself. (It would give EPS, for one, to
-# Ghostscript, a program of its own.)
+# The formats to read: still pictures that Pillow decodes itself. (It would give EPS to
+# Ghostscript, a separate program.)
 FORMATS = (
     *("PNG", "JPEG", "TIFF", "WEBP", "AVIF", "GIF", "BMP", "DIB", "ICO", "ICNS", "JPEG2000"),
     *("PPM", "TGA", "DDS", "PCX", "PSD", "QOI", "SGI"),
@@ -55,7 +55,7 @@ class Picture:
     ----------
     pixels : (H, W) grey or (H, W, 3) RGB array of uint8, uint16, or floating point in [0, 1]
         From a file, RGB is uint8, grey uint8 or uint16. A pixel with `alpha` 0 cannot be seen.
-        It gets the colour of the nearest pixel that can; its hidden colour affects nothing.
+        It gets the colour of the nearest visible one; its hidden colour affects nothing.
     alpha : (H, W) array of a dtype that pixels may have, or None
         Opacity.
     metadata : dict
@@ -174,9 +174,9 @@ def _standard_input() -> BinaryIO:
 
 
 def check_readable(path: str | Path, what: str) -> None:
-    """Raise an InputError unless this names an ordinary file, or standard input.
+    """Raise an InputError unless `path` is an ordinary file, or standard input.
 
-    A folder, a pipe or a device is not: reading one may last for ever.
+    A folder, a pipe or a device is neither: reading one may last for ever.
     """
     if str(path) in STANDARD_INPUT:
         return
@@ -200,7 +200,7 @@ def write_picture(
     """Write a picture in the format its name ends in.
 
     JPEG has quality 95 and no chroma subsampling, and WebP is lossless. TIFF is compressed unless
-    it has EXIF: Pillow's compressed TIFFs have no place for that.
+    it has EXIF or XMP: Pillow's compressed TIFFs cannot hold all EXIF.
 
     Parameters
     ----------
@@ -230,7 +230,7 @@ def write_picture(
 def encoded(picture: Picture, ending: str, quality: int | None = None) -> bytes:
     """Return a picture's file, of the format that an ending such as ".png" names.
 
-    Parameters and errors are as of `write_picture`.
+    Parameters and errors are those of `write_picture`.
     """
     check_format(f"picture{ending}", picture, picture.pixels.shape[:2], quality)
     file = io.BytesIO()
@@ -349,9 +349,9 @@ def list_pictures(
 
 
 def is_picture_name(path: str | Path) -> bool:
-    """Whether a name ends as that of a file of one of `FORMATS`."""
+    """Whether a name has an ending of one of `FORMATS`."""
     kind = Image.registered_extensions().get(Path(path).suffix.lower())
-    return kind in FORMATS or kind == "MPO"  # which is JPEG, several in a file
+    return kind in FORMATS or kind == "MPO"  # MPO is several JPEGs in a file
 
 
 @contextmanager
@@ -361,7 +361,7 @@ def _pillow(head: bytes, max_pixels: int | None) -> Iterator[None]:
         warnings.simplefilter("ignore")  # Pillow warns when it mends
         before = Image.MAX_IMAGE_PIXELS
         if max_pixels is not None:
-            Image.MAX_IMAGE_PIXELS = max_pixels / 2  # it refuses what has more than twice that
+            Image.MAX_IMAGE_PIXELS = max_pixels / 2  # Pillow refuses more than twice that
         try:
             yield
         finally:
@@ -418,7 +418,7 @@ def _from_pillow(image: Image.Image, bits: int, grey: bool) -> Picture:
     if image.mode in ("CMYK", "LAB"):
         metadata.pop("icc_profile", None)  # it says nothing about the RGB these have become
     if bits > 8 and image.mode == "RGB" and "transparency" in image.info:
-        alpha = None  # the clear colour has more digits than are left of the pixels'
+        alpha = None  # the clear colour has more digits than the pixels have left
         lost.append("the colour that is clear")
     if bits > 8 and pixels.dtype == np.uint8:
         lost.append(f"{bits - 8} of {bits} bits")
@@ -439,7 +439,7 @@ def picture_of(image: Image.Image) -> Picture:
 
     Notes
     -----
-    It has a `quality` if its file's pixels were not loaded before: loaded ones may have changed.
+    It has a `quality` unless the image was loaded before: loaded pixels may have changed.
     """
     if 0 in image.size:
         raise InputError(f"the image is empty: {image.width} x {image.height} pixels")

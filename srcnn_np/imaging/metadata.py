@@ -2,7 +2,7 @@
 
 Profile, EXIF, XMP, resolution, comments, texts, gamma and primaries go along where the format that
 is written has a place for them. Sizes in EXIF and XMP become the new ones; the orientation is
-dropped, as the pixels have been turned, and so is a small preview.
+dropped, as the pixels have been turned. A small preview is dropped too.
 """
 
 import math
@@ -84,7 +84,7 @@ def read_metadata(image: ImageFile.ImageFile, channels: str) -> tuple[dict, list
         for key, value in getattr(image, "text", {}).items()
         if key != "XML:com.adobe.xmp" and not key.startswith("Raw profile type")
     }
-    # A profile and the sRGB chunk say more, and replace both.
+    # A profile or the sRGB chunk says more, and replaces gamma and primaries.
     if not found["icc_profile"] and "srgb" not in info:
         found["gamma"], found["chromaticity"] = _unlike_srgb(info)
     if "photoshop" in info or _has_tags(image, _IPTC_AND_PHOTOSHOP):
@@ -95,7 +95,7 @@ def read_metadata(image: ImageFile.ImageFile, channels: str) -> tuple[dict, list
 
 
 def save_options(format_: str, metadata: dict, size: tuple[int, int]) -> tuple[dict, list[str]]:
-    """Return Pillow's options that write metadata, and what of it the format cannot hold.
+    """Return Pillow's options to write metadata, and the names of what the format cannot hold.
 
     Parameters
     ----------
@@ -178,7 +178,7 @@ def _profile_for(info: dict, channels: str) -> bytes | None:
 
 
 def _resolution(image: ImageFile.ImageFile) -> tuple[float, float] | None:
-    """Return dots per inch if the file has them: Pillow makes them up for some without."""
+    """Return dots per inch if the file has them: Pillow makes them up for some others."""
     if image.format == "JPEG" and image.info.get("jfif_unit") not in (1, 2):
         return None
     if image.format == "TIFF" and _X_RESOLUTION not in image.tag_v2:

@@ -15,12 +15,12 @@ def psnr(a: np.ndarray, b: np.ndarray, *, peak: float | None = None) -> float:
     Returns
     -------
     psnr : float
-        In dB; infinite for equal pictures, NaN where a picture holds one.
+        In dB; infinite for equal pictures, NaN if a picture holds a NaN.
 
     Raises
     ------
     ValueError
-        If the shapes differ, the pictures are empty, or nothing says how white is.
+        If the shapes differ, the pictures are empty, or white is not known.
     TypeError
         If the pictures are complex numbers.
 
@@ -55,8 +55,7 @@ def ssim(a: np.ndarray, b: np.ndarray, *, peak: float | None = None) -> float:
     Raises
     ------
     ValueError
-        If the shapes differ, the pictures are smaller than the window, or nothing says how
-        white is.
+        If the shapes differ, the pictures are smaller than the window, or white is not known.
     TypeError
         If the pictures are complex numbers.
 

@@ -49,7 +49,7 @@ def imresize(
         If the picture is empty, or not exactly one of scale and size is given, or that one is not
         positive.
     TypeError
-        If the dtype is another.
+        If the dtype is not as above.
 
     Notes
     -----
@@ -139,7 +139,7 @@ def enlarge(picture: np.ndarray, scale: int, enlargement: Enlargement = "bicubic
     Raises
     ------
     ValueError
-        If the scale is no such number, or the enlargement any other word.
+        If the scale is no such number, or the enlargement is another word.
     """
     if scale < 1 or scale != int(scale):
         raise ValueError(f"scale is {scale}: give a whole number of at least 1")

@@ -2,7 +2,7 @@
 
 JPEG cuts luma into blocks of 8 x 8, takes the cosine transform of each, and rounds its 64
 coefficients to multiples of 64 steps, the quantisation table. libjpeg, like most programs, makes
-the table of a quality from one of the standard's.
+the table of each quality from one in the standard.
 
 A picture that is then saved in another format keeps the marks. Its coefficients lie near multiples
 of the steps: only the rounding of the pixels moved them.
@@ -70,7 +70,7 @@ def _nearest(logarithms: np.ndarray, weights: np.ndarray) -> int:
 
 
 def quality_of_pixels(pixels: np.ndarray) -> int | None:
-    """Return the quality of the JPEG that a picture once was, 1 to 100; None where none is seen.
+    """Return the quality of the JPEG that a picture once was, 1 to 100; None if no JPEG is seen.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def quality_of_pixels(pixels: np.ndarray) -> int | None:
     -----
     For each of some low frequencies and each step q, let r be how far a coefficient that is not
     rounded to 0 lies from a multiple of q. Without JPEG all r in [-q/2, q/2] are equally likely;
-    with it r has a normal distribution of rounding's deviation. The logarithms of the two
+    with it r has a normal distribution with rounding's deviation. The logarithms of the two
     likelihoods' ratio are added up; the best step counts if its sum is far above 0. A quality is
     named if some frequencies have such a step, and one table explains them.
 
@@ -150,7 +150,7 @@ def _step(coefficients: np.ndarray) -> int:
     off = coefficients - multiples * steps
     normal = np.exp(-0.5 * (off / _OFF) ** 2) / (_OFF * math.sqrt(2 * math.pi))
     gains = np.log(steps * ((1 - _STRAY) * normal + _STRAY / steps))
-    # A step shows in coefficients other than 0, at more than one multiple.
+    # A step shows in coefficients other than 0, at three or more multiples.
     counted = multiples != 0
     sums = np.where(counted, gains, 0).sum(1)
     several = [len(np.unique(row[some])) > 2 for row, some in zip(multiples, counted, strict=True)]
@@ -198,7 +198,7 @@ def noise_of(pixels: np.ndarray) -> float:
 _TILE, _MOST_TILES = 256, 16
 _DRAWN = 0.3  # if more pixels than this equal their neighbours, they are drawn: no noise
 # The mean square of 64 such differences, which overlap, is 1 / 1.22² as large in the quietest tenth
-# of the blocks as in all. It was found by drawing.
+# of the blocks as in all. Random numbers gave this.
 _QUIETEST = 1.22
 _UNSURE = 8  # blocks; of this many or fewer, nothing is said
 

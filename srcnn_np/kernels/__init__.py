@@ -11,5 +11,5 @@
 - `srcnn_np.kernels.sub_images`: what a network learns from, cut out of pictures.
 
 They compute a *piece*, some rows of some pictures, in the thread that calls them. `srcnn_np.conv`
-puts pieces together to whole arrays, `srcnn_np.fused` to whole networks.
+joins pieces into whole arrays, `srcnn_np.fused` into whole networks.
 """

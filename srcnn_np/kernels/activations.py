@@ -1,7 +1,7 @@
 """Activations, and their gradients, on a run of numbers that is still in the cache.
 
-They are those of `srcnn_np.layers`, by number, so that one kernel serves all. LEAKY has a slope for
-each channel, and slopes repeat until whole pixels fill whole vectors. The compiler turns loops like
+The activations of `srcnn_np.layers` are numbered, so that one kernel serves all. LEAKY has a slope
+for each channel. Slopes repeat until whole pixels fill whole vectors. The compiler turns loops like
 these into vector instructions by itself.
 """
 
@@ -11,7 +11,7 @@ from ..compiling import kernel, part
 from .vectors import LANES, bent, load, load_line, store_line
 
 NONE, RELU, LEAKY, CLIPPED = range(4)
-# Where the clipped one bends: see `srcnn_np.layers.clipped_leaky_relu_forward`.
+# Where CLIPPED bends: see `srcnn_np.layers.clipped_leaky_relu_forward`.
 LOW, HIGH, FLOOR, CEILING = (np.float32(n / 256) for n in (1, 255, -1179, 1535))
 FLAT = np.float32(1 / 1280)
 ZERO, ONE = np.float32(0), np.float32(1)
@@ -67,9 +67,9 @@ def activated(z, y, kind, slopes):
 
 @kernel
 def back_through(dy, z, db, da, kind, slopes):
-    """Multiply dy (N, H, W, K) by the activation's derivative at z; add its sums to db (K,).
+    """Multiply dy (N, H, W, K) by the activation's derivative at z; then add dy's sums to db (K,).
 
-    Add the gradients of LEAKY's slopes to da (K,). z may be a ReLU's output instead of its input.
+    Add LEAKY's slope gradients to da (K,). z may be RELU's output, or LEAKY's for fixed slopes > 0.
     """
     N, H, W, K = dy.shape
     line, bend = np.empty(K, np.float32), np.empty(K, np.float32)

@@ -43,7 +43,7 @@ LINEAR = Activation()
 
 
 def slopes_of(activation: Activation, K: int) -> np.ndarray:
-    """Return the slopes below 0 of K filters, repeated until whole pixels fill whole vectors.
+    """Return K filters' slopes for numbers below 0, repeated until whole pixels fill whole vectors.
 
     They are 1 for all activations except RELU and LEAKY.
     """
@@ -57,9 +57,9 @@ def method_for(shape: tuple[int, int, int, int], rows: int, columns: int) -> str
     """Return the method for rows x columns results of filters (K, C, kh, kw).
 
     The cost is counted in vectors of multiply-adds for a tile of 4 x 4 results. At each place,
-    Winograd's way takes one for each channel and vector of filters. Going there takes some 9 more
-    for each vector of channels, and coming back 6 for each vector of filters, as measured. GAIN
-    allows for its use of the second-level cache.
+    Winograd's way takes one for each channel and vector of filters. Evaluation takes some 9
+    more for each vector of channels, and interpolation 6 for each vector of filters, as measured.
+    GAIN allows for Winograd's use of the second-level cache.
     """
     K, C, kh, kw = shape
     if direct.few(K, C):
@@ -149,7 +149,7 @@ class Convolution:
             arrays = x, self._packed_few, self.b, y
             direct.forward_few(tuple(group), tuple(window), kh, kw, *arrays, *rest)
             clean = True
-        if not clean:  # else a NaN or an infinity has spoilt its neighbours
+        if not clean:  # not computed yet, or a NaN or an infinity has spoilt its neighbours
             streamed = streamed and len(self.w) % LANES == 0 and self._kind == NONE
             arrays = x, self._packed, self._biases, y
             direct.forward(self._unit, kh, kw, *arrays, *rest, streamed)
@@ -163,7 +163,7 @@ class Convolution:
         sums: np.ndarray | None = None,
         dx: np.ndarray | None = None,
     ) -> bool:
-        """Add what a piece of dy (N, OH, OW, K) gives to dw's sums and to dx, if given.
+        """Add the share of a piece of dy (N, OH, OW, K) to dw's sums and to dx, if given.
 
         Parameters
         ----------

@@ -5,8 +5,8 @@ begins C numbers on. So a row of results is the product of `srcnn_np.kernels.pro
 pixels as its lines, filters as its lanes, the kh rows of the window as outer turns and the run as
 inner ones. The weight gradient has the run as lines, filters as lanes, and places as turns.
 
-A layer of few filters would leave most lanes empty. For it a vector is some of a pixel's channels,
-and neighbouring taps share the pixels they load.
+A layer of few filters would leave most lanes empty. For such a layer a vector is some of a
+pixel's channels, and neighbouring taps share the pixels they load.
 """
 
 import numpy as np
@@ -27,9 +27,9 @@ from .vectors import (
 )
 
 SEGMENT = 128  # pixels of a row, activated while they are in the first-level cache
-FEW = 4  # filters at most, for lanes to be channels
+FEW = 4  # up to so many filters, lanes are channels
 PIXELS = 8  # whose sums are then in registers at once
-MOST_TERMS = 128  # of a weight gradient's sum in one register, or a row: longer ones lose digits
+MOST_TERMS = 128  # of a weight gradient's sum in a register (at least a row): more lose digits
 
 
 def few(K: int, C: int) -> bool:
@@ -70,7 +70,7 @@ def forward(unit, kh, kw, x, w, b, y, piece, kind, slopes, streamed):
 
 @kernel
 def weight_gradient(unit, dy, x, dw, piece):
-    """Add to dw (kh, kw·C, K), K whole vectors, what a piece of dy (N, OH, OW, K) gives."""
+    """Add the share of a piece of dy (N, OH, OW, K) to dw (kh, kw·C, K in whole vectors)."""
     first, last, top, left, to, y_left, rows, columns = piece
     _, H, W, C = x.shape
     _, OH, OW, K = dy.shape
@@ -102,8 +102,8 @@ def weight_gradient(unit, dy, x, dw, piece):
 def forward_few(group, window, kh, kw, x, w, b, y, piece, kind, slopes):
     """Do what `forward` does, for few filters; w is (K, kh, kw, C), C whole vectors.
 
-    `group` is a tuple with the length of a group of taps, see `group_of`. `window` is a tuple with
-    the length of the row of pixels that such a group meets at PIXELS neighbouring places.
+    `group` is a tuple as long as a group of taps, see `group_of`. `window` is a tuple as long as
+    the row of pixels that such a group meets at PIXELS neighbouring places.
     """
     first, last, top, left, to, y_left, rows, columns = piece
     _, H, W, C = x.shape
@@ -149,7 +149,7 @@ def forward_few(group, window, kh, kw, x, w, b, y, piece, kind, slopes):
 
 
 def group_of(kw: int) -> int:
-    """Return how many neighbouring taps share the pixels they load: three if they fit, or five."""
+    """Return how many neighbouring taps share the pixels they load: 3 if it divides kw, else 5."""
     return 3 if kw % 3 == 0 else 5
 
 

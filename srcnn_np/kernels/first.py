@@ -1,8 +1,8 @@
 """Winograd for the first layer: one channel, and large filters, cut into 3 x 3 pieces.
 
 A 9 x 9 filter (or an 8 x 8 one, filled up with zeros) is the sum of nine 3 x 3 filters, each on the
-picture moved by multiples of 3, as if there were nine channels. Only the first needs values of its
-own: the other eight have the same ones at other rows and columns. So values are taken at every
+picture moved by multiples of 3, as if there were nine channels. Only the first channel needs values
+of its own: the other eight have the same at other rows and columns. So values are taken at every
 column, with neighbouring columns as lanes. Sums over the pieces are taken before going back from
 products to results. So 4 x 4 results take 9 · 36 products where the plain sum needs 16 · 81.
 """
@@ -91,7 +91,7 @@ def forward(unit, taps, x, w, b, y, scratch, piece, kind, slopes):
 
 @kernel
 def weight_gradient(unit, taps, dy, x, sums, scratch, piece):
-    """Add to `sums` (places, pieces as channels, K), whole vectors, what a piece of dy gives."""
+    """Add the share of a piece of dy to `sums` (places, pieces as channels, K in whole vectors)."""
     first, last, top, left, to, y_left, rows, columns = piece
     (_, H, W, _), (_, OH, OW, K), (_, _, filters) = x.shape, dy.shape, sums.shape
     some, dvs = grid(rows, columns), sums.reshape(-1)
@@ -139,7 +139,7 @@ def add_pieces(unit, x, dy, turns, goal):
 
 def scratch_for(filters: int) -> int:
     """Return how many numbers `cut` cuts up at most."""
-    rows = MOST_TILES * (STEP + REACH + LANES)  # of one column of tiles, the longest in all
+    rows = MOST_TILES * (STEP + REACH + LANES)  # the most, reached with one column of tiles
     return len(SIDE) ** 2 * (PIECES * rows + (MOST_TILES + MOST + 2) * filters) + 2048
 
 

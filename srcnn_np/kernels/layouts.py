@@ -2,7 +2,7 @@
 
 Pictures lie (N, H, W, C): all channels of a pixel side by side ("channels last"). A filter then
 sees one run of kw·C neighbouring numbers in a row, and the run of the next pixel begins C numbers
-on. These are all columns of `im2col`, without copies. Other modules see views of the shape
+on. So all columns of `im2col` are there without copies. Other modules see views of the shape
 (N, C, H, W), so that nothing is copied from one layer to the next.
 
 Filters lie as their products want them: a *unit* is one or two vectors of neighbouring filters,
@@ -100,7 +100,7 @@ class Piece(NamedTuple):
 
 
 class Window(NamedTuple):
-    """Pixels in an array: that in row i and column j begins at element `at` + i·row + j·pixel."""
+    """Pixels in an array: pixel (row i, column j) begins at element `at` + i·row + j·pixel."""
 
     array: np.ndarray
     at: int

@@ -19,6 +19,6 @@ def buffer(name: str, shape: tuple[int, ...]) -> np.ndarray:
     count = math.prod(shape)
     arrays = _own.__dict__
     if name not in arrays or arrays[name].size < count:
-        arrays.pop(name, None)  # before there is a larger one
+        arrays.pop(name, None)  # freed before a larger one is made
         arrays[name] = aligned((count,))
     return arrays[name][:count].reshape(shape)

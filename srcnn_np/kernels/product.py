@@ -9,8 +9,8 @@ the filters, and i, j the places. Winograd's convolution does such a product at 
 
 With 32 registers MOST is 8: 8 lines of two vectors are 16 sums, kept in registers while i and j
 run. Each turn loads two vectors and 8 numbers and makes 16 fused multiply-adds, so that arithmetic
-keeps the processor busy, not memory. (With 16 registers it is 6.) The lines left over go by 4, 2
-and 1.
+keeps the processor busy, not memory. (With 16 registers MOST is 6.) Lines left over go 4, 2 and
+1 at a time.
 """
 
 from typing import NamedTuple

@@ -98,10 +98,10 @@ def cut(pixels, given, places, down, up, ratio, x_turns, turns, top, left, x, ta
     """Write sub-images to x (N, C, side, side), and what is wanted to target (N, C, OH, OW).
 
     x is made from `given`, the target from `pixels`; `down` and `up` are taps. A pixel of x is as
-    high and wide as `ratio` pixels of the picture, so x covers size x size of these, size =
+    high and wide as `ratio` pixels of the picture, so x covers a square of these, size =
     ratio·side. `x_turns` (2, 8, side, side) says which row and column of x comes where in each
-    turn; `turns` (2, 8, size, size) says it of these pixels. The target begins in their row `top`
-    and column `left`. A sub-image depends on a square of `given` with a side of at most `most`.
+    turn; `turns` (2, 8, size, size) says it of the square. The target begins in that square's row
+    `top` and column `left`. A sub-image depends on a part of `given` with sides of at most `most`.
     """
     N, C, size, _ = x.shape
     OH, OW = target.shape[2:]

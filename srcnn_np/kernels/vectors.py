@@ -3,13 +3,13 @@
 A processor multiplies and adds 4, 8 or 16 float32 numbers at once, if they lie side by side
 in one of its vector registers. Compilers find such chances in plain loops. But the speed of a
 matrix product depends on which sums stay in registers from one turn of a loop to the next, and
-compilers seldom find these. Here they are written down:
+compilers seldom choose well. Here the choice is written down:
 
 - a *vector* is LANES numbers in one register. `load(array, at)` reads them from a
   C-contiguous array, beginning `at` elements after its first; `store` writes them;
 - a *line* is a tuple of vectors. `load_line` and `store_line` read and write it; a function made
   by `transformation` multiplies it by a small constant matrix;
-- a *block* is a tuple of lines, all of one length. Its heart is `add_outer_product`, the step of a
+- a *block* is a tuple of lines, all of one length. `add_outer_product` adds to it, the step of a
   matrix product: eight numbers times two vectors are 16 vectors of sums, all kept in registers.
 
 Each function becomes one or a few machine instructions for each vector. Products are added
@@ -354,7 +354,7 @@ def _product(builder, matrix, vectors):
             a, b = vectors[j], vectors[k]
             vectors[j], vectors[k] = builder.fadd(a, b), builder.fsub(a, b)
             for row in matrix:
-                # m a ± m b is m times one of both
+                # m a ± m b is m times one of the two
                 row[j], row[k] = (row[j], Fraction(0)) if row[j] == row[k] else (0, row[j])
     results = [None] * len(matrix)
     for i, row in enumerate(matrix):

@@ -76,7 +76,7 @@ def interpolation(side: int) -> Matrix:
     """Return C^T (side, side), each row without a factor that `filter_evaluation` has instead.
 
     Lagrange's formula multiplies the value at a point p by Π (s - q) / Π (p - q) over the points
-    q ≠ p, which is 0 at all of these. Here the denominator is left out. The leading coefficient, at
+    q ≠ p, which is 0 at every q. Here the denominator is left out. The leading coefficient, at
     infinity, multiplies the polynomial that is 0 at all points.
     """
     points = POINTS[: side - 1]
@@ -116,7 +116,7 @@ spread = transformation(lambda side: evaluation(side, STEP))
 
 
 def _in_two_dimensions(transform, put):
-    """Make a function that transforms a window x of whole vectors: its columns, then their rows.
+    """Make a function that transforms a window x of whole vectors: first columns, then rows.
 
     It `put`s `count` rows of results to the window y, line by line. Each call of `put` gets, as
     `more`, what the call before returned. The function returns what the last call returned.
@@ -237,7 +237,7 @@ def forward(side, unit, x, w, b, y, scratch, piece, kind, slopes):
 
 @kernel
 def backward(side, unit, unit_back, dy, x, w, sums, dx, scratch, piece, need_dw, need_dx):
-    """Add to dx and to `sums` (places, C, K), whole vectors, what a piece of dy gives.
+    """Add the share of a piece of dy to dx and to `sums` (places, C, K), in whole vectors.
 
     w comes from `evaluate_filters`, for the filters with C and K exchanged; `unit_back` is their
     unit. Returns whether dx is finite.
@@ -337,7 +337,7 @@ def evaluate(side, x, height, width, C, values, tile, channels, edge, spare):
 
 @part
 def interpolate(side, products, tile, b, goal, size, more, edge, spare):
-    """Write the `size` of a tile's 4 x 4 results that exist, activated; return new `spoilt`."""
+    """Write those of a tile's 4 x 4 results that exist (`size`), activated; return new `spoilt`."""
     (height, width, K), (kind, slopes, spoilt) = size, more
     filters, window = len(b), goal
     if height < STEP or width < STEP or filters > K:
@@ -369,7 +369,7 @@ def spread_tile(side, dy, size, products, tile, filters, edge, spare):
 def multiply_places(side, unit, x, channels, w, y, filters, tiles):
     """Write, at every place, y[tile, filter] from x[tile, channel] and the filters' values w."""
     width = len(unit) * LANES
-    # One call, and so one product to compile, begins with zeros, or with the sums so far.
+    # One call begins with zeros or the sums so far, so that one product is compiled.
     nothing = Lines(np.zeros(filters, np.float32), 0, 0, False)
     for place in range(len(side) ** 2):
         goal = Lines(y.array, place * y.step, y.tile, False)
