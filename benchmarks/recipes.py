@@ -53,13 +53,20 @@ def main() -> None:
     logs = {path.stem: read_log(path) for path in sorted(RESULTS.glob("*.csv"))}
     if not logs:
         raise InputError(f"there are no logs in {RESULTS}; give a folder of T91 and Set5")
+    print(
+        "| training | sub-images | seconds | PSNR held out, dB | Set5 | the paper, if it has it |"
+    )
     for row in rows(logs):
         print(row)
     figure = paper.figures("Set5", SCALE)["SRCNN 9-1-5, 91 images"]["psnr"]
     for name in (name for name in TRAININGS if name in logs):
         if row := first_above(logs[name], figure):
-            print(f"{name} passes {figure} dB at {row['sub_images']:,.0f}, {row['seconds']:.0f} s")
+            seconds = "" if name in BUSY else f", {row['seconds']:.0f} s"
+            print(f"{name} passes {figure} dB at {row['sub_images']:,.0f}{seconds}")
     draw(logs)
+    print(
+        "| training | Y | Cb | Cr | these together | R, G, B | the paper: Y | Cb | Cr | together |"
+    )
     for row in colour_rows(json.loads(COLOUR.read_text()) if COLOUR.exists() else {}):
         print(row)
     print(f"drawn in {RESULTS.parent}: recipes.png, studies.png, filters.png")

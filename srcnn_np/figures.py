@@ -19,7 +19,7 @@ from .errors import PROCESS, InputError
 from .evaluation import as_measured, check_measurable, measure
 from .imaging import enlarge
 from .initialisation import INITS
-from .layers import Conv2D
+from .layers import CONVOLUTIONS
 from .loss import mse_backward, mse_forward
 from .model import Model, check_finite, load_model, shipped_models
 from .output import writing
@@ -109,6 +109,10 @@ def starting_params(model: Model) -> Mapping[str, np.ndarray] | None:
     return None
 
 
+def _name_of_x(model: Model) -> str:
+    return "x: the small picture" if model.enlargement == "none" else "x: the enlarged picture"
+
+
 def features(picture: np.ndarray, scale: int, model: Model) -> Figure:
     """Draw what each stage of the network makes of the middle of a picture.
 
@@ -121,8 +125,8 @@ def features(picture: np.ndarray, scale: int, model: Model) -> Figure:
     Returns
     -------
     figure : Figure
-        x, y and the target; and, for every `Conv2D` except the last, those feature maps after its
-        activation that vary most.
+        x, y and the target; and, for every convolution except the last, those feature maps after
+        its activation that vary most.
 
     Raises
     ------
@@ -137,7 +141,7 @@ def features(picture: np.ndarray, scale: int, model: Model) -> Figure:
     for turn, (name, layer) in enumerate(layers, 1):
         with np.errstate(all="ignore"):
             y = layer.apply(y)
-        if turn < len(layers) and isinstance(layers[turn][1], Conv2D):
+        if turn < len(layers) and isinstance(layers[turn][1], CONVOLUTIONS):
             stages[name] = y[0]
     check_finite(y)
     heights = [4.6, *(0.7 + 1.6 * -(-min(_MAPS, len(maps)) // 8) for maps in stages.values())]
@@ -146,7 +150,7 @@ def features(picture: np.ndarray, scale: int, model: Model) -> Figure:
     _draw(
         whole,
         [
-            ("x: the enlarged picture", x[0, 0]),
+            (_name_of_x(model), x[0, 0]),
             ("y: the result", y[0, 0]),
             ("target", target[0, 0]),
         ],
@@ -206,7 +210,7 @@ def gradients(picture: np.ndarray, scale: int, model: Model) -> Figure:
     _draw_each(
         above,
         {
-            "x: the enlarged picture": (x[0, 0], "luma"),
+            _name_of_x(model): (x[0, 0], "luma"),
             "dy: how the loss grows with each pixel of y": (around, "∂L/∂y"),
             "dx: how it grows with each pixel of x": (dx[0, 0], "∂L/∂x"),
         },

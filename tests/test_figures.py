@@ -88,6 +88,16 @@ def test_features_are_those_of_the_network_the_most_varied_first():
     assert bars(figure) == ["luma", "value", "value"]
 
 
+def test_an_fsrcnn_shows_the_small_picture_and_all_its_layers():
+    model = load_model("fsrcnn-s-x2")
+    figure = figures.features(PICTURE, 2, model)
+    titles = [part.get_suptitle() for part in figure.subfigs]
+    stages = [name for name in model.network.layers if name.startswith("prelu")]
+    assert [title.partition(":")[0] for title in titles[1:]] == stages
+    for drawn in (figure, figures.gradients(PICTURE, 2, model)):
+        assert images(drawn)[0][0] == "x: the small picture"
+
+
 def test_gradients_are_those_of_the_network():
     model = small_model()
     figure = figures.gradients(PICTURE, 2, model)

@@ -54,6 +54,13 @@ def test_biases_that_winograd_loses_in_float32_are_noticed(monkeypatch):
     assert {"SRCNN 9-5-5 with its loss", "FSRCNN 56-12-4 with its loss"} <= set(wrong)
 
 
+def test_no_network_is_checked_that_is_dead():
+    found = [checks for what, _, _, checks in standard_checks(seed=5) if "its loss" in what]
+    errors = [checks["differences"].error for checks in found if "differences" in checks]
+    assert len(errors) > 40
+    assert min(errors) > 0
+
+
 def errors_of_network(method, backend="im2col"):
     rng = np.random.default_rng(0)
     net = SRCNN("3-1-3", filters=(3, 2), border="zero", backend=backend)
