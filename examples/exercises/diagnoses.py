@@ -285,7 +285,7 @@ def _frames(compared: Compared, n: int) -> Iterator[tuple]:
 
 
 def _overlaps(given: int, right: int) -> Iterator[tuple]:
-    """Yield ways to lay one length on another: two slices, the excess on each side, the step."""
+    """Yield ways to overlap two lengths: a slice of each, the excess at both ends, the step."""
     for more in range(given - right + 1):
         yield slice(more, more + right), slice(None), (more, given - right - more), 1
     for less in range(right - given + 1 if right > given else 0):

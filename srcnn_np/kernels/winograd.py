@@ -337,7 +337,7 @@ def evaluate(side, x, height, width, C, values, tile, channels, edge, spare):
 
 @part
 def interpolate(side, products, tile, b, goal, size, more, edge, spare):
-    """Write those of a tile's 4 x 4 results that exist (`size`), activated; return new `spoilt`."""
+    """Write a tile's 4 x 4 activated results, cut to `size`; return new `spoilt`."""
     (height, width, K), (kind, slopes, spoilt) = size, more
     filters, window = len(b), goal
     if height < STEP or width < STEP or filters > K:
