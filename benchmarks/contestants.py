@@ -268,14 +268,12 @@ def _torch_network(torch, task: Inference | TrainingStep):
 
     layers = []
     for layer in _layers(task):
-        pads = layer.pads
-        if layer.mode == "edge" and pads:
-            layers.append(nn.ReplicationPad2d(pads))
-            pads = 0
+        if layer.copies:
+            layers.append(nn.ReplicationPad2d(layer.copies))
         if layer.stride > 1:
             kind, how = nn.ConvTranspose2d, {"stride": layer.stride, "padding": layer.crop}
         else:
-            kind, how = nn.Conv2d, {"padding": pads}
+            kind, how = nn.Conv2d, {"padding": layer.zeros}
         conv = kind(*layer.channels, layer.w.shape[2], **how)
         with torch.no_grad():
             conv.weight.copy_(torch.from_numpy(layer.w))
@@ -378,17 +376,16 @@ def ncnn(task: Task) -> Run:
         return names
 
     for given in layers:
-        w, pads = given.w, given.pads
+        w, n = given.w, given.copies
         (_, K), k = given.channels, given.w.shape[2]
-        if given.mode == "edge" and pads:
-            last = layer("Padding", last, _0=pads, _1=pads, _2=pads, _3=pads, _4=1)
-            pads = 0
+        if n:
+            last = layer("Padding", last, _0=n, _1=n, _2=n, _3=n, _4=1)
         if given.stride > 1:
             w = np.ascontiguousarray(w.swapaxes(0, 1))
             how = {"_3": given.stride, "_4": given.crop}
             kind = "Deconvolution"
         else:
-            how, kind = {"_4": pads, "_9": +(given.active == "relu")}, "Convolution"
+            how, kind = {"_4": given.zeros, "_9": +(given.active == "relu")}, "Convolution"
         last = layer(kind, last, _0=K, _1=k, _5=1, _6=w.size, **how)
         weights += bytes(4) + w.tobytes() + given.b.tobytes()
         if given.active == "prelu":
@@ -443,15 +440,13 @@ def onnx_graph(task: Task) -> tuple[np.ndarray, bytes]:
 
     last = "x"
     for layer in layers:
-        pads = layer.pads
-        if layer.mode == "edge" and pads:
-            last = node("Pad", last, np.array([0, 0, pads, pads] * 2), mode="edge")
-            pads = 0
+        if n := layer.copies:
+            last = node("Pad", last, np.array([0, 0, n, n] * 2), mode="edge")
         if layer.stride > 1:
             how = {"pads": [layer.crop] * 4, "strides": [layer.stride] * 2}
             last = node("ConvTranspose", last, layer.w, layer.b, **how)
         else:
-            last = node("Conv", last, layer.w, layer.b, pads=[pads] * 4)
+            last = node("Conv", last, layer.w, layer.b, pads=[layer.zeros] * 4)
         if layer.active == "relu":
             last = node("Relu", last)
         elif layer.active == "prelu":
@@ -500,10 +495,8 @@ class _Given(NamedTuple):
     ----------
     w, b : arrays
         w is (K, C, k, k), or (C, K, k, k) for a transposed convolution.
-    pads : int
-        Pixels that are first put around x.
-    mode : "edge" or "constant"
-        What these pixels hold, by NumPy's name.
+    copies, zeros : int
+        Pixels that are first put around x, one or the other: copies of its edge, or zeros.
     active : "", "relu", "prelu" or "clipped"
     slopes : (K,) array, optional
     stride, crop : int
@@ -512,8 +505,8 @@ class _Given(NamedTuple):
 
     w: np.ndarray
     b: np.ndarray
-    pads: int = 0
-    mode: str = "edge"
+    copies: int = 0
+    zeros: int = 0
     active: str = ""
     slopes: np.ndarray | None = None
     stride: int = 1
@@ -529,19 +522,20 @@ class _Given(NamedTuple):
 def _layers(task: Inference | TrainingStep) -> list[_Given]:
     """Return the layers of a task's network."""
     network, params = task.network, network_of(task, "numba").params
-    mode = "constant" if network.border == "zero" else "edge"
     found = []
     for n, seen in enumerate(network.seen, 1):
-        is_last, pads = n == len(network.seen), seen // 2
-        if mode == "edge" and isinstance(task, TrainingStep):
-            pads = 0
-        elif network.border == "once":
-            pads = network.margin if n == 1 else 0
-        layer = _Given(params.get(f"conv{n}.w"), params.get(f"conv{n}.b"), pads, mode)
+        is_last, border = n == len(network.seen), {}
+        if network.border == "zero":
+            border = {"zeros": seen // 2}
+        elif isinstance(task, Inference):
+            once = network.margin if n == 1 else 0
+            border = {"copies": once if network.border == "once" else seen // 2}
+        layer = _Given(params.get(f"conv{n}.w"), params.get(f"conv{n}.b"), **border)
         if is_last and network.zoom > 1:
             k, zoom = network.sides[-1], network.zoom
             w, b = params["convtranspose1.w"], params["convtranspose1.b"]
-            # x's outer seen // 2 pixels have no result: `pads` added them, or they lack neighbours.
+            # x's outer seen // 2 pixels have no result: `copies` added them, or they lack
+            # neighbours.
             crop = (k - zoom) // 2 + zoom * (seen // 2)
             layer = layer._replace(w=w, b=b, stride=zoom, crop=crop)
         if not is_last or network.last:

@@ -10,6 +10,7 @@ import json
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from srcnn_np import SRCNN, Model, checkpoint, paper
 from srcnn_np.checkpoint import log_path
 from srcnn_np.data import cut_sub_images, hold_out, read_folder, shrink
 from srcnn_np.errors import InputError
+from srcnn_np.evaluation import as_measured
 from srcnn_np.imaging import (
     enlarge,
     list_pictures,
@@ -97,12 +99,9 @@ def _trained(data: Path, name: str, begin: Model | None) -> Model:
     print(name, file=sys.stderr, flush=True)
     training = TRAININGS[name]
     recipe, colour = training.recipe, "luma" if training.colour == "luma" else "ycbcr"
-    learnt, held_out = hold_out(read_folder(data / "T91", colour)[0], SCALE, recipe.size)
-    kind = SRCNN
-    if training.colour == "rgb":
-        kind = InRGB
-        paths = list_pictures(data / "T91")[0]
-        learnt = hold_out([read_picture(path).pixels for path in paths], SCALE, recipe.size)[0]
+    learnt, _ = hold_out(_pictures(data / "T91", training.colour), SCALE, recipe.size)
+    _, held_out = hold_out(_pictures(data / "T91", colour), SCALE, recipe.size)
+    kind = InRGB if training.colour == "rgb" else SRCNN
     channels = 1 if colour == "luma" else 3
     network = kind(training.structure, filters=training.filters, channels=channels)
     if begin is not None:
@@ -123,11 +122,19 @@ def _trained(data: Path, name: str, begin: Model | None) -> Model:
             replace(recipe, epochs=epochs),
             seed=training.seed,
             validations=30,
-            watched=read_folder(data / "Set5", colour)[0],
+            watched=_pictures(data / "Set5", colour),
             out=out,
         )
         shutil.copy(log_path(out), RESULTS / f"{name}.csv")
     return model
+
+
+@cache
+def _pictures(folder: Path, colour: str) -> Sequence[np.ndarray]:
+    """Read the pictures of a folder, as luma, "ycbcr" or "rgb"."""
+    if colour == "rgb":
+        return [read_picture(path).pixels for path in list_pictures(folder)[0]]
+    return read_folder(folder, colour)[0]
 
 
 class InRGB(SRCNN):
@@ -160,17 +167,16 @@ def by_channel(data: Path, model: Model | None) -> dict[str, float]:
     interpolation; None leaves all three to it.
     """
     found = []
-    for path in list_pictures(data / "Set5")[0]:
-        target, small = shrink(rgb_to_ycbcr(read_picture(path).pixels), SCALE)
+    for picture in _pictures(data / "Set5", "ycbcr"):
+        target, small = shrink(picture, SCALE)
         result = enlarge(small, SCALE)
         if model is not None and model.colour == "luma":
             result[..., 0] = model.network.predict(result[..., 0])
         elif model is not None:
             result = model.network.predict(result)
-        inside = np.s_[SCALE:-SCALE, SCALE:-SCALE]
         a, b = (
-            np.dstack([np.rint(255 * x.clip(0, 1)), np.rint(255 * ycbcr_to_rgb(x).clip(0, 1))])
-            for x in (result[inside], target[inside])
+            np.dstack([as_measured(channel, SCALE) for channel in np.moveaxis(six, 2, 0)])
+            for six in (np.dstack([x, ycbcr_to_rgb(x)]) for x in (result, target))
         )
         parts = {"Y": 0, "Cb": 1, "Cr": 2, "YCbCr": slice(3), "RGB": slice(3, 6)}
         found.append({n: psnr(a[..., part], b[..., part], peak=255) for n, part in parts.items()})
