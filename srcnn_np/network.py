@@ -245,8 +245,7 @@ class Sequential:
         from .fused import sizes_of
 
         sizes = sizes_of(stages, *x.shape[2:])
-        last = list(self.layers.values())[-1]
-        zoom = last.stride if isinstance(last, ConvTranspose2D) else (1, 1)
+        zoom = prediction.zoom_of(self.layers.values())
         OH, OW = (z * side for z, side in zip(zoom, sizes[-1], strict=True))
         y_shape = len(x), self.channels[1], OH, OW
         fits = target.shape == y_shape and min(map(min, sizes)) > 0

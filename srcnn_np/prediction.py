@@ -48,7 +48,7 @@ def predict(layers: Sequence[Layer], picture: np.ndarray, *, once: bool) -> np.n
         if any(stages[0].pads):  # a border around the border
             return predict_by_layers(layers, picture, once=once)
         stages[0] = stages[0]._replace(pads=_missing(layers), fill="replicate")
-    zoom = _zoom(layers)
+    zoom = zoom_of(layers)
     y = fused.predict(stages, np.ascontiguousarray(picture, np.float32), zoom)
     # Filters are filled up with taps of 0, and NaN times 0 is NaN.
     if zoom != (1, 1) and not np.isfinite(y).all():
@@ -130,7 +130,7 @@ def predict_by_layers(layers: Sequence[Layer], picture: np.ndarray, *, once: boo
     """
     x = np.moveaxis(picture, 2, 0)[None].astype(next(_convolutions(layers)).params["w"].dtype)
     H, W = x.shape[2:]
-    zoom, _ = _zoom(layers)
+    zoom, _ = zoom_of(layers)
     top, bottom, _, _ = reach(layers)
     # Results that depend on rows above a strip.
     lost = int(_sum_of_reaches(layers, (zoom, zoom))[0])
@@ -170,8 +170,14 @@ def reach(layers: Iterable[Layer]) -> Pads:
 def margin(layers: Iterable[Layer]) -> Pads:
     """Return how many pixels `forward`'s y lacks on each side: (top, bottom, left, right)."""
     layers = list(layers)
-    lacking = _sum_of_reaches(layers, _zoom(layers), only="valid")
+    lacking = _sum_of_reaches(layers, zoom_of(layers), only="valid")
     return tuple(math.ceil(n) for n in lacking)
+
+
+def zoom_of(layers: Iterable[Layer]) -> tuple[int, int]:
+    """Return the factors by which transposed convolutions alone make y higher and wider than x."""
+    strides = [c.stride for c in _convolutions(layers) if isinstance(c, ConvTranspose2D)]
+    return math.prod(sh for sh, _ in strides), math.prod(sw for _, sw in strides)
 
 
 def _missing(layers):
@@ -181,12 +187,6 @@ def _missing(layers):
 
 def _convolutions(layers):
     return (layer for layer in layers if isinstance(layer, CONVOLUTIONS))
-
-
-def _zoom(layers):
-    """Return the factors by which transposed convolutions alone make y higher and wider than x."""
-    strides = [c.stride for c in _convolutions(layers) if isinstance(c, ConvTranspose2D)]
-    return math.prod(sh for sh, _ in strides), math.prod(sw for _, sw in strides)
 
 
 def _sum_of_reaches(layers, unit, only=None):
