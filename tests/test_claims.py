@@ -176,8 +176,8 @@ def test_the_milliseconds_of_the_kernels_page_are_as_logged():
     columns_memory = race("inference, 9-1-5, 512 x 768")["srcnn_np, layers, im2col"]["memory"]
     says(
         "docs/kernels.md",
-        f"{plain} ms for the first layer of one sub-image, where im2col takes {columns} and numba "
-        f"{compiled}",
+        f"{plain} ms for the first layer of one sub-image, im2col takes {columns} ms, and numba "
+        f"takes {compiled} ms",
         f"512 x 768 pixels take {columns_memory / 1e6:.0f} MB",
         f"reach {log('network')['rates']['FMA']:.0f} GFLOP/s",
     )
@@ -367,7 +367,7 @@ def test_what_the_way_back_costs():
     says("docs/backprop.md", f"{' + '.join(terms)} = {sum(forwards):,} multiplications")
     dx = sum(forwards[1:])
     ratio = f"{(sum(forwards) + dx) / sum(forwards):.2f} times the way forwards"
-    says("docs/backprop.md", f"dx {dx:,}, as the first layer needs none", ratio)
+    says("docs/backprop.md", f"dx takes {dx:,}, because the first layer needs no dx", ratio)
 
 
 def test_how_soon_the_papers_figure_is_passed():
@@ -403,7 +403,7 @@ def test_what_the_training_page_says_of_the_curves():
     says(
         "docs/training.md",
         f"ends at {seeds[0]}, {seeds[1]} and {seeds[2]} dB with three seeds",
-        f"after 19,968 sub-images ({at('paper', 19_968)}), and has left that after {start:,} "
+        f"after 19,968 sub-images ({at('paper', 19_968)}), but no longer after {start:,} "
         f"({at('paper', start)}). That is 0.003% of",
         f"is at {at('paper-he', start)} by then (`paper-he`). But after {last:,} it is at "
         f"{end('paper-he')} dB, and `paper` at {end('paper')}",
@@ -424,12 +424,13 @@ def test_what_the_training_page_says_of_the_curves():
         f"{passes('fast', 32)['sub_images']:,.0f}",
         f"The rest of `fast`**, {end('fast')} dB",
         f"the last {float(end('fast')) - float(end('fast-momentum-0')):.1f} dB are missing",
-        f"SGD ends at {ends['SGD']} dB at rates of {rates['SGD']}, Adam at {ends['Adam']} at "
-        f"{rates['Adam']}, orthogonal steps at {end('fast-long')}",
+        f"SGD ends at {ends['SGD']} dB at rates of {rates['SGD']}. Adam ends at {ends['Adam']} dB "
+        f"at rates of {rates['Adam']}. Orthogonal steps end at {end('fast-long')} dB",
         f"the rate of the last layer ({end('fast-last-0.03')}, {end('fast')} and "
-        f"{end('fast-last-1')} dB), a rate four times as high ({end('fast-rate-0.02')}), or",
-        f"flips and rotations ({end('fast-no-turns')} without). A rate of a quarter is too low "
-        f"({end('fast-rate-0.00125')})",
+        f"{end('fast-last-1')} dB). A rate four times as high changes little "
+        f"({end('fast-rate-0.02')} dB), but a quarter of the rate is too low "
+        f"({end('fast-rate-0.00125')} dB). In so short a training, leaving out flips and "
+        f"rotations changes little ({end('fast-no-turns')} dB)",
     )
     assert end("fast-averaged") == end("fast")
     assert float(end("sgd-orthogonal")) == pytest.approx(float(end("fast")), abs=0.1)
@@ -527,13 +528,14 @@ def test_how_long_the_shipped_models_learnt():
     more = spread([said["seconds"] for said in first.values()], ".0f")
     says(
         "docs/training.md",
-        f"took {by_two} seconds on two cores; a 9-1-5 or an FSRCNN-s, {by_one} on one core",
+        f"took {by_two} seconds on two cores. A 9-1-5 or an FSRCNN-s took {by_one} seconds on one "
+        "core",
         f"({more} seconds more, on two cores)",
         f"from {ends[0]} dB on Set5 at x2, from {ends[1]} at x3 and from {ends[2]} at x4",
     )
     harmed = [path for name, path in shipped_models().items() if name not in clean]
     minutes = [read_log(log_path(path))[-1]["seconds"] / 60 for path in harmed]
-    says("docs/training.md", f"one of the others, {spread(minutes, '.1f')} minutes")
+    says("docs/training.md", f"one of the others took {spread(minutes, '.1f')} minutes")
 
     def with_all_before(name):
         said = load_model(name).training
@@ -666,4 +668,4 @@ def test_what_one_model_for_all_qualities_costs():
     gains = " | ".join(f"{found[q]['psnr']:+.2f}" for q in qualities)
     says("docs/training.md", f"| `upscale`, FSRCNN of five levels | {gains} |")
     size = sum(path.stat().st_size for path in shipped_models().values())
-    says("docs/training.md", f"all are {size / 1e6:.1f} MB")
+    says("docs/training.md", f"All shipped models together are {size / 1e6:.1f} MB")
