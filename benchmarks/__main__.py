@@ -1,10 +1,10 @@
 """Compare the speed of convolutions: one layer at a time, whole networks, sizes and threads.
 
-It prints a table of all contestants for each task: median time; GFLOP/s by the count of the direct
+For each task it prints a table of all contestants: median time; GFLOP/s by the count of the direct
 sum (an algorithm that needs fewer operations may exceed the machine's rate); percent of the
 measured rates of fused multiply-adds and SGEMM; and the most memory. The last column is the time
-for each number of the result, divided by the first contestant's: the median of the rounds, with
-the quartiles in brackets.
+for each number of the result, divided by that of the first contestant: the median of the rounds,
+with the quartiles in brackets.
 """
 
 import argparse
@@ -94,7 +94,7 @@ def main() -> None:
     if enlarge:
         report["enlarging"] = _enlarging(options.rounds)
         _write(report, options.json)
-    # Of two networks, GFLOP/s do not say which is faster.
+    # GFLOP/s do not say which of two networks is faster.
     drawn = [table for table in report["tables"] if not table["title"].startswith(races.PAIR)]
     if options.plot is not None and drawn:
         from .plot import draw
@@ -114,7 +114,7 @@ def _versions() -> dict[str, str]:
 
 
 def _write(report: dict, path: str | None) -> None:
-    """Write the report; this comes after every race, so that an interrupt loses only one."""
+    """Write the report; it is called after every race, so that an interrupt loses one race only."""
     if path is not None:
         with writing(path, force=True) as part:
             Path(part).write_text(json.dumps(report, indent=1) + "\n")

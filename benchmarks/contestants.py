@@ -27,7 +27,7 @@ class Absent(Exception):  # noqa: N818 (it is no error)
 
 
 class Contestant(NamedTuple):
-    """How to build a task, what its process's environment adds, and how exact its result must be.
+    """How it builds a task, what its process's environment adds, and how exact its result must be.
 
     `tolerance` bounds the difference of results, relative to their largest value.
     """
@@ -54,8 +54,8 @@ def ours(task: Task) -> Run:
 def our_layers(backend: str) -> Callable[[Task], Run]:
     """Run a backend of `srcnn_np.conv`, or "shifted"; a network runs layer by layer.
 
-    "numba" gets pictures with the channels of a pixel side by side: it returns them so itself,
-    and "PyTorch tuned" gets them so.
+    "numba" gets pictures with the channels of a pixel side by side. It returns this layout itself,
+    and "PyTorch tuned" gets the same layout.
     """
 
     def build(task: Task) -> Run:
@@ -101,7 +101,7 @@ def _with_both(runs: dict[str, Run]) -> dict[str, Run]:
 
 
 def network_of(task: Inference | TrainingStep, backend: str):
-    """Return the network a task's contestants run; its biases are small, not 0, so they matter."""
+    """Return the network of a task's contestants; its biases are small, but not 0: they matter."""
     from srcnn_np import Sequential
     from srcnn_np.layers import ClippedLeakyReLU, Conv2D, ConvTranspose2D, PReLU, ReLU
 
@@ -125,7 +125,7 @@ def network_of(task: Inference | TrainingStep, backend: str):
 
 
 def training(task: TrainingStep, network, loss_and_gradients) -> Run:
-    """Return a step of SGD, which returns the loss and the gradients in PyTorch's order."""
+    """Return a step of SGD: a function that returns the loss and gradients in PyTorch's order."""
     from srcnn_np.optim import SGD
 
     x, target = task.batch()
@@ -162,7 +162,7 @@ def einsum(task: Task) -> Run:
 
 
 def scipy_signal(method: str) -> Callable[[Task], Run]:
-    """Run scipy.signal's convolution by pictures; "direct" also by channels and filters."""
+    """Run scipy.signal's convolution picture by picture, and "direct" filter by filter, too."""
 
     def build(task: Task) -> Run:
         from scipy import fft, signal
@@ -323,7 +323,7 @@ def openvino(task: Task) -> Run:
 def mnn(task: Task) -> Run:
     """Run MNN, in float32.
 
-    Its converter is called without MNN.tools. That would install a package, and send the
+    MNN's converter is called without MNN.tools, which would install a package, and send the
     converted network to the maker's log.
     """
     imported("MNN")
@@ -409,7 +409,7 @@ def ncnn(task: Task) -> Run:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "weights").write_bytes(weights)
         network.load_model(f"{folder}/weights")
-    x = np.ascontiguousarray(x)  # kept by this name, as a Mat does not keep its array
+    x = np.ascontiguousarray(x)  # this name keeps the array; a Mat does not
     pictures = [runtime.Mat(picture).clone() for picture in x]
 
     def run() -> np.ndarray:
@@ -473,8 +473,8 @@ def result_of(task: Task, y: np.ndarray) -> np.ndarray:
     return y[0, 0] if y.shape[1] == 1 else y[0].transpose(1, 2, 0)
 
 
-# theanonSR's activation is the identity from the first number to the second. Outside, the third is
-# its slope. It is 0 below the fourth, and 1 above the fifth, where it has reached 1 by itself.
+# theanonSR's activation is the identity from the first number to the second. Outside, its slope is
+# the third number. It is 0 below the fourth, and 1 above the fifth, where it has just reached 1.
 CLIPPED = (1 / 256, 255 / 256, 1 / 1280, -1179 / 256, 1535 / 256)
 
 
@@ -496,11 +496,11 @@ class _Given(NamedTuple):
     w, b : arrays
         w is (K, C, k, k), or (C, K, k, k) for a transposed convolution.
     copies, zeros : int
-        Pixels that are first put around x, one or the other: copies of its edge, or zeros.
+        How many pixels are first put around x: copies of its edge, or zeros, but not both.
     active : "", "relu", "prelu" or "clipped"
     slopes : (K,) array, optional
     stride, crop : int
-        Of a transposed convolution: its stride, above 1, and the pixels dropped around y.
+        For a transposed convolution: its stride, above 1, and how many pixels around y are dropped.
     """
 
     w: np.ndarray
@@ -553,14 +553,14 @@ def imported(name: str):
         raise Absent(f"{name} is not installed") from None
 
 
-# glibc returns freed memory to the system and asks for it again at every step, which costs
-# PyTorch much of its time. With these it keeps the memory.
+# glibc returns freed memory to the system and asks for it again at every step, which costs PyTorch
+# much of its time. With these settings it keeps the memory.
 _KEEP = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "17179869184"}
 
 CONTESTANTS = {
     "srcnn_np": Contestant(ours, {}),
     "srcnn_np, no Winograd": Contestant(ours, {"SRCNN_NP_WINOGRAD": "0"}),
-    # A layer's result is a large new array, as PyTorch's is, and its memory is kept likewise.
+    # A layer's result is a large new array, as in PyTorch. So memory is kept here, too.
     "srcnn_np, layers, numba": Contestant(our_layers("numba"), _KEEP),
     "srcnn_np, layers, numba, no Winograd": Contestant(
         our_layers("numba"), {**_KEEP, "SRCNN_NP_WINOGRAD": "0"}
@@ -578,7 +578,7 @@ CONTESTANTS = {
     "PyTorch tuned, compiled": Contestant(pytorch(channels_last=True, compiled=True), _KEEP),
     "ONNX Runtime": Contestant(onnxruntime, {}),
     "OpenVINO": Contestant(openvino, {}),
-    # Its Winograd errs by up to 1e-3, even at "high" precision; all others by 1e-5 or less.
+    # MNN's Winograd errs by up to 1e-3, even at "high" precision; all others err by 1e-5 or less.
     "MNN": Contestant(mnn, {}, tolerance=5e-3),
     "ncnn": Contestant(ncnn, {}),
     "OpenCV": Contestant(opencv, {}),

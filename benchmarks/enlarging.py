@@ -1,4 +1,4 @@
-"""The cost of enlarging a picture: memory within a process, and the whole command's."""
+"""Measure what enlarging costs: memory in a process, and time and memory of the whole command."""
 
 import subprocess
 import sys
@@ -64,7 +64,7 @@ def command(model: str, size: tuple[int, int], times: int) -> tuple[float, int]:
 
 
 def lines(figures: dict) -> list[str]:
-    """Return the figures as lines, for `python -m benchmarks` and its page."""
+    """Return the figures as lines, for `python -m benchmarks` and benchmarks/README.md."""
     found = [f"enlarging a colour picture three times, by {figures['model']}"]
     if (used := figures["upscale_to_4K_bytes"]) is not None:
         found.append(f"upscale() to 3840 x 2160: {used / 1e6:.0f} MB above the process before")

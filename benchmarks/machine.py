@@ -1,4 +1,4 @@
-"""The machine's own rates, to compare with."""
+"""Measure the machine's own rates, to compare with."""
 
 import json
 import os
@@ -20,7 +20,7 @@ _TURNS = 3_000_000
 
 
 def rates() -> dict[str, float]:
-    """Return GFLOP/s of fused multiply-adds and SGEMM at 2048, GB/s of copying: all threads'."""
+    """Return GFLOP/s of multiply-adds (FMA) and of SGEMM (2048), GB/s of copying; all threads."""
     environment = {**os.environ, **ALL_THREADS}
     command = [sys.executable, "-m", "benchmarks.machine"]
     return json.loads(subprocess.run(command, env=environment, check=True, stdout=PIPE).stdout)
@@ -40,7 +40,7 @@ def fma() -> float:
 
 
 def copying() -> float:
-    """Return GB/s read and written, together, by copying more than caches hold."""
+    """Return GB/s of copying more than caches hold; bytes read and written both count."""
     x = np.ones((4 * THREADS, 1 << 23), np.float32)
     y = np.empty_like(x)
     seconds = least_seconds(lambda: share(lambda n: np.copyto(y[n], x[n]), len(x)))
@@ -49,8 +49,8 @@ def copying() -> float:
 
 @njit(nogil=True)
 def _multiply_add(x, turns):
-    sums = load_line(x, 0, LANES, 12)  # all different, or the compiler sums only one
-    line = load_line(x, 0, 0, 12)  # twelve times the same
+    sums = load_line(x, 0, LANES, 12)  # all different; else the compiler sums only one
+    line = load_line(x, 0, 0, 12)  # the same vector twelve times
     factor = load(x, LANES)
     for _ in range(turns):
         sums = add_scaled(sums, line, factor)

@@ -47,13 +47,13 @@ def main() -> None:
 
 
 def names(scale: int) -> list[str]:
-    """Return the models for clean pictures of a scale, most parameters first."""
+    """Return the models of a scale for clean pictures, those with most parameters first."""
     found = [n for n in shipped_models() if n.endswith(f"-x{scale}")]
     return sorted(found, key=lambda n: -sum(p.size for p in load_model(n).network.params.values()))
 
 
 def measured() -> dict:
-    """Return, by model, its bytes and the seconds of each round; the models take turns."""
+    """Return each model's bytes, and its seconds in each round; the models take turns."""
     found: dict = {"threads": THREADS, "models": {}}
     for scale in SCALES:
         processes = {}

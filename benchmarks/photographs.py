@@ -1,7 +1,8 @@
 """Measure what `upscale` does to pictures as people have them: JPEG, noise, other sizes.
 
-Small pictures are harmed. `upscale` enlarges them with the model that it chooses itself. The
-figures are the luma's gains in PSNR to the original, over bicubic interpolation's.
+Small pictures are first harmed by JPEG or noise. `upscale` then enlarges them with the model that
+it chooses itself. The figures are gains: the luma's PSNR minus that of bicubic interpolation, both
+against the original.
 """
 
 import argparse
@@ -59,7 +60,7 @@ def _originals(data: Path) -> list[np.ndarray]:
 
 
 def _gains(originals: list[np.ndarray], scale: float, model: Model | None) -> dict[str, dict]:
-    """Return the mean gains of a model, or of the one that `upscale` chooses, by harm."""
+    """Return the mean gains of a model, or of the model that `upscale` chooses, by harm."""
     gains = {}
     for name, harm in _harms(scale).items():
         print(f"x{scale:g}, {name} ...", file=sys.stderr, flush=True)
@@ -68,7 +69,7 @@ def _gains(originals: list[np.ndarray], scale: float, model: Model | None) -> di
 
 
 def _harms(scale: float) -> dict[str, Callable[[np.ndarray, int], Picture]]:
-    """Return, by name, ways to harm a small picture that is given with its number."""
+    """Return, by name, functions that harm a small picture; they take it and its number."""
     harms = {"none": lambda small, n: Picture(small)}
     if scale in SCALES:
         for quality in QUALITIES:
@@ -110,7 +111,7 @@ def _gain(
 
 
 def drawn() -> dict[str, dict[str, float]]:
-    """Return PSNR in dB of pixel art and of text, which are no photographs, enlarged by 3."""
+    """Return PSNR in dB of pixel art and text, enlarged three times; these are no photographs."""
     rng = np.random.default_rng(0)
     sprite = rng.integers(0, 256, (6, 3), np.uint8)[rng.integers(0, 6, (32, 32))]
     page = Image.new("RGB", (480, 240), "white")

@@ -19,7 +19,7 @@ import numpy as np
 from .contestants import ALL_THREADS, CONTESTANTS
 from .tasks import Task
 
-# Threads of other processes that spin while waiting for work have stopped after this long.
+# Seconds after which other processes' threads that spin while they wait for work have stopped.
 PAUSE = 0.25
 
 
@@ -29,7 +29,7 @@ class DisagreementError(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """A place in a race: a label in the table, one of `CONTESTANTS`, and the task."""
+    """What takes part in a race: a label in the table, one of `CONTESTANTS`, and the task."""
 
     label: str
     contestant: str
@@ -38,7 +38,7 @@ class Entry:
 
 @dataclass
 class Result:
-    """An entry's part in a race.
+    """How an entry did in a race.
 
     Attributes
     ----------
@@ -49,9 +49,10 @@ class Result:
     failed : bool
         Whether it failed, rather than being not installed or not meant for the task.
     memory, threads : int or None
-        Bytes it took, see `worker.build`, and how many threads it says it has.
+        How many bytes it took (see `worker.build`), and how many threads it says it has.
     difference : float
-        Largest difference from the first contestant's result, over that result's largest value.
+        Largest difference from the first contestant's result, divided by that result's largest
+        value.
     """
 
     seconds: list[float] = field(default_factory=list)
@@ -102,7 +103,8 @@ def race(entries: Sequence[Entry], rounds: int) -> list[Result]:
     Parameters
     ----------
     entries : list of Entry
-        All with the same task must give the first one's result, each to its own tolerance.
+        Entries with the same task must give the result of the first of them, each to its own
+        tolerance.
     rounds : int
 
     Returns
@@ -146,7 +148,7 @@ def race(entries: Sequence[Entry], rounds: int) -> list[Result]:
                 what, reply = worker.receive()
                 if what == "done":
                     result.seconds.append(reply)
-                else:  # it was killed, say, because all together need too much memory
+                else:  # for example killed, as all processes together need too much memory
                     result.seconds, result.why, result.failed = [], str(reply), True
     return results
 

@@ -1,4 +1,4 @@
-"""Several processes under MPI: their speed beside one, their messages, their memory."""
+"""Measure several processes under MPI: their speed beside one process, messages and memory."""
 
 import os
 import subprocess
@@ -66,12 +66,13 @@ def why_not() -> str:
 
 
 def figures(rounds: int) -> dict:
-    """Return what was measured, by what it is.
+    """Return all measurements, by name.
 
-    "ranks" has seconds of a training step, and of 40 pictures: by one process and by two, in turn,
-    with as many threads in all. "one thread" has seconds of a training step, by its batch.
-    "allreduce" has seconds of one Allreduce between two processes, by how many numbers it adds.
-    "memory" has the bytes that all ranks of a training take together, by its pictures.
+    "ranks" has the seconds of a training step, and of enlarging 40 pictures: by one process and by
+    two in turn, with the same number of threads in all. "one thread" has the seconds of a training
+    step on one thread, by size of batch. "allreduce" has the seconds of one Allreduce between two
+    processes, by how many values it adds. "memory" has the bytes that all ranks of a training take
+    together, by the pictures of the training.
     """
     ways = {f"1 x {THREADS}": (1, THREADS), f"2 x {THREADS // 2}": (2, THREADS // 2)}
     rows: dict = {}
@@ -135,7 +136,7 @@ def _run(ranks: int, threads: int, words: list[str]) -> str:
 
 @contextmanager
 def _folder(count: int, size: tuple[int, int]) -> Iterator[Path]:
-    """Yield a folder of pictures in colour, at most 40 different ones, tiled from drawn ones."""
+    """Yield a folder of colour pictures, tiled from drawn ones; at most 40 are different."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary, "pictures")
         folder.mkdir()
@@ -153,7 +154,7 @@ def _folder(count: int, size: tuple[int, int]) -> Iterator[Path]:
 
 @contextmanager
 def _watched() -> Iterator[list[int]]:
-    """Yield a growing list: bytes of all processes begun meanwhile, shared bytes counted once."""
+    """Yield a list that grows: bytes of all processes begun meanwhile; shared bytes count once."""
     found, stop = [0], threading.Event()
 
     def watch() -> None:
@@ -184,7 +185,7 @@ def _descendants(process: int) -> set[int]:
 
 
 def _own_bytes(process: int) -> int:
-    """Return a process's memory in bytes; what n processes share counts 1/n."""
+    """Return a process's memory in bytes; a byte that n processes share counts as 1/n."""
     try:
         lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
         return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
@@ -238,7 +239,7 @@ def table(found: dict) -> list[str]:
 
 
 def lines(found: dict) -> list[str]:
-    """Return the figures as lines, for `python -m benchmarks` and its page."""
+    """Return the figures as lines, for `python -m benchmarks` and docs/scaling.md."""
     said = []
     for title, row in found["ranks"].items():
         (one, first), (two, second) = row.items()

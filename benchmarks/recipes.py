@@ -1,6 +1,6 @@
-"""Measure each part of the recipe, and of the network, by trainings that differ in it.
+"""Measure each part of the recipe, and of the network, by trainings that differ in that part.
 
-Their curves are drawn. A training's log has the PSNR on Set5 by the number of sub-images
+The trainings' curves are drawn. A training's log has the PSNR on Set5 by the number of sub-images
 ("back-propagations" in the paper), and goes to ``results/recipes/NAME.csv``. A training with a log
 is not run again. The figures and tables are made from the logs alone.
 """
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def run(data: Path) -> None:
-    """Train whatever has no log yet; if one in colour has none, train all in colour."""
+    """Run the trainings without a log; if one in colour has none, run all those in colour."""
     RESULTS.mkdir(exist_ok=True)
     in_colour = [name for name in TRAININGS if name.startswith("colour-")]
 
@@ -146,9 +146,10 @@ class InRGB(SRCNN):
 
 
 def begin_with_luma(network: SRCNN, luma: SRCNN) -> None:
-    """Let a network of Y, Cb and Cr begin by doing for Y what one of luma does.
+    """Let a network of Y, Cb and Cr begin with a luma network's weights: its Y is then the same.
 
-    Its filters ignore Cb and Cr at first. The last layer's filters for these two are drawn.
+    At first, its filters ignore Cb and Cr. The last layer's filters for Cb and Cr are drawn at
+    random.
     """
     first = next(name for name in network.params if name.endswith(".w"))
     network.initialise("contrast", seed=0)
@@ -164,7 +165,7 @@ def by_channel(data: Path, model: Model | None) -> dict[str, float]:
     """Return mean PSNRs in dB on Set5: Y, Cb, Cr, these three together, and R, G, B together.
 
     Each channel goes through the protocol's steps. A model of luma leaves Cb and Cr to bicubic
-    interpolation; None leaves all three to it.
+    interpolation. Without a model (None), bicubic interpolation makes all three.
     """
     found = []
     for picture in _pictures(data / "Set5", "ycbcr"):
@@ -196,9 +197,9 @@ def colour_rows(found: dict[str, dict[str, float]]) -> list[str]:
 def first_gradients(data: Path) -> list[str]:
     """Return what can be measured before the first update, as rows of docs/training.md.
 
-    These are, for each start and layer, the gradient's norm and its singular values 1, 2, 3 and
-    10, in units of the first; for 9 x 9 patches, the share of directions 1, 10 and 40 in their
-    mean square; and how far gradient descent gets with a single filter.
+    For each start and layer, they have the gradient's norm, and its singular values 1, 2, 3 and 10
+    divided by the first. For 9 x 9 patches, they have the share of directions 1, 10 and 40 in the
+    patches' mean square. Last comes how far gradient descent gets with a single filter.
     """
     learnt, _ = hold_out(read_folder(data / "T91")[0], SCALE)
     network = SRCNN("9-1-5")
@@ -230,16 +231,16 @@ STEPS = (10, 1_000, 10_000, 100_000, 1_000_000)
 def single_filter(patches: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, list[float]]:
     """Compute how gradient descent fits one filter w that makes `target` from patches.
 
-    Let H be the mean of patch · patchᵀ, and λ its eigenvalues. n steps of the rate 1/λ1 from w = 0
-    leave (1 - λi/λ1)^n of the way to the best filter along the direction i.
+    Let H be the mean of patch · patchᵀ, and λ its eigenvalues. After n steps of the rate 1/λ1 from
+    w = 0, (1 - λi/λ1)^n of the way to the best filter is left along the direction i.
 
     Returns
     -------
     shares : (taps,) array
         λ / Σ λ, the largest first.
     psnrs : list of float
-        Of the patches' middle pixels as they are, after each number of `STEPS`, and of the best
-        filter.
+        PSNR in dB of the patches' middle pixels unchanged, of the filter after each number of steps
+        in `STEPS`, and of the best filter.
     """
     H, c = patches.T @ patches / len(patches), patches.T @ target / len(patches)
     eigenvalues, directions = np.linalg.eigh(H)  # ascending
@@ -259,8 +260,8 @@ def read_log(path: Path) -> list[dict[str, float]]:
 def rows(logs: dict[str, list[dict[str, float]]]) -> list[str]:
     """Return each training's last figures, as rows of the tables in docs/training.md.
 
-    They are sub-images, seconds, and PSNR in dB on the held-out pictures and on Set5; for the
-    numbers and sizes of filters also the paper's on Set5.
+    A row has sub-images, seconds, and the PSNR in dB on the held-out pictures and on Set5. For the
+    numbers and sizes of filters, it also has the paper's PSNR on Set5.
     """
     in_paper = {f"filters-{one}-{two}": psnr for (one, two), psnr in paper.BY_FILTERS.items()}
     in_paper |= {f"sizes-{sizes}": psnr for sizes, psnr in paper.BY_SIZES.items()}
@@ -279,7 +280,7 @@ def first_above(log: list[dict[str, float]], psnr: float) -> dict[str, float] | 
 
 
 def draw(logs: dict[str, list[dict[str, float]]]) -> None:
-    """Write recipes.png and studies.png, a panel for each of their titles, and filters.png."""
+    """Write recipes.png and studies.png, with a panel for each title, and filters.png."""
     import matplotlib
 
     matplotlib.use("Agg")

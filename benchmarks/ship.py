@@ -1,7 +1,7 @@
-"""Train the models that come with the package, measure them, and put them there.
+"""Train the models that come with the package, measure them, and put them into it.
 
-A model's card then holds the command that repeats its training, and its log lies beside
-it. After an interrupt, the same command goes on from where it was.
+A model's card then holds the command that repeats its training; the training's log lies beside the
+model. After an interrupt, the same command goes on where it was.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from srcnn_np.errors import InputError
 from srcnn_np.upscaling import SCALES
 
 MODELS = Path(cli.__file__).parent / "models"
-# Models for pictures that were harmed begin with the one for clean pictures.
+# Models for harmed pictures begin with the weights of the model for clean pictures.
 HARMS = {
     "jpeg95": "--jpeg 88-98",
     "jpeg75": "--jpeg 68-90",
@@ -30,14 +30,14 @@ HARMS = {
 }
 _COPIES = "--copies 0.9,0.8,0.7,0.6"
 CLEAN = {f"9-5-5-x{scale}": f"--scale {scale} --arch 9-5-5 --epochs 80" for scale in SCALES}
-# The 9-1-5 goes on from what FIRST gives, with smaller copies and larger sub-images.
+# The 9-1-5 goes on from the model of FIRST, with smaller copies and larger sub-images.
 FIRST = {f"9-1-5-x{scale}-first": f"--scale {scale} --arch 9-1-5 --epochs 100" for scale in SCALES}
 CLEAN |= {
     f"9-1-5-x{scale}": f"--scale {scale} --from 9-1-5-x{scale}-first.npz {_COPIES} --size 49 "
     f"--batch 8 --rate 0.003 --epochs {epochs} --validations 10"
     for scale, epochs in ((2, 25), (3, 20), (4, 25))
 }
-# FSRCNN's other scales begin with what the one for 3 knows, see `srcnn_np.network.for_scale`.
+# FSRCNN for other scales begins with the model for 3, see `srcnn_np.network.for_scale`.
 CLEAN |= {
     "fsrcnn-x3": f"--scale 3 --arch fsrcnn {_COPIES} --rate 0.01 --epochs 90 --validations 10",
     "fsrcnn-x2": f"--scale 2 --from fsrcnn-x3 {_COPIES} --size 64 --rate 0.007 --epochs 14 "
@@ -97,7 +97,7 @@ def ship(name: str) -> None:
 
 
 def _train(name: str, command: str) -> Path:
-    """Train a model in this folder, or finish it; return its file."""
+    """Train a model in this folder, or finish its training; return its file."""
     out = Path(f"{name}.npz")
     resume = ["--resume"] if last_path(out).exists() else []
     if code := cli.main([*f"train T91 {command} --watch Set5 --out {out}".split(), *resume]):

@@ -22,11 +22,12 @@ class Network(NamedTuple):
     last : bool
         Whether the last layer has an activation, too.
     border : "replicate", "once" or "zero"
-        How a picture keeps its size: each layer replicates the border of its input, or widens it
-        by zeros, or the picture's border is replicated once. In training only "zero" widens.
+        How a picture keeps its size. With "replicate", each layer replicates its input's border.
+        With "once", the picture's border is replicated once. With "zero", each layer widens its
+        input by zeros. In training only "zero" widens.
     zoom : int
-        Above 1, the last layer is a transposed convolution of this stride, which must divide its
-        filters' side. It has no activation, and no border of zeros.
+        Above 1, the last layer is a transposed convolution of this stride, which must divide the
+        side of the filters. It has no activation, and no border of zeros.
     """
 
     sides: tuple[int, ...]
@@ -43,16 +44,16 @@ class Network(NamedTuple):
 
     @property
     def margin(self) -> int:
-        """How far a result looks around its place, in pixels of what goes in."""
+        """How far a result looks around its place, in pixels of the input."""
         return sum(seen // 2 for seen in self.seen)
 
     @property
     def seen(self) -> tuple[int, ...]:
-        """The sides of what each layer's result sees of its input."""
+        """For each layer, the side of the square of its input that a result sees."""
         return (*self.sides[:-1], self.sides[-1] // self.zoom)
 
     def products(self, H: int, W: int, shrinks: bool) -> list[int]:
-        """Count each layer's multiplications by the direct sum; H x W go in, and may shrink."""
+        """Count each layer's multiplications by the direct sum; the input, H x W, may shrink."""
         found = []
         for (C, K, k), seen in zip(self.layers, self.seen, strict=True):
             H, W = (H - seen + 1, W - seen + 1) if shrinks else (H, W)
@@ -192,7 +193,7 @@ class TrainingStep:
 
     @property
     def flops(self) -> int:
-        """Operations of forward, dw and dx of all layers, without the first one's dx."""
+        """Operations of forward, dw and dx of all layers, without the first layer's dx."""
         shrinks = self.network.border != "zero"
         first, *others = self.network.products(self.side, self.side, shrinks)
         return 2 * self.N * (2 * first + 3 * sum(others))

@@ -1,4 +1,4 @@
-"""The trainings that `benchmarks.recipes` compares, and what its figures draw of them."""
+"""The trainings that `benchmarks.recipes` compares, and those whose curves its figures draw."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -24,7 +24,7 @@ class Training(NamedTuple):
     colour : "luma", "ycbcr" or "rgb"
         What goes in and comes out.
     begins_with : str
-        The training of luma whose weights this one of Y, Cb and Cr begins with, if any.
+        The training of luma, if any, with whose weights this training of Y, Cb and Cr begins.
     """
 
     recipe: Recipe
@@ -48,7 +48,7 @@ _ORTHOGONAL = replace(_SGD, optimiser="muon", rate=0.005, clip_norm=None)
 _FAST_SGD = replace(_FAST, optimiser="sgd", rate=1.0, nesterov=True, clip_norm=0.05)
 _FAST_ADAM = replace(_FAST, optimiser="adam", rate=1e-3)
 
-# Batches of many processes, and rates for them.
+# Sizes of batches of many processes, and rates for each size.
 LARGE = {256: (0.005, 0.01), 1024: (0.005, 0.01, 0.02), 4096: (0.01, 0.02, 0.04)}
 
 RECIPES_TRIED: dict[str, Training] = {
@@ -90,7 +90,8 @@ RECIPES_TRIED: dict[str, Training] = {
     "fast-no-turns": Training(replace(_FAST, turns=False)),
 }
 
-# What the paper's section 4 tries. Each deeper structure is followed by its layers' filters.
+# What the paper's section 4 tries. Each deeper structure is followed by the numbers of its layers'
+# filters.
 _SIZES = ("9-3-5", "9-5-5", "11-1-7")
 _DEEPER = {
     "9-1-1-5": (64, 32, 16),
@@ -130,7 +131,7 @@ BUSY = {
     or ("-but-" in name and "-rate-" in name)
 }
 
-# Panels of recipes.png, by title: each holds its curves' trainings, by label.
+# Panels of recipes.png, by title. Each holds the trainings of its curves, by label.
 PANELS: dict[str, dict[str, str]] = {
     "From the paper's recipe to this one": {
         "the paper's": "paper",

@@ -1,8 +1,8 @@
 """A process that does one contestant's task whenever it is told to.
 
-Each contestant has a process of its own, because the environment variables that tune
-one, and a library's threads, must not touch another. Messages are pickled tuples on
-standard input and output.
+Each contestant has a process of its own, because the environment variables that tune one
+contestant, and its threads, must not affect another. Messages are pickled tuples on standard input
+and output.
 """
 
 import ctypes
@@ -17,7 +17,7 @@ from pathlib import Path
 from .contestants import CONTESTANTS, THREADS, Absent
 from .tasks import Task
 
-# Seconds: to wake a processor, which is slow after a rest, and to repeat a short task.
+# Seconds for waking a processor, which is slow after a rest, and for repeating a short task.
 WAKING, LEAST = 0.1, 0.05
 
 
@@ -50,9 +50,9 @@ def main() -> None:
 def build(contestant, task: Task):
     """Return a function that does the task, and the first run's result, memory and threads.
 
-    Memory is the bytes by which the process grew at its largest, result included. Before that
-    the contestant does the same task in small, so that its libraries are loaded and its code
-    compiled; memory freed by then is given back.
+    Memory is how many bytes the process grew by, at its largest, result included. Before that, the
+    contestant does a small task of the same kind, so that its libraries are loaded and its code is
+    compiled; memory that is free then is given back.
     """
     contestant.build(task.small)()
     gc.collect()

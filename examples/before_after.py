@@ -4,9 +4,9 @@
     python examples/before_after.py --jpeg 50      # the other one: saved as JPEG when small
     python examples/before_after.py photo.png --at 100 80 --out mine.png
 
-The figure has the same square of each, magnified twice. From left to right: the small picture's
-pixels, bicubic interpolation, the network (for a JPEG the one for clean pictures, and the one that
-`upscale` chooses), and the photograph as it was.
+The figure shows the same square of each picture, magnified twice. From left to right: the small
+picture's pixels, bicubic interpolation, the network, and the photograph as it was. For a JPEG there
+are two networks: the one for clean pictures, and the one that `upscale` chooses.
 """
 
 import argparse

@@ -88,7 +88,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def photos_of(folder: str) -> dict[str, np.ndarray]:
-    """Return the luma of the photographs in a folder that can be measured; name the others."""
+    """Return the luma of a folder's photographs that can be measured; name the others."""
     photos, skipped = read_folder(folder, grey_is_luma=True)
     measurable = {}
     for name, photo in zip(photos.names, photos, strict=True):

@@ -195,11 +195,11 @@ def test_shares_of_the_peak_and_gains_are_as_logged():
     in_steps_too = [f"{times_as_long(row[plain], row[first]):.1f}" for row in steps]
     says(
         "benchmarks/README.md",
-        f"Without Winograd that reaches {peak}% of what the processor can add and multiply for "
-        f"whole pictures of the paper's networks, {in_steps}% for training steps",
-        f"{gains[0]} times as fast, those of a 9-3-5 {gains[1]} times, and those of a 9-5-5 "
-        f"{gains[2]} times; training steps of a 9-1-5 {in_steps_too[0]} times, of a 9-5-5 "
-        f"{in_steps_too[1]} times",
+        f"Without Winograd it reaches {peak}% of what the processor can add and multiply for "
+        f"whole pictures of the paper's networks, and {in_steps}% for training steps",
+        f"{gains[0]} times as fast with a 9-1-5, where it serves the first layer; {gains[1]} times "
+        f"with a 9-3-5; and {gains[2]} times with a 9-5-5. Training steps become "
+        f"{in_steps_too[0]} times as fast with a 9-1-5, and {in_steps_too[1]} times with a 9-5-5",
         f"{log('network')['rates']['FMA']:.0f} GFLOP/s in fused multiply-adds, and "
         f"{log('network')['rates']['SGEMM']:.0f} in SGEMM",
     )
@@ -603,9 +603,9 @@ def test_what_memory_makes_of_1_x_1():
     rate = (read + written) / seconds / 1e9
     says(
         "benchmarks/README.md",
-        f"reads {read / 1e6:.0f} MB and writes {written / 1e6:.0f}: "
-        f"in {1e3 * seconds:.1f} ms that is {rate:.0f} GB/s, {100 * rate / copy:.0f}% of the "
-        f"{copy:.0f} GB/s that copying reaches",
+        f"reads {read / 1e6:.0f} MB and writes {written / 1e6:.0f} MB in {1e3 * seconds:.1f} ms. "
+        f"That is {rate:.0f} GB/s, {100 * rate / copy:.0f}% of the {copy:.0f} GB/s that copying "
+        "reaches",
     )
 
 

@@ -1,4 +1,4 @@
-"""Checking and timing a step."""
+"""Check and time a step."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ def arrays(N: int, C: int, H: int, W: int, K: int, side: int) -> tuple[np.ndarra
 
 
 def difference(step: ModuleType) -> float:
-    """Return the largest error over the largest result, for sizes that fill no whole vectors."""
+    """Return the largest error over the largest result; the sizes fill no whole vectors."""
     x, w, b = arrays(2, 9, 10, 11, 10, SIDE)
     y = naive.forward(x, w, b, (1, 1))
     return float(np.abs(step.prepare(x, w, b)() - y).max() / np.abs(y).max())

@@ -1,4 +1,4 @@
-"""Step 1: the definition, `srcnn_np.conv.naive`; it is slow, as it takes numbers one by one."""
+"""Step 1: the definition, `srcnn_np.conv.naive`; slow, because it takes numbers one by one."""
 
 import sys
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Step 4: pictures and filters lie in memory in the order in which the product reads them.
 
-A vector is neighbouring filters, and a block's numbers come from neighbouring pixels. A pixel's
-channels lie side by side, so that a filter sees one run of numbers in a row. Only the places that
+A vector holds neighbouring filters, and a block's numbers come from neighbouring pixels. A pixel's
+channels lie side by side. So in each row, a filter sees one run of numbers. Only the places that
 are wanted are computed. These are the package's kernels, `srcnn_np.kernels.direct`.
 """
 
@@ -21,7 +21,7 @@ SIZES = 8, 25, 25
 
 
 def prepare(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> Callable[[], np.ndarray]:
-    """Return a function that computes y, from layouts made before, as networks keep theirs."""
+    """Return a function that computes y from layouts made before, as networks do."""
     N, _, H, W = x.shape
     K, _, kh, kw = w.shape
     y = np.empty((N, H - kh + 1, W - kw + 1, K), np.float32)

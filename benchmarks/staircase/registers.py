@@ -1,7 +1,8 @@
 """Step 3: the same sums of shifted rows, but they stay in registers until all taps are added.
 
-A block is MOST filters at two vectors of neighbouring places: for each tap, two vectors of x times
-MOST numbers of w. The last block of filters, or of places, overlaps the one before.
+A block is the sums of MOST filters at two vectors of neighbouring places. For each tap, two vectors
+of x are multiplied by MOST numbers of w. The last block of filters, or of places, overlaps the one
+before.
 """
 
 import sys
@@ -22,7 +23,7 @@ SIZES = 8, 25, 25
 def prepare(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> Callable[[], np.ndarray]:
     """Return a function that computes y, for at least MOST filters and 2 LANES places."""
     (N, _, H, W), (K, _, kh, kw) = x.shape, w.shape
-    rows = np.empty((N, K, H - kh + 1, W), np.float32)  # places that run over a row's end, too
+    rows = np.empty((N, K, H - kh + 1, W), np.float32)  # also for places that run over a row's end
 
     def run() -> np.ndarray:
         sum_rows(x, w, rows)

@@ -1,7 +1,7 @@
 """Step 5: fewer multiplications, by Winograd's convolution, `srcnn_np.kernels.winograd`.
 
-Here for 5 x 5 filters: a tile of 4 x 4 results takes 8 x 8 products for each channel and filter
-instead of 16 x 25, so that the direct sum's count may exceed what the processor can do.
+Here filters are 5 x 5. A tile of 4 x 4 results takes 8 x 8 products for each channel and filter
+instead of 16 x 25. So GFLOP/s, which count the direct sum, may exceed what the processor can do.
 """
 
 import sys
@@ -28,7 +28,7 @@ SIZES = 8, 25, 25
 
 
 def prepare(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> Callable[[], np.ndarray]:
-    """Return a function that computes y, from filters evaluated before, as networks keep theirs."""
+    """Return a function that computes y from filters evaluated before, as networks do."""
     N, C, H, W = x.shape
     K, _, k, _ = w.shape
     side, unit = tuple(range(k + winograd.STEP - 1)), unit_of(K)

@@ -35,7 +35,7 @@ except ModuleNotFoundError as error:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code: 0 if all that was asked for is right, else 1."""
+    """Run one command; return the exit code: 0 if all that was asked for is right, else 1."""
     options = _parse(arguments)
     for stream in (sys.stdout, sys.stderr):  # a terminal may not have the mathematics' signs
         if hasattr(stream, "reconfigure"):

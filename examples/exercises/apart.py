@@ -1,7 +1,7 @@
-"""Check functions in a separate process, which is ended when one of them does not end.
+"""Check functions in a separate process, which is ended if a function does not end.
 
-The process has the same terminal, so that `breakpoint()` and `input()` work in it. While they wait,
-they do no work, and that time does not count.
+The process has the same terminal, so that `breakpoint()` and `input()` work in it. While these
+wait, the process does no work, and the time does not count.
 """
 
 import faulthandler
@@ -25,7 +25,7 @@ from srcnn_np import InputError
 from .hints import BEGINNINGS
 from .running import Finding, check, load
 
-LIMIT = 20.0  # seconds of work for one function, which plain loops take a small part of
+LIMIT = 20.0  # seconds of work for one function; plain loops need a small part of them
 _TICK = 0.2  # seconds from one look at the work to the next
 _WIDTH = 88
 
@@ -33,7 +33,7 @@ _WIDTH = 88
 def check_apart(
     names: list[str], file: str, *, hints: bool = False, limit: float = LIMIT
 ) -> dict[str, Finding]:
-    """Check functions, and print what is found of each.
+    """Check functions, and print what is found about each.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def check_apart(
 
 
 def show(name: str, finding: Finding, *, hints: bool) -> None:
-    """Print what is found of a function."""
+    """Print what is found about a function."""
     width = max(map(len, BEGINNINGS)) + 2
     print(f"{name:{width}}{finding.state}")
     for text in (finding.words, f"Hint: {finding.hint}" if hints and finding.hint else ""):
@@ -111,16 +111,17 @@ def _wait(process: subprocess.Popen, stack: Path) -> int:
         try:
             return process.wait(timeout=1)
         except subprocess.TimeoutExpired:
-            # Its watch empties this file again, unless a call into C lets nothing else run.
+            # The process's watch empties this file again, unless a call into C lets nothing else
+            # run.
             stuck = stuck + 1 if stack.exists() and stack.stat().st_size else 0
             if stuck == 3:
                 process.kill()
         except KeyboardInterrupt:
-            pass  # the process is interrupted too, and knows what that means for it
+            pass  # the process is interrupted too, and handles that itself
 
 
 def _where(stack: str, file: str) -> str | None:
-    """Say in which line of the reader's file the process was, as `faulthandler` has written."""
+    """Say in which line of the reader's file the process was, by what `faulthandler` wrote."""
     escaped = file.encode("ascii", "backslashreplace").decode()
     lines = re.findall(rf'^  File "{re.escape(escaped)}", line (\d+)', stack, flags=re.MULTILINE)
     return (f", and was then in line {lines[0]} of {file}" if lines else "") if stack else None

@@ -27,7 +27,7 @@ class Case:
     Attributes
     ----------
     what : str
-        What is special about them; reads well after "for".
+        What is special about these arguments, in words that read well after "for".
     arguments : dict of str to array, number or tuple
         In the function's order.
     """
@@ -43,18 +43,18 @@ class Exercise:
     Attributes
     ----------
     right : callable
-        What it should do, by the library.
+        The library's function, which is right.
     results : dict of str to str
         Name and axes of each array that it returns, such as {"y": "N K OH OW"}. Axes that are
         joined into one have points between them.
     axes : dict of str to str
         The axes of arguments that are arrays or shapes.
     draw : callable
-        Makes cases from a random number generator: first the docstring's example, then the
-        plainest, and so on.
+        Makes cases from a random number generator: first the docstring's example, then the plainest
+        case, and so on.
     pieces : dict of str to callable
-        For a function that has a rule for each piece of its inputs. The words say where a piece
-        is; the callable finds it from the arguments.
+        For a function that has one rule for each piece of its inputs: words that say where a piece
+        is, and a callable that finds the piece from the arguments.
     """
 
     right: Callable
@@ -136,9 +136,9 @@ def right_psnr(a, b, peak):
     return psnr(a, b, peak=peak)
 
 
-# N, C, K, H, W, kh, kw, each case with one thing more than the one before. OH >= kh and OW >= kw.
-# In the last case all lengths are different, OH = 8 and OW = 9 too. None is 2: of two filters,
-# "all but the first" would be called "the last".
+# N, C, K, H, W, kh, kw. Each case has one thing more than the case before. OH >= kh and OW >= kw.
+# In the last case all lengths are different, also OH = 8 and OW = 9. None of them is 2: of two
+# filters, "all but the first" would be called "the last".
 _SIZES = {
     "one square channel": (1, 1, 1, 5, 5, 3, 3),
     "one oblong channel": (1, 1, 1, 5, 8, 3, 2),
@@ -151,8 +151,8 @@ _SIZES = {
 def _over_sizes(example: dict, drawn: Callable) -> Callable:
     """Return a function that draws cases of a convolution.
 
-    `drawn` makes the arguments from a generator and sizes. Of cases with the same
-    shapes one is kept: im2col's arguments, say, do not show how many filters there are.
+    `drawn` makes the arguments from a generator and sizes. Of several cases with the same shapes
+    only one is kept: the arguments of im2col, for example, do not show how many filters there are.
     """
 
     def draw(rng: np.random.Generator) -> list[Case]:

@@ -29,7 +29,7 @@ def judge(
 ) -> tuple[str, str] | None:
     """Compare answers with the library's.
 
-    If several arrays are returned, only the first that is wrong is spoken of: the others may follow
+    If several arrays are returned, only the first wrong one is described: the others may follow
     from it.
 
     Parameters
@@ -39,13 +39,13 @@ def judge(
         See `mistakes.MISTAKES`.
     cases : list of Case
     answers : list
-        What the reader's function returned for each, or a `Raised`.
+        What the reader's function returned for each case, or a `Raised`.
 
     Returns
     -------
     observed, diagnosed : str
-        What is wrong with the answers, and what is the mistake, empty if it is not known. None
-        if all is right.
+        What is wrong with the answers, and which mistake it is (empty if the mistake is not known).
+        None instead of both if all is right.
     """
     names = list(exercise.results)
     rights = [exercise.right(*case.arguments.values()) for case in cases]
@@ -101,7 +101,7 @@ def _diagnose(compared: Compared, mistakes: list[Mistake]) -> str:
     if {wrong[0], wrong[-1]} & set(raised):
         meanings = (meaning(given[n].error) for n in reversed(raised))
         return known or next(filter(None, meanings), "")
-    # What explains all comes before a mistake that explains only some.
+    # A diagnosis that explains all answers comes before a mistake that explains only some.
     numeric = [n for n, g in enumerate(given) if is_numeric(g)]
     plain = replace(
         compared,
@@ -126,9 +126,10 @@ def _sorted(array: object) -> np.ndarray:
 def _known(mistakes: list[Mistake], compared: Compared) -> tuple[str, bool]:
     """Return words for the mistake that explains most wrong answers, and whether it explains all.
 
-    It must explain the first wrong answer that is no error, and half of all wrong ones, as small
-    inputs cannot tell mistakes apart. The rest may have a second mistake. A right answer that the
-    mistake would make wrong refutes it. Where the mistake raises, a wrong answer must raise too.
+    The mistake must explain the first wrong answer that is no error. It must also explain half of
+    all wrong answers, because small inputs cannot tell mistakes apart. The other wrong answers may
+    have a second mistake. A mistake that would make a right answer wrong is not the one. Where the
+    mistake raises an error, a wrong answer must be an error too.
     """
     cases, given, right, wrong = compared.cases, compared.given, compared.right, compared.wrong
     first = next((n for n in wrong if not isinstance(given[n], Raised)), None)
@@ -171,7 +172,8 @@ def _mistaken(answer: Callable, case: Case) -> np.ndarray | None:
 def _arranged(compared: Compared) -> str:
     """Say which sums, reshapes and transposes would make the answers right.
 
-    They must do so in all cases: where lengths are 1, other orders and shapes are right too.
+    They must make the answers of all cases right, because other orders and shapes are right, too,
+    where lengths are 1.
     """
     given = [np.asarray(g) for g in compared.given]
     joined = compared.exercise.results[compared.name].split()
@@ -195,7 +197,7 @@ def _arranged(compared: Compared) -> str:
 def _steps(
     summed: tuple[int, ...], axes: list[str], joined: list[str], order: tuple[int, ...], pairs: list
 ) -> str:
-    """Say how sums are brought into order, and what is wrong with them."""
+    """Say what is wrong with the sums, and which steps make them right."""
     is_in_order = order == tuple(range(len(axes)))
     is_shaped = all(s.shape == o.shape for s, o in pairs)
     if summed:
@@ -252,7 +254,7 @@ def _around(compared: Compared) -> str:
 
 
 def _size(frame: tuple) -> int:
-    """Return how much a frame adds: if values are right with several, the least is meant."""
+    """Return how much a frame adds; if several frames make values right, the smallest is meant."""
     return np.abs(frame[0]).sum()
 
 
@@ -261,7 +263,7 @@ def _nth(number: int) -> str:
 
 
 def _frames(compared: Compared, n: int) -> Iterator[tuple]:
-    """Yield what makes values right: rows and columns too many on each side, and steps."""
+    """Yield frames that make values right: excess rows and columns on each side, and steps."""
     right = compared.apart(n, compared.right[n])
     given = np.asarray(compared.given[n])
     arrays = [given]
@@ -359,7 +361,7 @@ def _shifted(compared: Compared) -> str:
     return f"Every value is {differences[0]:.6g} more than it should be."
 
 
-# Products that people divide by, and numbers that these may be multiplied by.
+# Products of lengths that people divide by, and factors that may come with these products.
 _PRODUCTS = [
     letters.split()
     for letters in (
@@ -371,7 +373,7 @@ _NUMBERS = {1: "", -1: "-", 2: "2·", 0.5: "1/2·", -2: "-2·"}
 
 
 def _factor(compared: Compared) -> str:
-    """Say by which factor all answers differ; in sizes such as N, if these explain it."""
+    """Say by which factor all answers are wrong, in sizes such as N if these explain the factor."""
     factors, sizes = [], []
     for case, g, r in zip(compared.cases, compared.given, compared.right, strict=True):
         if np.shape(g) != np.shape(r):

@@ -5,13 +5,14 @@ with its environment activated as README.md here says, run
 
     python -m examples.exercises check conv_forward
 
-It says whether conv_forward is right, and if not, what is wrong with its answers. With `--hint`
-it also says what the mistake may be, or how to begin.
+The command says whether conv_forward is right, and if not, what is wrong with its answers. With
+`--hint` it also says what the mistake may be, or how to begin.
 
 1. The convolution and its gradients, as loops: conv_forward, conv_db, conv_dw, conv_dx
 2. What else a network needs: relu_backward, mse, sgd_step, psnr, bicubic_kernel.
-   Then `train` trains one, which takes some minutes.
-3. The convolution again, without most of the loops: im2col, col2im. Then it takes some seconds.
+   Then `train` trains a network, which takes some minutes.
+3. The convolution again, without most of the loops: im2col, col2im. Then training takes some
+   seconds.
 4. What FSRCNN is made of: conv_transpose, transpose_dw, prelu_backward.
 
 The words
@@ -35,19 +36,20 @@ that lie under them, and all products and the bias are added up:
   into OH = H - kh + 1 rows and OW = W - kw + 1 columns of places;
 - the stride, the step from one place to the next, is 1.
 
-Networks call (1) a convolution. Mathematics calls it a cross-correlation; in its convolution
-the filter is flipped, turned by 180 degrees: w[:, :, ::-1, ::-1]. Here it is not.
+Networks call (1) a convolution. Mathematics calls it a cross-correlation; in the convolution of
+mathematics the filter is flipped, which means turned by 180 degrees: w[:, :, ::-1, ::-1]. Here it
+is not flipped.
 
 The gradients
 -------------
 The loss L is one number that says how wrong the whole output is. Learning changes the weights
-so that L falls, and for this takes the derivative of L by each number. The array of these
-derivatives is called the gradient, and has the shape of what L is derived by:
+so that L falls, and for this needs derivatives of L. The derivatives of L by all numbers of an
+array are again an array of that shape, called the gradient:
 
     dy = ∂L/∂y,  dx = ∂L/∂x,  dw = ∂L/∂w,  db = ∂L/∂b
 
-They are found backwards, dy first. As L depends on w, b and x only through y, the chain rule
-gives the derivative by any number q among them:
+The gradients are found backwards, dy first. L depends on w, b and x only through y. So the
+chain rule gives the derivative by any number q in w, b or x:
 
     ∂L/∂q = Σ_{n,k,i,j} dy[n,k,i,j] · ∂y[n,k,i,j]/∂q                             (2)
 
@@ -55,8 +57,8 @@ and ∂y/∂q can be read off (1): for q = w[k,c,u,v], for instance, it is x[n, 
 
 The rules
 ---------
-Leave the arrays you are given as they are, and return new ones. Plain loops are right everywhere:
-`check` gives small arrays, and `train` says how long it will take.
+Do not change the arrays that you are given; return new ones. Plain loops are good enough
+everywhere: `check` gives small arrays, and `train` says how long it will take.
 """
 
 import numpy as np
@@ -82,7 +84,7 @@ def conv_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
 
     Examples
     --------
-    A filter of one row and two columns that takes each pixel from its right neighbour:
+    A filter of one row and two columns that subtracts each pixel from its right neighbour:
 
     >>> x = np.array([[[[1.0, 2.0, 4.0], [3.0, 3.0, 1.0]]]])
     >>> w = np.array([[[[-1.0, 1.0]]]])
@@ -98,8 +100,8 @@ def conv_db(dy: np.ndarray) -> np.ndarray:
 
     db[k] = Σ_{n,i,j} dy[n,k,i,j]
 
-    In (1), b[k] is added to y at every place of channel k in every picture, and nowhere else:
-    there ∂y/∂b[k] is 1, elsewhere 0. Put that into (2).
+    In (1), b[k] is added to y at every place of channel k in every picture, and nowhere else. So
+    ∂y/∂b[k] is 1 at these places, and 0 elsewhere. Put that into (2).
 
     Parameters
     ----------
@@ -137,7 +139,7 @@ def conv_dw(dy: np.ndarray, x: np.ndarray, kh: int, kw: int) -> np.ndarray:
 
     Examples
     --------
-    The left weight was over the pixels 1, 2, the right one over 2, 4:
+    The left weight lies over the pixels 1 and 2, and the right weight over 2 and 4:
 
     >>> x = np.array([[[[1.0, 2.0, 4.0]]]])
     >>> conv_dw(np.array([[[[10.0, 1.0]]]]), x, 1, 2)
@@ -151,7 +153,7 @@ def conv_dx(dy: np.ndarray, w: np.ndarray, x_shape: tuple[int, int, int, int]) -
 
     dx[n,c,p,r] = Σ dy[n,k,i,j] · w[k,c,u,v]    over all k, i, j, u, v with i+u = p and j+v = r
 
-    Here p and r are a pixel's row and column. In (1), a pixel counts for every place at which the
+    Here p and r are a pixel's row and column. In (1), a pixel reaches every place at which the
     filter covers it.
 
     Parameters
@@ -167,8 +169,8 @@ def conv_dx(dy: np.ndarray, w: np.ndarray, x_shape: tuple[int, int, int, int]) -
 
     Examples
     --------
-    The middle pixel lay under the right weight, 2, at the first place, and under the left one,
-    3, at the second: 2 · 10 + 3 · 1.
+    At the first place the middle pixel lies under the right weight, 2. At the second place it lies
+    under the left weight, 3. So its gradient is 2 · 10 + 3 · 1.
 
     >>> conv_dx(np.array([[[[10.0, 1.0]]]]), np.array([[[[3.0, 2.0]]]]), (1, 1, 1, 3))
     array([[[[30., 23.,  2.]]]])
@@ -241,10 +243,10 @@ def sgd_step(
     p_new = p + v_new
 
     A network's parameters are its weights and biases. L grows fastest in the direction of the
-    gradient, so a step goes the other way, and the learning rate says how far. As each gradient
-    is that of some pictures only, drawn at random, this is called stochastic gradient descent,
-    SGD. With momentum, part of the last step, the velocity v, is taken again: steps that go on
-    in one direction grow, those that go to and fro cancel.
+    gradient, so a step goes the other way, and the learning rate says how far. Each gradient is
+    that of some pictures only, which are drawn at random. So this is called stochastic gradient
+    descent, SGD. The velocity v is the last step. With momentum, a part of it is taken again: steps
+    that go on in one direction grow, and steps that go to and fro cancel.
 
     Parameters
     ----------
@@ -274,13 +276,13 @@ def psnr(a: np.ndarray, b: np.ndarray, peak: float) -> float:
 
     psnr = 10 · log10(peak² / mean((a - b)²))
 
-    In decibels, dB: 10 more means that the mean squared error is a tenth.
+    The unit is the decibel, dB: with 10 dB more, the mean squared error is a tenth.
 
     Parameters
     ----------
     a, b : arrays of one shape
-        Two pictures; of floating-point numbers, or of whole ones from 0 to 255 (dtype uint8),
-        as files hold them. Mind that uint8 has no number below 0 or above 255.
+        Two pictures, of floating-point numbers, or of whole numbers from 0 to 255 (dtype uint8) as
+        in files. Mind that uint8 has no number below 0 or above 255.
     peak : float
         The value of white: 1 or 255.
 
@@ -298,16 +300,16 @@ def psnr(a: np.ndarray, b: np.ndarray, peak: float) -> float:
 
 
 def bicubic_kernel(t: np.ndarray) -> np.ndarray:
-    """Return how much a pixel counts, at a distance t from it, in bicubic interpolation.
+    """Return how much a pixel counts in bicubic interpolation, at a distance t from it.
 
     k(t) =  3/2 |t|³ - 5/2 |t|² + 1              where      |t| <= 1
     k(t) = -1/2 |t|³ + 5/2 |t|² - 4 |t| + 2      where 1 <  |t| <= 2
     k(t) =  0                                    where 2 <  |t|
 
-    To enlarge a row of pixels, new ones are put between the old. Each new pixel is a sum of the
-    old ones near it, weighted by k of their distance; k is called the kernel. A picture is
+    To enlarge a row of pixels, new pixels are put between the old ones. Each new pixel is a sum of
+    the old pixels near it, each times k of its distance; k is called the kernel. A picture is
     enlarged along its rows, then along its columns. The result looks smooth, but blurred. The
-    network is to sharpen it, and to beat it.
+    network should sharpen this result, and so beat bicubic interpolation.
 
     Parameters
     ----------
@@ -335,8 +337,8 @@ def bicubic_kernel(t: np.ndarray) -> np.ndarray:
 #     t = (c·kh + u)·kw + v    a tap's number, of T = C·kh·kw
 #     p = i·OW + j             a place's number, of P = OH·OW
 #
-# and write the pixels that lie under the filter into the columns of a matrix, cols[n,t,p]. Then
-# (1) and the two gradients that it gives are, for each picture n, products of matrices:
+# and write the pixels that lie under the filter into the columns of a matrix, cols[n,t,p]. Then,
+# for each picture n, (1) and two gradients are products of matrices:
 #
 #     y[n,k,p]     = b[k] + Σ_t w[k,t] · cols[n,t,p]
 #     dw[k,t]      = Σ_n Σ_p dy[n,k,p] · cols[n,t,p]
@@ -353,7 +355,7 @@ def im2col(x: np.ndarray, kh: int, kw: int) -> np.ndarray:
 
     cols[n, t, p] = x[n, c, i+u, j+v]
 
-    Row t is a tap and column p a place: t = (c·kh + u)·kw + v and p = i·OW + j.
+    Row t is for a tap, and column p for a place: t = (c·kh + u)·kw + v and p = i·OW + j.
 
     Parameters
     ----------
@@ -385,8 +387,8 @@ def col2im(cols: np.ndarray, x_shape: tuple[int, int, int, int], kh: int, kw: in
     x[n, c, p, r] = Σ cols[n, (c,u,v), (i,j)]    over all u, v, i, j with i+u = p and j+v = r
 
     Here p and r are a pixel's row and column. `im2col` copies a pixel to several columns. By the
-    chain rule, the derivative by the pixel is the sum of the derivatives by its copies; that sum
-    is this function.
+    chain rule, the derivative by the pixel is the sum of the derivatives by its copies. This
+    function computes that sum.
 
     Parameters
     ----------
@@ -403,7 +405,7 @@ def col2im(cols: np.ndarray, x_shape: tuple[int, int, int, int], kh: int, kw: in
 
     Examples
     --------
-    The corner of a 3 x 3 picture lies under a 2 x 2 filter at one place, its middle at four:
+    In a 3 x 3 picture, a 2 x 2 filter covers a corner at one place, and the middle at four places:
 
     >>> col2im(np.ones((1, 4, 4)), (1, 1, 3, 3), 2, 2)[0, 0]
     array([[1., 2., 1.],
@@ -416,16 +418,16 @@ def col2im(cols: np.ndarray, x_shape: tuple[int, int, int, int], kh: int, kw: in
 # --- 4. FSRCNN ----------------------------------------------------------------------------------
 #
 # SRCNN's authors made a faster network, FSRCNN. It works on the small picture, and its last layer
-# enlarges: a transposed convolution, which is a convolution's way back used forwards. It has a
-# stride s, the step from one place to the next. In the paper's layer s is 3, where it enlarges
-# three times.
+# enlarges. This layer is a transposed convolution: a convolution's way back, used forwards. It has
+# a stride s, the step from one place to the next. To enlarge three times, s is 3 in the paper's
+# layer.
 #
-# With what you have written, these are a few lines: for s = 1, y is what conv_dx gives for x in
+# With what you have written, this layer is a few lines: for s = 1, y is what conv_dx gives for x in
 # place of dy. For another s first put s - 1 zeros between the numbers of x, in both directions.
 
 
 def conv_transpose(x: np.ndarray, w: np.ndarray, b: np.ndarray, s: int) -> np.ndarray:
-    """Spread every number of x over y by its channel's filter; neighbours start s places apart.
+    """Spread every number of x over y by its channel's filter; the next one begins s places on.
 
     y[n,k,p,r] = b[k] + Σ x[n,c,i,j] · w[c,k,u,v]
                             over all c, i, j, u, v with s·i+u = p and s·j+v = r
@@ -434,7 +436,7 @@ def conv_transpose(x: np.ndarray, w: np.ndarray, b: np.ndarray, s: int) -> np.nd
     ----------
     x : (N, C, H, W) array
     w : (C, K, kh, kw) array
-        A filter for each channel of x, as deep as y.
+        A filter for each channel of x, with as many channels as y.
     b : (K,) array
     s : int
         The stride, at least 1.
@@ -445,7 +447,7 @@ def conv_transpose(x: np.ndarray, w: np.ndarray, b: np.ndarray, s: int) -> np.nd
 
     Examples
     --------
-    Three numbers, each spread over three places. Where two meet, they are added:
+    Three numbers, each spread over three places. Where two products meet, they are added:
 
     >>> x, w = np.array([[[[1.0, 10.0, 100.0]]]]), np.array([[[[1.0, 2.0, 3.0]]]])
     >>> conv_transpose(x, w, np.zeros(1), 2)[0, 0]

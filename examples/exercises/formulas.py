@@ -187,9 +187,9 @@ FORMULAS |= {
     },
 }
 
-# The same, but only the words are shown. forward, db, dw, dx, im2col and col2im are the right
-# functions. pixels makes cols of six axes instead of three, (N, C, kh, kw, OH, OW); put adds them
-# to a picture; apart makes them from cols of three axes.
+# Here only the remark is shown. forward, db, dw, dx, im2col and col2im are the right functions.
+# pixels makes cols with six axes, (N, C, kh, kw, OH, OW), instead of three. put adds such cols to a
+# picture, and apart makes them from cols with three axes.
 _WINS = "Where several terms meet in a pixel, the last one wins: write += where you have =."
 _COLUMNS = "`col2im` is given columns (N, C·kh·kw, OH·OW) that are "
 _PLACES_FIRST = "Places are read before taps. Reshape cols to (N, C, kh, kw, OH, OW)."
@@ -299,7 +299,7 @@ OTHERS = {
     },
 }
 
-# What a right function gets in an argument's place, and what there is to say.
+# What the right function gets in place of an argument, and a remark.
 _MIXED = "The filters are reshaped to (T, K), which mixes them: reshape to (K, T), then transpose."
 
 ARGUMENTS = {
@@ -335,8 +335,9 @@ ARGUMENTS = {
     },
 }
 
-# The pixel's row that a tap (u, v) has at a place (i, j); columns in the same way. The first is
-# right. `mistakes` tries each for both, each for one with the other right, and EXCHANGED.
+# The row of the pixel under a tap (u, v) at a place (i, j); columns are alike. The first formula is
+# right. `mistakes` tries each formula for rows and columns, each for one of them while the other is
+# right, and the pairs in EXCHANGED.
 ROWS = ["i+u", "i-u", "i+kh-1-u", "i", "u", "i+u-1", "i+u-kh//2", "u-i"]
 EXCHANGED = [("i+v", "j+u"), ("j+v", "i+u"), ("j+u", "i+v")]
 PIXELS = {
@@ -349,7 +350,7 @@ PIXELS = {
     ("j+v", "i+u"): "rows and columns of the picture are in each other's place.",
 }
 
-# The numbers of a tap and of a place in cols, T and P. NUMBERS are wrong ones.
+# T and P are formulas for the number of a tap and of a place in cols. NUMBERS has wrong pairs.
 T, P = "(c*kh + u)*kw + v", "i*OW + j"
 NUMBERS = [
     (T, "i*OH + j"),

@@ -52,7 +52,7 @@ BEGINNINGS = {
     ),
 }
 
-# How to do without loops what is right with them.
+# How to write without loops a function that is right with loops.
 QUICKER = {
     "conv_forward": (
         "Without loops: `w.reshape(K, -1) @ cols` is a product of matrices, (K, T) by (T, P), for "
@@ -139,14 +139,14 @@ _ERRORS = {
         "Square brackets are for arrays, lists and tuples; one number has no elements."
     ),
     r"object cannot be interpreted as an integer|slice indices must be integers|only integers": (
-        "Lengths and indices are whole numbers: // divides so, / does not."
+        "Lengths and indices are whole numbers: // gives a whole number, / does not."
     ),
     r"Cannot cast ufunc .* to dtype\('u?int": (
         "An array of whole numbers cannot take others: begin with np.zeros, without a dtype."
     ),
     r"math domain error|division by zero|float division": (
-        "0 divides nothing and has no logarithm, and what is below 0 no root. Where it can come, "
-        "return at once what is right there."
+        "Nothing can be divided by 0. 0 has no logarithm, and a number below 0 has no root. Where "
+        "such a number can come, return at once what is right there."
     ),
 }
 

@@ -1,7 +1,7 @@
 """Mistakes that are often made: what each would answer, and what there is to say of it.
 
-Even an answer that equals a mistake's on all drawn inputs may have another cause. So the words
-first say what the answer is.
+An answer may equal that of a mistake on all drawn inputs, and still have another cause. So the
+words first say what the answer is.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,13 +22,13 @@ from .checks import (
 )
 from .formulas import ARGUMENTS, EXCHANGED, FORMULAS, NUMBERS, OTHERS, PIXELS, ROWS, P, T
 
-# Words, and a function of the exercise's arguments. The function raises where the mistake cannot
-# be made, as where an index goes over the end.
+# Words, and a function of the exercise's arguments. The function raises an error where the mistake
+# cannot be made, for example where an index goes over the end.
 Mistake = tuple[str, Callable]
 
 
 def _evaluator(formula: str, names: list[str]) -> Callable:
-    """Make a function of arguments with these names."""
+    """Make a function of arguments with these names from a formula."""
     code = compile(formula, formula, "eval")
 
     def answer(*values):
@@ -150,7 +150,7 @@ def _other_pixels(exercise: str) -> Iterator[Mistake]:
 # Which terms are in the sum.
 
 _LENGTHS = {"n": "N", "k": "K", "c": "C", "i": "OH", "j": "OW", "u": "kh", "v": "kw"}
-_OF_X = {**_LENGTHS, "i": "H", "j": "W"}  # where x is what is spread
+_OF_X = {**_LENGTHS, "i": "H", "j": "W"}  # for sums that spread x
 _ONLY = "Of the sum only the terms with {} are there. "
 _WITHOUT = "Of the sum the terms with {} are missing. "
 _TERMS = (
@@ -164,7 +164,7 @@ _TERMS = (
 def _terms(
     right: Callable, argument: int, axes: str, summed: str, lengths: dict[str, str] = _LENGTHS
 ) -> Iterator[Mistake]:
-    """Yield sums without some terms: one argument is set to 0 in those."""
+    """Yield sums without some terms; one argument is set to 0 in these terms."""
 
     def answer(*arguments, kept):
         part = np.zeros_like(arguments[argument])
@@ -269,7 +269,7 @@ _NEAR, _FAR = np.array([1.5, -2.5, 0, 1]), np.array([-0.5, 2.5, -4, 2])  # of |t
 
 
 def _kernel(t, distance=None, near=_NEAR, far=_FAR, end=2.0):
-    """Return the kernel with something else for |t|, with other factors, or another end."""
+    """Return the kernel with something else for |t|, with other factors, or with another end."""
     d = np.abs(t) if distance is None else distance
     return np.where(d <= 1, np.polyval(near, d), np.where(d <= end, np.polyval(far, d), 0))
 
@@ -300,7 +300,7 @@ def _spread_overwritten(x, w, b, s):
     return y
 
 
-# What formulas are made of.
+# The names that formulas use.
 _KNOWN = {
     **{name: getattr(np, name) for name in (
         *("abs", "arange", "array", "concatenate", "einsum", "inf", "log", "log10", "log2", "max"),
@@ -314,7 +314,7 @@ _KNOWN = {
     **{"misread": _misread, "kernel": _kernel, "keys": _keys, "NEAR": _NEAR, "FAR": _FAR},
 }  # fmt: skip
 
-# By exercise, for each array that it returns.
+# By exercise: a list of mistakes for each array that the function returns.
 MISTAKES: dict[str, list[list[Mistake]]] = {
     "conv_forward": [
         [

@@ -22,7 +22,7 @@ _COUNTED = {
     "OW": "column of places",
     "kw": "column of the filter",
 }
-# Products of lengths that are lengths of axes, or of reshaped arrays.
+# Products of lengths that may be the length of an axis, for instance after a reshape.
 _PRODUCTS = (
     *("kh·kw", "C·kh·kw", "OH·OW", "H·W", "N·OH·OW", "K·OH·OW", "C·H·W", "N·K·OH·OW", "N·C·H·W"),
     *("K·C·kh·kw", "C·kh·kw·OH·OW", "N·C·kh·kw·OH·OW"),
@@ -54,7 +54,7 @@ class Raised:
 
 @dataclass(frozen=True)
 class Compared:
-    """One result of an exercise: what was given in each case, and what is right."""
+    """One result of an exercise: what the function gave in each case, and what is right."""
 
     exercise: Exercise
     name: str
@@ -75,7 +75,7 @@ class Compared:
 
     @cached_property
     def axes(self) -> list[str]:
-        """The letters of all axes, joined ones apart."""
+        """The letters of all axes; joined axes are taken apart."""
         return self.exercise.results[self.name].replace("·", " ").split()
 
     def apart(self, n: int, array: object) -> np.ndarray:
@@ -86,7 +86,7 @@ class Compared:
         return np.reshape(array, [sizes[axis] for axis in self.axes])
 
     def limits(self) -> str:
-        """Say for which inputs it is wrong, if not for all."""
+        """Say for which inputs the result is wrong, if not for all."""
         right = [case.what for n, case in enumerate(self.cases) if n not in self.wrong]
         if not right:
             return ""
@@ -96,7 +96,7 @@ class Compared:
 
 
 def close(given: object, right: object) -> bool:
-    """Return whether an answer is equal to the right one but for rounding."""
+    """Whether an answer is equal to the right one, up to rounding."""
     return (
         is_numeric(given)
         and np.shape(given) == np.shape(right)
@@ -105,14 +105,14 @@ def close(given: object, right: object) -> bool:
 
 
 def agree(given: object, right: object) -> np.ndarray:
-    """Return where two arrays of one shape are equal but for rounding."""
+    """Return where two arrays of one shape are equal, up to rounding."""
     finite = np.abs(right)[np.isfinite(right)]
-    size = finite.max(initial=0)  # what cancels is as exact as what it was made of
+    size = finite.max(initial=0)  # a sum that cancels is as exact as its terms
     return np.isclose(given, right, rtol=1e-9, atol=1e-12 * size, equal_nan=True)
 
 
 def is_numeric(given: object) -> bool:
-    """Return whether it is a real number, or a plain array of them."""
+    """Whether a value is a real number, or a plain array of real numbers."""
     is_array = type(given) is np.ndarray or isinstance(given, np.generic | float | int)
     return is_array and np.asarray(given).dtype.kind in "fiub"
 
@@ -146,7 +146,7 @@ def kind(answer: object) -> str:
 
 
 def strangeness(given: object, right: object) -> tuple[str, str] | None:
-    """Say if an answer is no array of numbers, or lost digits, and how that is mended."""
+    """Say if an answer is no array of numbers, or has lost digits, and how to mend that."""
     if given is None:
         return "None.", "A `return` is missing."
     if isinstance(given, Raised):
@@ -181,10 +181,10 @@ def _strange(compared: Compared, strange: list[int]) -> str:
 
 
 def _error(compared: Compared, raised: list[int]) -> str:
-    """Say which error ended the cases, and which axes the lengths in it belong to."""
+    """Say which error ended the cases, and to which axes the lengths in its text belong."""
     errors = {n: compared.given[n] for n in raised}
     errors = {n: error for n, error in errors.items() if error.line == errors[raised[0]].line}
-    n, last = list(errors.items())[-1]  # the most telling: its sizes are all unlike
+    n, last = list(errors.items())[-1]  # this case says most: its sizes all differ
     here = [
         f"{number} is {name}"
         for number, name in _named(compared, {n: _sizes(e) for n, e in errors.items()}).items()
@@ -210,7 +210,7 @@ def _sizes(raised: Raised) -> list[int]:
 
 def _shape(compared: Compared, misshapen: list[int]) -> str:
     """Say the wrong shape and the right one."""
-    n = misshapen[-1]  # the most telling: its sizes are all unlike
+    n = misshapen[-1]  # this case says most: its sizes all differ
     given, right = np.shape(compared.given[n]), np.shape(compared.right[n])
     letters = compared.exercise.results[compared.name].split()
     is_now = f"has shape {given}" if given else "is one number"
@@ -222,7 +222,7 @@ def _shape(compared: Compared, misshapen: list[int]) -> str:
 
 
 def _named(compared: Compared, lengths: dict[int, Sequence[int]]) -> dict[int, str]:
-    """Return the axis behind each length of the last case, where all cases agree on one."""
+    """Return the axis that each length of the last case belongs to, where all cases agree."""
     *_, last = lengths
     names = {}
     for place, length in enumerate(lengths[last]):
@@ -238,7 +238,7 @@ def _named(compared: Compared, lengths: dict[int, Sequence[int]]) -> dict[int, s
 
 
 def _letters(compared: Compared, n: int) -> dict[int, set[str]]:
-    """Return, by length, the axes and products of axes that have it in one case."""
+    """Return, for each length, the axes and products of axes that have this length in a case."""
     sizes = compared.exercise.sizes(compared.cases[n])
     letters: dict[int, set[str]] = {}
     for product in (*sizes, *_PRODUCTS):
@@ -249,7 +249,7 @@ def _letters(compared: Compared, n: int) -> dict[int, set[str]]:
 
 
 def _values(compared: Compared, wrong: list[int]) -> str:
-    """Say how many values are wrong, where they are, and the first of them."""
+    """Say how many values are wrong, where they are, and which is the first."""
     place = _place(compared, wrong[-1])
     if place:
         return f"{_example(compared, wrong[-1])} {place}"

@@ -1,4 +1,4 @@
-"""Run the reader's functions on drawn inputs, whatever they do, and say what there is to say."""
+"""Run the reader's functions on drawn inputs, whatever the functions do, and say what is found."""
 
 import inspect
 import io
@@ -32,13 +32,13 @@ RUBBISH = 77  # what np.empty holds where it cannot hold NaN
 
 @dataclass(frozen=True)
 class Finding:
-    """What there is to say of one function.
+    """What is found about one function.
 
     Attributes
     ----------
     state : "right", "wrong" or "not written yet"
     words : str
-        What is seen to be wrong; else empty.
+        What is seen to be wrong; empty if nothing is.
     hint : str
         What the mistake may be, or how to begin, or how it is done more quickly; may be empty.
     next : str
@@ -57,7 +57,7 @@ def load(path: str | Path) -> ModuleType:
     Raises
     ------
     InputError
-        If it cannot be read or run.
+        If the file cannot be read or run.
     """
     module = ModuleType("exercises")
     module.__file__ = str(path)
@@ -108,8 +108,8 @@ def check(name: str, module: ModuleType, *, seed: int = 0) -> Finding:
         return replace(finding, hint=QUICKER.get(name, ""))
     if finding.state != "wrong":
         return finding
-    # If it calls others that are wrong, and is right with the library's in their place, then
-    # those others are to be mended.
+    # If the function calls others that are wrong, and is right with the library's in their place,
+    # then those others must be mended.
     with _unseen():
         checked = {other: _check(other, module, seed) for other in called}
         wrong = {other: found for other, found in checked.items() if found.state != "right"}
@@ -191,7 +191,7 @@ def _check(name: str, module: ModuleType, seed: int) -> Finding:
 
 
 def _answers(function: Callable, cases: list[Case], file: str) -> tuple[list, str]:
-    """Return what a function answers in each case, or `Raised`; and an argument it has changed."""
+    """Return what a function answers in each case, or `Raised`; and an argument that it changed."""
     answers, changed = [], []
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -201,7 +201,7 @@ def _answers(function: Callable, cases: list[Case], file: str) -> tuple[list, st
                 answers.append(function(*arguments.values()))
             except (KeyboardInterrupt, BdbQuit):
                 raise
-            except BaseException as error:  # sys.exit() as well must not end the checks
+            except BaseException as error:  # not even sys.exit() may end the checks
                 answers.append(_raised(error, file))
             changed += [
                 name
@@ -212,7 +212,7 @@ def _answers(function: Callable, cases: list[Case], file: str) -> tuple[list, st
 
 
 def _was_unwritten(held: object, zero: object) -> bool:
-    """Return whether an answer has values of np.empty, which differ when it holds 0."""
+    """Whether an answer has values of np.empty: these differ when np.empty holds 0."""
     if isinstance(held, tuple | list) and isinstance(zero, tuple | list):
         return any(map(_was_unwritten, held, zero))
     if not is_numeric(held) or not is_numeric(zero) or np.shape(held) != np.shape(zero):
@@ -267,7 +267,7 @@ def _parameters(function: Callable, names: list[str]) -> str:
 
 @contextmanager
 def _unseen() -> Iterator[None]:
-    """Let a repeated run be unseen: it shows nothing again, and asks nobody again."""
+    """Hide a repeated run: it prints nothing, reads no input and does not stop."""
     with ExitStack() as stack:
         stack.enter_context(redirect_stdout(io.StringIO()))
         stack.enter_context(patch("sys.stdin", io.StringIO()))
@@ -278,7 +278,7 @@ def _unseen() -> Iterator[None]:
 
 @contextmanager
 def _empty_holding(value: float, module: ModuleType) -> Iterator[list]:
-    """Let np.empty hold a value; yield a list that has elements once np.empty was called."""
+    """Let np.empty hold a value; yield a list that is not empty once np.empty was called."""
     asked = []
 
     def holding(make: Callable) -> Callable:
@@ -298,5 +298,5 @@ def _empty_holding(value: float, module: ModuleType) -> Iterator[list]:
         if any(thing is make for make in makes)
     }
     everywhere = patch.multiple(np, **{make.__name__: held for make, held in makes.items()})
-    with everywhere, patch.dict(vars(module), own):  # own: from numpy import empty
+    with everywhere, patch.dict(vars(module), own):  # own is for: from numpy import empty
         yield asked

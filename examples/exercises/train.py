@@ -1,8 +1,8 @@
 """The reader's pieces put together: a small SRCNN that learns to sharpen pictures.
 
 SRCNN is three convolutions with a ReLU after the first two. It is given a picture that bicubic
-interpolation has enlarged, and answers a sharper one. The library draws the pictures, shrinks
-them, limits the gradients' size and lowers the rate; all else is computed by the reader's pieces.
+interpolation has enlarged, and answers with a sharper one. The library draws the pictures, shrinks
+them, limits the gradients' size and lowers the rate. The reader's pieces compute all else.
 """
 
 import time
@@ -21,16 +21,16 @@ from srcnn_np.optim import clip_gradients, cosine
 
 from .checks import EXERCISES
 
-NEEDED = list(EXERCISES)[:9]  # of the others two make these quicker, and three are of FSRCNN
+NEEDED = list(EXERCISES)[:9]  # two of the others make these quicker, and three are for FSRCNN
 SCALE = 3
 CHANNELS, FILTER_SIDES = (1, 16, 8, 1), (5, 1, 3)
 MARGIN = 3  # pixels that the three filters take from each side: 2 + 0 + 1
-# Updates, the pieces of pictures in each, and a piece's side: so few that loops end soon, too.
+# Updates, pieces of pictures in an update, and a piece's side: so few that loops end soon, too.
 UPDATES, BATCH, SIDE = 800, 2, 12
-HELD_OUT = 4, 64  # pictures to measure on, and the side of their middles
+HELD_OUT = 4, 64  # pictures to measure on, and the side of each one's middle
 RATE, MOMENTUM, LIMIT = 0.1, 0.9, 0.2
-LONG = 20  # seconds from which on the time is said beforehand
-ZOOM, GAP = 6, 16  # of the picture that is written; the gap in its pixels
+LONG = 20  # from so many seconds on, the time is said beforehand
+ZOOM, GAP = 6, 16  # for the picture that is written; the gap is in its pixels
 
 Arrays = dict[str, np.ndarray]
 Pairs = list[tuple[np.ndarray, np.ndarray]]  # a picture enlarged, and as it should be
@@ -50,7 +50,8 @@ def train(pieces: ModuleType, updates: int = UPDATES) -> tuple[float, float, Arr
     bicubic, network : float
         Mean PSNR in dB on pictures that were not learnt from.
     panels : dict of str to (H, W) array
-        The first of these: bicubic, by the network, and as it should be, by title.
+        The first of these pictures, by title: by bicubic interpolation, by the network, and the
+        original.
     """
     rng = np.random.default_rng(0)
     count, side = HELD_OUT
@@ -100,7 +101,7 @@ def measure(pieces: ModuleType, params: Arrays, pairs: Pairs) -> tuple[float, fl
 
 
 def prepare(picture: np.ndarray, kernel: Callable) -> tuple[np.ndarray, np.ndarray]:
-    """Return a picture shrunk and enlarged again, and itself; (H, W) float32 arrays in [0, 1]."""
+    """Return a picture shrunk and enlarged again, and the original; (H, W) float32 in [0, 1]."""
     target, small = shrink(picture, SCALE)
     return enlarge(small, SCALE, kernel).astype(np.float32), target.astype(np.float32)
 
@@ -112,7 +113,7 @@ def enlarge(small: np.ndarray, scale: int, kernel: Callable) -> np.ndarray:
 
 
 def _shares(length: int, scale: int, kernel: Callable) -> np.ndarray:
-    """Return how much of each pixel is in each of the new ones, (scale · length, length)."""
+    """Return how much each pixel counts in each new pixel, (scale · length, length)."""
     places = (np.arange(scale * length) + 0.5) / scale - 0.5  # of new pixels, among the old
     shares = kernel(places[:, None] - np.arange(-2, length + 2))
     # Outside, as far as the kernel reaches, the picture goes on as its mirror image.
@@ -125,7 +126,8 @@ def _shares(length: int, scale: int, kernel: Callable) -> np.ndarray:
 def initial_parameters(rng: np.random.Generator) -> Arrays:
     """Draw weights w1 to w3 (K, C, kh, kw) as He et al. say; biases b1 to b3 (K,) are 0.
 
-    Each filter of layer 1 has mean 0 at first: it gives 0 for what is flat, and sees details.
+    At first, each filter of layer 1 has mean 0: it gives 0 where a picture is flat, and sees
+    details.
     """
     params = {}
     layers = zip(pairwise(CHANNELS), FILTER_SIDES, strict=True)
@@ -138,7 +140,7 @@ def initial_parameters(rng: np.random.Generator) -> Arrays:
 
 
 def draw_batch(rng: np.random.Generator, pairs: Pairs, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cut pieces at random: x (N, 1, SIDE, SIDE), and the middles of what it should be."""
+    """Cut pieces at random: x (N, 1, SIDE, SIDE), and the middles of the right answers."""
     x = np.empty((count, 1, SIDE, SIDE), np.float32)
     target = np.empty((count, 1, SIDE - 2 * MARGIN, SIDE - 2 * MARGIN), np.float32)
     for n, which in enumerate(rng.integers(len(pairs), size=count)):
@@ -201,7 +203,7 @@ def side_by_side(panels: Arrays) -> np.ndarray:
 
 
 def _say_how_long(pieces: ModuleType, params: Arrays, batch: tuple, updates: int) -> None:
-    """Try one update, and print how long all will take, and in which functions."""
+    """Try one update, and print how long the training will take, and in which functions."""
     loss_and_gradients(pieces, params, *batch)  # what is done only once is not measured
     spent = time_spent(pieces, lambda: loss_and_gradients(pieces, params, *batch))
     seconds = updates * sum(spent.values())
