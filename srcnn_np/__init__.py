@@ -1,6 +1,6 @@
 """SRCNN in NumPy and Numba, every gradient written by hand.
 
-Names are loaded when first used, so that importing the package costs nothing.
+A name is loaded when it is first used, so that importing the package costs nothing.
 
 The words of the field are explained in docs/glossary.md.
 """
@@ -8,7 +8,7 @@ The words of the field are explained in docs/glossary.md.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # what type checkers and editors read
+if TYPE_CHECKING:  # only type checkers and editors read this
     from .data import draw_pictures as draw_pictures
     from .errors import InputError as InputError
     from .evaluation import evaluate as evaluate

@@ -1,4 +1,4 @@
-"""Enlarge many pictures: name their files, work in turn, and lose only one picture to a problem."""
+"""Enlarge many pictures one by one, and name the results; a problem stops only one picture."""
 
 import os
 import sys
@@ -28,7 +28,7 @@ from .upscaling import BICUBIC, Goal, beside, caption_height
 
 @dataclass(frozen=True)
 class Job:
-    """A picture, and the file it becomes; "-" is standard output."""
+    """A picture, and the file that it becomes; "-" is standard input or output."""
 
     source: Path
     target: Path
@@ -46,7 +46,7 @@ class Plan:
     others : list of str
         Whatever lies in the folders besides pictures.
     folders : list of Path
-        The folders to make where missing, in this order.
+        The folders for results, in the order in which to make them if they are missing.
     existing : list of Job
         Jobs left out because their results exist.
     """
@@ -91,17 +91,17 @@ def plan(
     Parameters
     ----------
     inputs : list of str or Path
-        Pictures, and folders for all the pictures in them.
+        Pictures, and folders, which stand for all pictures in them.
     output : str, Path or None
         The file that one picture becomes, or the folder for all results. By default a picture's
-        result lies beside it, as ``NAME_x3.png``, and a folder's in ``FOLDER_x3``.
+        result lies beside it, as ``NAME_x3.png``, and the results of a folder lie in ``FOLDER_x3``.
     label : str
         The label added to names, such as "x3".
     ending : str
-        The ending of results' names where `output` has none; "same" keeps the picture's, if it
-        can be written.
+        The ending of results' names, unless `output` names the file; "same" keeps the picture's
+        ending, if such files can be written.
     recursive : bool
-        Take the pictures of subfolders as well. Results lie in folders of the same names.
+        Take the pictures of subfolders as well. Their results lie in subfolders of the same names.
     skip_existing : bool
         Leave out pictures that have a result, and results that are among the inputs.
 
@@ -114,7 +114,7 @@ def plan(
     Raises
     ------
     InputError
-        If the output is a file, or named as one, and there are several pictures.
+        If there are several pictures, and the output is a file or has a file's name.
     """
     found = Plan()
     a_folder = str(output).endswith(("/", os.sep))
@@ -161,7 +161,7 @@ def plan(
 
 
 def _pictures_in(top: Path, place: Path, recursive: bool, found: Plan) -> list[tuple[Path, Path]]:
-    """Return a folder's pictures, each with its result's folder; note all else in the plan."""
+    """Return a folder's pictures, each with its result's folder; note other files in `found`."""
     pictures, before = [], len(found.problems)
 
     def unreadable(error: OSError) -> None:
@@ -210,7 +210,7 @@ def _without_existing(found: Plan) -> Plan:
 
 
 def _ending_for(picture: Path, ending: str) -> str:
-    """Return a result's ending; "same" is the picture's, if that can be written."""
+    """Return a result's ending; "same" keeps the picture's, if such files can be written."""
     if ending != "same":
         return ending
     return picture.suffix if is_written(picture.suffix) else ".png"
@@ -222,7 +222,7 @@ def _home(path: Path) -> Path:
 
 
 def _labelled(folder: Path, label: str) -> Path:
-    """Return a folder's name with a label; for a link, the link's name."""
+    """Return a folder's path with a label after its name; a link keeps its own name."""
     named = folder if folder.name not in ("", "..") else Path(os.path.abspath(folder))
     if not named.name:
         raise InputError(f"{folder} has no name to make another of; say where results go by -o")
@@ -230,7 +230,7 @@ def _labelled(folder: Path, label: str) -> Path:
 
 
 def _distinct_names(sources: Sequence[Path]) -> list[str]:
-    """Return names that differ: "a" for in/a.jpg, else "a.jpg", else "in_a.jpg" and so on.
+    """Return names that differ: "a" for in/a.jpg; if two clash, "a.jpg", then "in_a.jpg" and so on.
 
     Capital and small letters count as equal: some file systems do not tell them apart.
     """
@@ -318,9 +318,9 @@ def enlarge_all(
 
 
 def shared_out(jobs: Sequence[Job], team: Team, max_pixels: int | None = None) -> list[Job]:
-    """Return this process's share of the jobs, in order; all shares have about as many pixels.
+    """Return this process's share of the jobs, in order; all shares have about equally many pixels.
 
-    Standard input goes to rank 0, which alone has it.
+    Standard input goes to rank 0: no other process has it.
     """
     if team.size == 1:
         return list(jobs)
@@ -330,7 +330,7 @@ def shared_out(jobs: Sequence[Job], team: Team, max_pixels: int | None = None) -
             return 1
         try:
             return picture_area(jobs[n].source, max_pixels=max_pixels)
-        except (InputError, MemoryError):  # reported in its turn
+        except (InputError, MemoryError):  # reported when its turn comes
             return 1
 
     owners = team.deal(team.each(pixels, len(jobs)))
@@ -366,7 +366,7 @@ def enlarge_file(
     max_pixels: int | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> tuple[tuple[int, int], str, list[str]]:
-    """Enlarge one picture's file; before the work, refuse what cannot be written.
+    """Enlarge one picture's file; first check that the result can be written.
 
     Parameters
     ----------

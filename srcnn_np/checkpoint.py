@@ -1,7 +1,7 @@
 """The files of a training: the best model, the last state to go on from, and the log.
 
-The last state alone is enough. The other two are written again from it, so it does no harm if a
-training is killed between one file and the next.
+The last state alone is enough: the other two files are written again from it. So it does no harm
+if a training is killed after it wrote one file and before it wrote the next.
 """
 
 import csv
@@ -20,8 +20,8 @@ from .npz import NpzFile
 from .optim import Arrays
 from .output import writing
 
-# The log's columns, and the least and the largest number allowed in each. A loss grows to 1e77
-# before float32 ends it; beyond 1e300 figures cannot be drawn.
+# The log's columns, and the least and the largest number allowed in each. A loss can grow to 1e77
+# before float32 overflows; numbers beyond 1e300 cannot be drawn in a figure.
 _COLUMNS = {
     "sub_images": (0, 1e18),
     "seconds": (0, 1e12),
@@ -31,16 +31,16 @@ _COLUMNS = {
     "watched": (-1000, 1000),
 }
 _LARGEST_LOG = 1 << 24  # bytes: more than 100,000 rows
-_LONGEST_STATE = 1 << 25  # characters: as many rows, as JSON
+_LONGEST_STATE = 1 << 25  # characters of JSON, for as many rows
 
 
 def last_path(out: str | Path) -> Path:
-    """Return where `train` leaves the last state, beside the best in `out`."""
+    """Return the file for the last state of a training; it lies beside `out`, the best model."""
     return Path(out).with_name(f"{Path(out).stem}-last.npz")
 
 
 def log_path(out: str | Path) -> Path:
-    """Return where `train` leaves the history as a table: comma-separated, one line a row."""
+    """Return the file for the history of a training: comma-separated, one line for each row."""
     return Path(out).with_name(f"{Path(out).stem}-log.csv")
 
 
@@ -110,15 +110,16 @@ class State:
     done : int
         The number of updates.
     seconds : float
-        The time it has taken.
+        The time that the training has taken.
     rows : list of dict
         The rows of its `History`.
     losses : list of float
         The losses since the last row.
     about : dict
-        What else is said of the model, such as whose pictures it learns from.
+        What else the model's `training` says, such as which pictures it learns from.
     params, average, best : dict of str to array
-        The parameters, their running mean, and the mean at the highest PSNR so far, empty at first.
+        The parameters, their running mean, and that mean at the highest PSNR so far. Before the
+        first PSNR, `best` is empty.
     memory : dict of str to array
         The optimiser's memory.
     """
@@ -141,9 +142,9 @@ def write_state(out: str | Path, model: Model, same: dict, state: State) -> None
     ----------
     out : str or Path
     model : Model
-        Its parameters are the average: the file is a model file too.
+        Its parameters must be the running mean: the file is also a model file.
     same : dict
-        All that must be the same in a run that goes on from here, for JSON.
+        All that must be the same in a run that goes on from here, in JSON's types.
     state : State
     """
     head = {name: getattr(state, name) for name in ("done", "seconds", "rows", "about")}
@@ -169,9 +170,9 @@ def read_state(
     ----------
     out : str or Path
     same : dict
-        As given to `write_state`, if it is the same training.
+        Equal to what `write_state` got, if it is the same training.
     marks : dict of int to bool
-        The updates that have a row, in order up to the last, and whether the row has a PSNR.
+        The numbers of all updates that have a row, in order, and whether that row has a PSNR.
     batch : int
         Sub-images in an update.
     params, memory : dict of str to array
@@ -184,7 +185,7 @@ def read_state(
     Raises
     ------
     InputError
-        If there is no state, or it is damaged or another training's.
+        If there is no state, or it is damaged or belongs to another training.
     """
     with _opened(out) as file:
         head = _head(file)
@@ -217,7 +218,7 @@ def read_state(
 
 
 def resumed_epochs(out: str | Path) -> float:
-    """Return the epochs of the training that left its last state beside `out`.
+    """Return the number of epochs of the training whose last state lies beside `out`.
 
     Raises
     ------
@@ -284,7 +285,7 @@ def _by_key(params: Arrays, best: Arrays, memory: Arrays) -> Arrays:
 
 
 def _digest(head: dict, arrays: Arrays) -> str:
-    """Return a digest of a whole state: a single changed bit would lead to other weights."""
+    """Return a digest of a whole state, which shows even one changed bit."""
     digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
     for key, array in sorted(arrays.items()):
         digest.update(key.encode() + array.tobytes())

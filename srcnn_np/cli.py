@@ -1,5 +1,5 @@
 # PYTHON_ARGCOMPLETE_OK
-"""The command line: finds the command, and reports its errors.
+"""The command line: this module finds the command, runs it, and reports its errors.
 
 A command is a module of `srcnn_np.commands`. It imports what it needs when it runs, so that
 --help is quick.
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     parser = _parser()
-    if "_ARGCOMPLETE" in os.environ:  # a shell asks; the extra "completion" answers
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks: argcomplete, an extra package, answers
         with suppress(ImportError):
             import argcomplete
 
@@ -52,7 +52,8 @@ def _run(arguments: list[str]) -> int:
         parser.print_help()
         return 0
     options = parser.parse_args(arguments)
-    # Loading makes over 100,000 objects that all stay: do not search them after every 700.
+    # Loading makes over 100,000 objects, which all stay: the garbage collector need not search them
+    # after every 700 new ones.
     gc.set_threshold(100_000)
     options.command = shlex.join(["srcnn-np", *arguments])
     options.team = ALONE
@@ -81,7 +82,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _ended(team: Team, sentence: str, code: int = 1) -> int:
-    """Say what is wrong, once for all processes, and end them; return the exit code."""
+    """Say only once what is wrong, end all processes, and return the exit code."""
     if team.size == 1:
         if rank_started_as() == 0:
             complain(sentence)
@@ -96,7 +97,7 @@ def _ended(team: Team, sentence: str, code: int = 1) -> int:
 
 @contextmanager
 def _news() -> Iterator[None]:
-    """Print warnings and what the package logs (such as that it compiles), a line each."""
+    """Print each warning and each message that the package logs, on a line of its own."""
     handler = logging.Handler()
     if rank_started_as() == 0:
         handler.emit = lambda record: notice(record.getMessage())
@@ -104,7 +105,7 @@ def _news() -> Iterator[None]:
     before = log.level, others.level
     log.addHandler(handler)
     log.setLevel(logging.INFO)
-    others.setLevel(logging.ERROR)  # it warns of its own folders
+    others.setLevel(logging.ERROR)  # matplotlib warns of its own folders
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_: log.info(str(message).partition("\n")[0])
         try:

@@ -1,6 +1,6 @@
 """Training data: pictures, and sub-images cut from them.
 
-Pictures come from a folder of photographs. Or `draw_pictures` draws them, and nothing need be
+Pictures come from a folder of photographs, or `draw_pictures` draws them. Then nothing must be
 downloaded.
 """
 
@@ -24,10 +24,10 @@ from .team import ALONE, Team
 def draw_pictures(count: int, *, size: int = 256, seed: int = 0) -> list[np.ndarray]:
     """Draw pictures of "dead leaves": discs, ellipses and rectangles that hide each other.
 
-    Photographs show things of all sizes in front of each other. These pictures share what matters
-    to super-resolution: sharp edges in all directions between smooth areas, at all scales alike.
-    For this the leaves' radii must have a density ~ r^-3 (Lee, Mumford, Huang 2001, "Occlusion
-    models for natural images").
+    Photographs show things of all sizes in front of each other. The drawn pictures also have what
+    matters to super-resolution: sharp edges in all directions between smooth areas, equally at all
+    scales. For this the leaves' radii must have a density ~ r^-3 (Lee, Mumford, Huang 2001,
+    "Occlusion models for natural images").
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def read_folder(
     colour, grey_is_luma
         See `to_channels`.
     team : Team, optional
-        The processes that share the work, and on each machine the memory of the pictures.
+        The processes that share the work; those on one machine share the memory of the pictures.
     progress : function, optional
         Wraps this process's share of the files, as `tqdm.tqdm` does, to show progress.
 
@@ -101,7 +101,7 @@ def read_folder(
     pictures : Pictures
         As `to_channels` returns them, with their files' names.
     skipped : list of str
-        Whatever else is there: names that are not pictures', and why a picture is unreadable.
+        The names of the other files, and for each picture that cannot be read, why.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def hold_out(
     Raises
     ------
     InputError
-        If fewer than two are left.
+        If fewer than two pictures are left.
     """
     large = [n for n, p in enumerate(pictures) if is_large_enough(p.shape, scale, size)]
     if len(large) < 2:
@@ -181,7 +181,7 @@ def hold_out(
 def with_copies(
     pictures: Sequence[np.ndarray], factors: Sequence[float], team: Team = ALONE
 ) -> Pictures:
-    """Return pictures and, for each factor, smaller copies, as FSRCNN's authors do.
+    """Return the pictures and, for each factor, smaller copies of all, as FSRCNN's authors do.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def with_copies(
     factors : list of number
         Above 0, below 1.
     team : Team, optional
-        The processes that share the work, and on each machine the memory.
+        The processes that share the work; those on one machine share the memory.
 
     Raises
     ------
@@ -245,8 +245,8 @@ def to_channels(
     picture : Picture
     colour : "luma" or "ycbcr"
     grey_is_luma : bool
-        Whether to take a grey file's values, from 0 to 255, as luma unchanged, as the paper's
-        protocol does. Else they become the luma of the same picture in RGB: 16 to 235.
+        Whether the values of a grey file, from 0 to 255, are luma already, as in the paper's
+        protocol. If not, they become the luma that the same picture has in RGB: 16 to 235.
 
     Raises
     ------
@@ -303,7 +303,7 @@ def shrink(picture: np.ndarray, scale: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 class SubImages:
-    """Square pieces of pictures: the network's inputs, and the right answers.
+    """Square pieces of pictures: the network's inputs x, and their targets.
 
     Parameters
     ----------
@@ -313,7 +313,7 @@ class SubImages:
     size, stride : int
         A sub-image's side, and the step to the next one, in pixels of the picture.
     margin : (top, bottom, left, right)
-        Pixels of a sub-image that get no answer, see `Sequential.margin`.
+        Pixels on each side of a sub-image that have no target, see `Sequential.margin`.
     enlargement : "bicubic", "nearest" or "none"
         With "none" size and stride are multiples of the scale.
     channels : int, optional
@@ -321,8 +321,8 @@ class SubImages:
 
     Notes
     -----
-    Only the pictures are kept. The network's input, the pictures shrunk and enlarged again, is
-    computed when a sub-image is cut, see `srcnn_np.kernels.sub_images`.
+    Only the pictures are kept. When a sub-image is cut, its piece of the picture is shrunk and
+    enlarged again, to be the network's input; see `srcnn_np.kernels.sub_images`.
     """
 
     def __init__(
@@ -374,15 +374,15 @@ class SubImages:
         turns : (N,) int array, optional
             How to flip and rotate each, see `turn`.
         small : Pictures, optional
-            The small pictures to enlarge for the network; by default the pictures shrunk.
+            The small pictures to enlarge for the network; by default the pictures are shrunk.
 
         Returns
         -------
         x : (N, C, side, side) float32 array
-            The side is the size, divided by the scale where the network enlarges.
+            The side is the size, or size / scale if the network enlarges.
         target : (N, C, size - top - bottom, size - left - right) float32 array
         """
-        from .compiling import COMPILES  # loads Numba, as do the next
+        from .compiling import COMPILES  # loads Numba, as the next two do
         from .conv.threads import share
         from .kernels.sub_images import Places, cut, cut_plainly
 
@@ -428,7 +428,7 @@ _TOGETHER = 16  # sub-images that a thread cuts at once
 
 
 def _stacked(taps):
-    """Stack the rows of matrices; rows with fewer taps get more of weight 0."""
+    """Stack the rows of matrices; rows with fewer taps get extra taps of weight 0."""
     from .kernels.sub_images import Taps
 
     most = max(indices.shape[1] for indices, _ in taps)
@@ -462,7 +462,7 @@ def cut_sub_images(
     margin : (top, bottom, left, right)
         The network's, see `Sequential.margin`.
     enlargement : "bicubic", "nearest" or "none"
-        With "none" the size is rounded down, and the stride up, to a multiple of the scale.
+        With "none", both become multiples of the scale: the size is rounded down, the stride up.
     channels : int, optional
         How many of the pictures' channels to cut out; by default all.
 
@@ -484,7 +484,7 @@ def cut_sub_images(
         raise ValueError(f"size is {size}, stride {stride}: give at least 1")
     if scale < 1:
         raise ValueError(f"scale is {scale}: give a whole number of at least 1")
-    ratio = scale if enlargement == "none" else 1  # small pixels are whole
+    ratio = scale if enlargement == "none" else 1  # so that small pixels are whole
     size, stride = size // ratio * ratio, -(-stride // ratio) * ratio
     if size <= max(margin[0] + margin[1], margin[2] + margin[3]):
         raise InputError(
@@ -505,13 +505,13 @@ def cut_sub_images(
 
 
 def turn(x: np.ndarray, how: int) -> np.ndarray:
-    """Turn a square in one of the eight ways in which it fits its place.
+    """Turn a square in one of eight ways: by quarter turns, with or without mirroring.
 
     Parameters
     ----------
     x : (..., H, W) array
     how : int
-        0 to 7: how % 4 quarter turns to the left; from 4 on, mirrored first.
+        0 to 7: `how % 4` quarter turns to the left; from 4 on, x is mirrored first.
 
     Returns
     -------

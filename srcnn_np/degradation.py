@@ -1,4 +1,4 @@
-"""Harm to small pictures before anybody enlarges them: rounding, noise, JPEG."""
+"""Harm that is done to small pictures before they are enlarged: rounding, noise, JPEG."""
 
 import io
 from typing import Literal, NamedTuple
@@ -16,7 +16,7 @@ SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
 
 
 class Degradation(NamedTuple):
-    """The ranges from which a picture's harm is drawn.
+    """The ranges from which a picture's harm is drawn at random.
 
     Attributes
     ----------
@@ -33,8 +33,8 @@ class Degradation(NamedTuple):
     def harm(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return a grey (H, W) or RGB (H, W, 3) uint8 picture with harm, in the same shape.
 
-        Quality and noise are drawn evenly from their ranges; so is JPEG's way to keep colours, from
-        SUBSAMPLINGS.
+        Quality and noise are drawn evenly from their ranges. JPEG's way to keep colours is drawn
+        from SUBSAMPLINGS.
         """
         if self.noise is not None:
             picture = with_noise(picture, rng.uniform(*self.noise), rng)
@@ -73,8 +73,8 @@ def through_jpeg(picture: np.ndarray, quality: int, subsampling: str = "4:2:0") 
     quality : int
         1 to 100, as libjpeg counts it.
     subsampling : str
-        One of SUBSAMPLINGS: JPEG keeps colour differences whole, at half the width, or at half
-        of both sides.
+        One of SUBSAMPLINGS: JPEG keeps colour differences at full size, at half the width, or at
+        half the width and half the height.
 
     Returns
     -------
@@ -94,7 +94,7 @@ def in_rgb(channels: np.ndarray) -> np.ndarray:
 
 
 class SmallPictures:
-    """Pictures made small, in 8 bits, and harmed anew in each epoch of a training.
+    """Small pictures of 8 bits, which get new harm in each epoch of a training.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class SmallPictures:
         The part of the pictures that the network sees.
     degradation : Degradation
     seed : int
-        For everything that is drawn.
+        For everything that is drawn at random.
     team : Team, optional
         Processes with the same memory share the pictures and the work.
     """
@@ -136,7 +136,7 @@ class SmallPictures:
         self._epochs = [None, None]
 
     def of_epoch(self, epoch: int) -> Pictures:
-        """Return an epoch's pictures; they last until the epoch after the next is asked for.
+        """Return an epoch's pictures; they are valid until those of `epoch + 2` are asked for.
 
         All processes call this at the same time.
         """

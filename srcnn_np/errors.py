@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# Warnings' filters and standard error belong to the whole process: one thread at a time.
+# Warnings' filters and standard error belong to the whole process: threads use them in turn.
 PROCESS = threading.RLock()
 
 
@@ -21,7 +21,7 @@ class InputError(ValueError):
 
 @contextmanager
 def about(source: str | Path) -> Iterator[None]:
-    """Begin the messages of errors about a picture with its name."""
+    """Put a picture's name before the message of an InputError that the block raises."""
     try:
         yield
     except InputError as error:
@@ -29,7 +29,7 @@ def about(source: str | Path) -> Iterator[None]:
 
 
 def brief(value: object) -> str:
-    """Return a value as Python writes it, cut if too long to be quoted in a sentence."""
+    """Return a value as Python writes it, cut if it is too long for a sentence."""
     return _SHORT.repr(value)
 
 

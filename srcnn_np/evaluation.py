@@ -1,10 +1,10 @@
 """The paper's protocol: shrink a picture, enlarge it again, measure what is lost.
 
-1. Luma of the picture, rounded to whole numbers; bottom and right cropped so that
-   both sides divide by the scale. This is the target.
-2. Shrunk and enlarged by bicubic interpolation, in floating point, without rounding.
-3. Through the network; clipped to [0, 1], times 255, rounded.
-4. Each side cut by as many pixels as the scale; PSNR and SSIM of the rest.
+1. Take the picture's luma, rounded to whole numbers. Crop its bottom and right so that
+   both sides are multiples of the scale. This is the target.
+2. Shrink and enlarge it by bicubic interpolation, in floating point, without rounding.
+3. Put it through the network; clip it to [0, 1], multiply it by 255, and round it.
+4. Cut as many pixels as the scale off each side; measure PSNR and SSIM of the rest.
 """
 
 from collections.abc import Callable, Iterable
@@ -46,9 +46,9 @@ def evaluate(
     report : dict
         ``{"scale", "images": [{"name", "bicubic": {"psnr", "ssim"}, "model": {...}}], "mean":
         {"bicubic": {...}, "model": {...}}, "failed": [{"name", "why"}], "others": [name]}``, PSNR
-        in dB. "failed" are pictures that are damaged or too small to measure, or give a result
-        that is not finite; the means are without them. "others" are files whose names are not
-        pictures'.
+        in dB. "failed" has the pictures that are damaged or too small to measure, or give a result
+        that is not finite; the means leave them out. "others" has the names of the files that are
+        no pictures.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def paper_report(
 ) -> dict[str, dict[str, dict[str, float | None]]]:
     """Measure models on the paper's test sets, beside the figures that the paper gives.
 
-    It takes whole sets only: a mean without one of the pictures would not be the paper's.
+    All pictures of a set must be measurable: a mean over fewer would not be the paper's.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def evaluate_picture(picture: np.ndarray, scale: int, model: Model) -> dict:
     Returns
     -------
     measures : dict
-        ``{"bicubic": {"psnr", "ssim"}, "model": {"psnr", "ssim"}}``, of luma.
+        ``{"bicubic": {"psnr", "ssim"}, "model": {"psnr", "ssim"}}``, for luma.
 
     Raises
     ------
@@ -190,7 +190,7 @@ def as_measured(x: np.ndarray, scale: int) -> np.ndarray:
     Parameters
     ----------
     x : (H, W) or (H, W, 3) array in [0, 1]
-        The first of three channels, luma, is taken.
+        Of three channels, only the first is taken: luma.
     scale : int
 
     Returns

@@ -2,9 +2,9 @@
 
 Each function returns a matplotlib `Figure`, which a notebook shows and `save` writes.
 
-A picture is given as `srcnn_np.data.to_channels` makes it, and is the target. Shrunk and
-enlarged again, it is x, the network's input. Pictures and feature maps are drawn in grey,
-signed values in red above 0 and blue below.
+A picture is given as `srcnn_np.data.to_channels` makes it. It is the target; shrunk and enlarged
+again, it is x, the network's input. Pictures and feature maps are drawn in grey. Signed values
+are drawn in red above 0 and in blue below 0.
 """
 
 import warnings
@@ -35,31 +35,31 @@ except ValueError as error:  # MPLBACKEND=nonsense
         "the file matplotlibrc"
     ) from error
 
-_SIDE = 240  # of the middle of a picture, for which feature maps and gradients are drawn
-_MAPS = 16  # the most drawn of a stage
+_SIDE = 240  # pixels: the side of the middle of a picture that is drawn
+_MAPS = 16  # at most so many feature maps of a stage are drawn
 _SIGNED = "RdBu_r"
 
 
 def filters(
     model: Model, start: Mapping[str, np.ndarray] | None = None, *, stacked: bool = False
 ) -> Figure:
-    """Draw every filter of the first layer, and the last layer's.
+    """Draw every filter of the first layer, and the filter of the last layer.
 
     Parameters
     ----------
     model : Model
     start : dict of str to array, optional
-        The parameters before training, as from `starting_params`. With them, the figure also has
-        what training added, which says more: much of a filter is still as it began.
+        The parameters before training, as from `starting_params`. With them, the figure also
+        shows what training added. This says more: much of a filter is still as it began.
     stacked : bool
         Draw one panel below the other, for narrow screens.
 
     Returns
     -------
     figure : Figure
-        Each filter on a scale of its own, so that weak ones are seen too. Above each stand its
-        number and its largest absolute value; filters are sorted by the latter. A colour model's
-        filters are drawn for luma.
+        Each filter on a scale of its own, so that weak ones are seen too. Above each filter stand
+        its number and its largest absolute value. The filters are sorted by this value. Of a
+        colour model's filters, the weights for luma are drawn.
     """
     first, last = _first_and_last(model.network.params)
     panels = {
@@ -89,9 +89,9 @@ def filters(
 def starting_params(model: Model) -> Mapping[str, np.ndarray] | None:
     """Return the parameters with which a model's training began, as its card says.
 
-    They are drawn again by the recipe's `init` and the seed, or come from the shipped model that
-    the training began with. If that model is not shipped, they are those with which its own
-    training began. None if the card says nothing of these.
+    They are drawn again by the recipe's `init` and the seed. If the training began with a shipped
+    model, they are that model's. If it began with another model, they are those with which the
+    training of that model began. The result is None if the card does not say these things.
     """
     said, network = model.training, deepcopy(model.network)
     before, name = said.get("before"), said.get("from")
@@ -125,8 +125,8 @@ def features(picture: np.ndarray, scale: int, model: Model) -> Figure:
     Returns
     -------
     figure : Figure
-        x, y and the target; and, for every convolution except the last, those feature maps after
-        its activation that vary most.
+        x, y and the target. Then, for every convolution except the last, the feature maps after
+        its activation; if they are many, those that vary most.
 
     Raises
     ------
@@ -174,7 +174,7 @@ def features(picture: np.ndarray, scale: int, model: Model) -> Figure:
 
 
 def gradients(picture: np.ndarray, scale: int, model: Model) -> Figure:
-    """Draw the gradients of a loss, on the middle of a picture, back through the network.
+    """Draw the gradients of the loss on the middle of a picture, back through the network.
 
     Parameters
     ----------
@@ -191,9 +191,9 @@ def gradients(picture: np.ndarray, scale: int, model: Model) -> Figure:
     Raises
     ------
     InputError
-        As `features`; also if a gradient is not finite.
+        As for `features`; also if a gradient is not finite.
     """
-    network = deepcopy(model.network)  # its own gradients, and what it remembers, stay
+    network = deepcopy(model.network)  # the model's own gradients and memory stay
     x, target = _x_and_target(picture, scale, model)
     with np.errstate(all="ignore"):
         y = check_finite(network.forward(x))
@@ -212,7 +212,7 @@ def gradients(picture: np.ndarray, scale: int, model: Model) -> Figure:
         {
             _name_of_x(model): (x[0, 0], "luma"),
             "dy: how the loss grows with each pixel of y": (around, "∂L/∂y"),
-            "dx: how it grows with each pixel of x": (dx[0, 0], "∂L/∂x"),
+            "dx: how the loss grows with each pixel of x": (dx[0, 0], "∂L/∂x"),
         },
         title=f"the middle of the picture, whose loss is {loss:.3g}",
     )
@@ -374,13 +374,13 @@ def check_png(path: str | Path) -> None:
 
 
 def middle(picture: np.ndarray, H: int, W: int) -> np.ndarray:
-    """Return the middle of a picture, H x W or as much of that as there is."""
+    """Return the middle H x W pixels of a picture, or fewer if the picture is smaller."""
     top, left = (max(0, (n - m) // 2) for n, m in zip(picture.shape, (H, W), strict=False))
     return picture[top : top + H, left : left + W]
 
 
 def _x_and_target(picture: np.ndarray, scale: int, model: Model) -> tuple[np.ndarray, np.ndarray]:
-    """Return the network's input for the middle of a picture, and what `forward` should give."""
+    """Return the network's x for the middle of a picture, and the target for its `forward`."""
     model.check_scale(scale)
     top, bottom, left, right = model.network.margin
     target, small = shrink(middle(picture, _SIDE, _SIDE), scale)
@@ -400,7 +400,7 @@ def _x_and_target(picture: np.ndarray, scale: int, model: Model) -> tuple[np.nda
 
 
 def _first_and_last(params: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first layer's filters on luma (K, kh, kw), and the last's for luma (C, kh, kw)."""
+    """Return for luma the first layer's filters (K, kh, kw), and the last layer's (C, kh, kw)."""
     names = [name for name in params if name.endswith(".w")]
     first, last = params[names[0]], params[names[-1]]
     # A transposed convolution has a filter for each channel of its x, as deep as y.
@@ -439,7 +439,7 @@ def _draw(
 
 
 def _draw_each(part: SubFigure, panels: dict[str, tuple[np.ndarray, str]], *, title: str) -> None:
-    """Draw arrays (H, W), by title, side by side, each on the scale of its own colour bar.
+    """Draw titled arrays (H, W) side by side, each on its own scale, with its own colour bar.
 
     Luma is drawn in grey, anything else as signed values. NaN is white.
     """
@@ -457,7 +457,7 @@ def _draw_each(part: SubFigure, panels: dict[str, tuple[np.ndarray, str]], *, ti
 
 
 def _beyond(low: float, high: float, *planes: np.ndarray) -> str:
-    """Return which ends of a colour bar need an arrow, as values lie beyond them."""
+    """Return which ends of a colour bar need an arrow, because values lie beyond them."""
     below = any((plane < low).any() for plane in planes)
     above = any((plane > high).any() for plane in planes)
     return {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[below, above]
@@ -478,7 +478,7 @@ def _nearly_all(values: np.ndarray) -> float:
 
 
 def _columns(rows: list[dict], name: str) -> tuple[list, list]:
-    """Return the sub-images seen and a named column, from rows where the latter has a value."""
+    """Return the sub-images seen and a named column, for the rows where this column has a value."""
     pairs = [(row["sub_images"], row[name]) for row in rows if row[name] is not None]
     return [seen for seen, _ in pairs], [value for _, value in pairs]
 

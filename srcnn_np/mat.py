@@ -1,7 +1,8 @@
-"""Reading a MATLAB ``.mat`` file that nobody vouches for, through SciPy.
+"""Reading a MATLAB ``.mat`` file that cannot be trusted, through SciPy.
 
-SciPy unpacks whatever it finds. So it gets a copy in memory: first only the beginning of every
-variable, which says its name and shape; then as much of each wanted one as its shape needs.
+SciPy unpacks whatever it finds. So it gets shortened copies in memory. The first copy has only the
+beginning of every variable, which says its name and shape. The second copy has as much of each
+wanted variable as its shape needs.
 """
 
 import io
@@ -34,20 +35,20 @@ def read_mat(
         An ordinary file.
     names : list of str
     most_values : int
-        The limit for all arrays together.
+        The largest number of values in all arrays together.
     what : str
-        What the file should be, for the error if it is not.
+        What the file should be, in words for the error.
 
     Returns
     -------
     arrays : dict of str to array
-        Of at least two axes, as MATLAB has them.
+        Each has at least two axes, as in MATLAB.
 
     Raises
     ------
     InputError
-        If the file is damaged, something else, or cannot be read; or if an array is missing, or
-        all together exceed the limit.
+        If the file is damaged, is something else, or cannot be read; or if an array is missing, or
+        all arrays together exceed the limit.
     """
     from scipy.io import loadmat, whosmat  # slow to import, and seldom needed
 
@@ -76,7 +77,7 @@ def read_mat(
 
 
 def _shortened(path: str | Path, sizes: Iterable[int]) -> io.BytesIO:
-    """Return a copy whose variables are unpacked and cut at these numbers of bytes."""
+    """Return a copy of the file, with each variable unpacked and cut to its number of bytes."""
     with open(path, "rb") as file:
         parts = [file.read(128)]
         order = {b"IM": "<", b"MI": ">"}[parts[0][126:]]

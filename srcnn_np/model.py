@@ -1,7 +1,7 @@
-"""Models: a network together with what it was made for, and the files that hold one.
+"""Models, and the files that hold them: a model is a network and what it was made for.
 
 A model file is a NumPy ``.npz``: one array per parameter ("conv1.w", "conv1.b", ...)
-and a "card", a JSON text that says how to build the network and how it came about.
+and a "card", a JSON text that says how to build the network and how it was trained.
 The SRCNN authors' MATLAB ``.mat`` files are read as well.
 """
 
@@ -27,7 +27,7 @@ from .output import writing
 
 _FORMAT = "srcnn_np model 1"
 _SHIPPED = Path(__file__).parent / "models"
-_MOST_VALUES = 1 << 25  # of all parameters together: 128 MB. The paper's largest has 300,000
+_MOST_VALUES = 1 << 25  # of all parameters together: 128 MB. The paper's largest model has 300,000
 _MOST_LAYERS = 1000
 _MOST_SCALE = 16
 
@@ -40,12 +40,12 @@ class Model:
     ----------
     network : Sequential
     scale : int or None
-        The enlargement it was trained for, 1 to 16; None if nobody knows.
+        The enlargement that it was trained for, 1 to 16; None if it is not known.
     colour : "luma" or "ycbcr"
         The channels it works on.
     enlargement : "bicubic", "nearest" or "none"
         How a small picture is enlarged before the network sees it. "none" is for a network that
-        itself enlarges, and the default there; elsewhere the default is "bicubic".
+        enlarges by itself, and is the default for it. For others the default is "bicubic".
     training : dict
         How it was trained, for people to read.
     figures : dict
@@ -95,7 +95,7 @@ class Model:
             raise InputError("a model's training and figures are dictionaries")
 
     def card(self) -> dict:
-        """Everything except the parameters, as a dictionary for JSON."""
+        """Return everything except the parameters, as a dictionary for JSON."""
         network = self.network
         return {
             "format": _FORMAT,
@@ -113,13 +113,13 @@ class Model:
         }
 
     def predict(self, enlarged: np.ndarray) -> np.ndarray:
-        """Return the network's result for an enlarged picture, as `Sequential.predict`.
+        """Return the network's result for an enlarged picture, as `Sequential.predict` does.
 
         Raises
         ------
         InputError
-            If the picture holds values that are not finite; or if the result does, as the weights
-            are of no use.
+            If the picture or the result holds values that are not finite. (With weights that are
+            too large, the result does.)
         """
         if not np.isfinite(enlarged).all():
             raise InputError("the picture holds values that are not finite (NaN or infinite)")
@@ -164,8 +164,9 @@ def save_model(
     Raises
     ------
     InputError
-        If the name has another ending, the file exists, or it cannot be written; or `load_model`
-        could not read it, as a parameter is not finite, or a layer cannot be built again.
+        If the name has another ending, or if the file exists or cannot be written; or if
+        `load_model` could not read it, because a parameter is not finite or a layer cannot be
+        built again.
     """
     check_name(path)
     params = model.network.params
@@ -203,9 +204,9 @@ def load_model(name_or_path: str | Path) -> Model:
     Parameters
     ----------
     name_or_path : str or Path
-        A name that `shipped_models` lists, or the path of a ``.npz`` this package wrote or a
-        ``.mat`` of the SRCNN authors. The scale of a ``.mat`` is read from its name, such as
-        ``x3.mat`` or ``9-1-5_x3.mat``: it is written nowhere else.
+        A name that `shipped_models` lists, or the path of a ``.npz`` that this package wrote,
+        or of a ``.mat`` of the SRCNN authors. The scale of a ``.mat`` is read from its name, such
+        as ``x3.mat`` or ``9-1-5_x3.mat``: it is written nowhere else.
 
     Returns
     -------
@@ -232,7 +233,7 @@ def load_model(name_or_path: str | Path) -> Model:
 
 
 def shipped_models() -> dict[str, Path]:
-    """Return name and file of every model that comes with the package, in order of name."""
+    """Return the name and the file of every model that comes with the package, sorted by name."""
     return {path.stem: path for path in sorted(_SHIPPED.glob("*.npz"))}
 
 
@@ -295,7 +296,7 @@ _SHAPES = {
 
 
 def _read_layers(file: NpzFile, card: dict) -> list[Layer]:
-    """Return a card's layers, with parameters of the right shapes, not yet the file's values."""
+    """Return a card's layers, with parameters of the right shapes; the file's values come later."""
     listed = card.get("layers")
     if not isinstance(listed, list) or not 0 < len(listed) <= _MOST_LAYERS:
         raise InputError(
@@ -312,7 +313,7 @@ def _read_layers(file: NpzFile, card: dict) -> list[Layer]:
                 f"{file.path} has a layer of a kind that is not known here, {brief(kind)}: define "
                 "or import its class, which is derived from srcnn_np.layers.Layer, before"
             )
-        if kind in _SHAPES:  # build no size that a card claims unless the file has it
+        if kind in _SHAPES:  # build no array of a size that the file does not have
             turns[kind] += 1
             name, param, axes = _SHAPES[kind]
             name = f"{name}{turns[kind]}"
@@ -367,7 +368,7 @@ def _check_builds_again(path: str | Path, layer: Layer) -> None:
 
 
 def _check_is_read_again(part: Path, path: str | Path, model: Model) -> None:
-    """Raise an InputError if `load_model` could not read what a reader's own layers wrote."""
+    """Raise an InputError if `load_model` could not read a file with a reader's own layers."""
     if all(is_ours(type(layer).__name__) for layer in model.network.layers.values()):
         return
     try:
@@ -383,12 +384,12 @@ def _check_is_read_again(part: Path, path: str | Path, model: Model) -> None:
 
 
 def _in_order(card: dict) -> str:
-    """Return JSON that is equal for equal contents: 1 equals 1.0 here, but not true."""
+    """Return JSON that is equal for equal contents: here 1 equals 1.0, but does not equal true."""
     return json.dumps(json.loads(json.dumps(card), parse_int=float), sort_keys=True)
 
 
 def _read_mat(path: Path) -> Model:
-    """Read an authors' file: MATLAB arrays, whose first index runs fastest ("F" order)."""
+    """Read a file of the authors: MATLAB arrays, whose first index runs fastest ("F" order)."""
     names = [f"{kind}_conv{turn}" for turn in (1, 2, 3) for kind in ("weights", "biases")]
     found = read_mat(path, names, _MOST_VALUES, _A_MODEL)
     arrays = {name: _as_float32(path, name, array) for name, array in found.items()}

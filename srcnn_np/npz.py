@@ -1,7 +1,7 @@
-"""Reading a NumPy ``.npz`` file that nobody vouches for.
+"""Reading a NumPy ``.npz`` file that cannot be trusted.
 
 Such a file is a zip of ``.npy`` files. Each has a header, with dtype and shape, and then numbers.
-Here only the arrays asked for are read, nothing is unpacked before its header is checked, and
+Here only the arrays that are asked for are read. Nothing is unpacked before its header is checked.
 Python objects are never unpacked.
 """
 
@@ -32,7 +32,7 @@ class NpzFile:
     path : str or Path
         An ordinary file.
     what : str
-        What the file should be, for the error if it is not.
+        What the file should be, in words for the error.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class NpzFile:
     Raises
     ------
     InputError
-        From all methods, if the file is damaged or something else, or cannot be read.
+        From all methods, if the file is damaged, is something else, or cannot be read.
     """
 
     def __init__(self, path: str | Path, what: str) -> None:
@@ -74,7 +74,7 @@ class NpzFile:
         return array
 
     def check(self, name: str, shape: tuple[int, ...]) -> None:
-        """Raise `array`'s InputError for a missing array or another shape; read only the header."""
+        """Raise an InputError if an array is missing or has another shape; read only its header."""
         if name not in self.names:
             raise InputError(f"{self.path} is damaged: the array {name} is missing")
         found = self.shape(name)
@@ -99,7 +99,7 @@ class NpzFile:
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[tuple[IO[bytes], tuple]]:
-        """Yield a file after its header, and the header: shape, whether in Fortran order, dtype."""
+        """Yield a file, read up to its numbers, and its header: shape, Fortran order, dtype."""
         with self._readable(), self._zip.open(f"{name}.npy") as file:
             if self._zip.getinfo(f"{name}.npy").compress_type not in _COMPRESSIONS:
                 raise ValueError("a compression that may unpack much at once")
@@ -135,7 +135,7 @@ _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def parse_json(text: str) -> object:
-    """Parse JSON that has each key once, finite numbers only, and can be printed.
+    """Parse JSON; refuse repeated keys, deep nesting, and numbers that are long or not finite.
 
     Raises
     ------

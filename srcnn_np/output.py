@@ -1,9 +1,9 @@
-"""Write files and lose nothing: never leave half a file, or replace one unasked.
+"""Write files and lose nothing: never leave half a file, and replace no file unasked.
 
-A file is written beside its place, under a hidden name, and then renamed into place. A killed
-process leaves such files. The next process that writes into the folder removes them: it knows them
-by their name, and by a lock that nobody holds any more. Without locks (on Windows, on some network
-file systems) they are left alone.
+A file is first written under a hidden name in the same folder, and then renamed. A killed process
+leaves its hidden file behind. The next process that writes into the folder removes this file: it
+knows it by its name, and by its lock, which no process holds any more. Without locks (on Windows,
+on some network file systems) hidden files are left alone.
 """
 
 import hashlib
@@ -28,20 +28,20 @@ _OURS = re.compile(r"\.srcnn-np-[0-9a-f]{16}\.(part|lock)(\..*)?")
 
 @contextmanager
 def writing(path: str | Path, *, force: bool = False) -> Iterator[Path]:
-    """Write a file beside its place, then rename it into place.
+    """Write a file under a hidden name in the same folder, then rename it.
 
     Parameters
     ----------
     path : str or Path
-        The file's final place.
+        The file's final path.
     force : bool
         Whether to replace a file that is there already.
 
     Yields
     ------
     part : Path
-        Write here. If the block ends well, this becomes `path`. If it raises, this is removed
-        and `path` is as before.
+        The file to write. If the block ends well, this file becomes `path`. If the block raises an
+        error, this file is removed, and `path` is as before.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def writing(path: str | Path, *, force: bool = False) -> Iterator[Path]:
 
 
 def check_output(path: str | Path, *, force: bool = False) -> None:
-    """Raise the InputError that `writing` would, before any work is done."""
+    """Raise the InputError that `writing` would raise, before any work is done."""
     path = Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
     if path.is_dir():
         raise InputError(f"{path} is a folder; give the name of a file to write")
@@ -95,7 +95,7 @@ def claiming(paths: Iterable[str | Path]) -> Iterator[None]:
 
     Notes
     -----
-    A claim is a lock on a hidden file beside each. It ends with its process, however that ends.
+    A claim is a lock on a hidden file beside each file. It ends when its process ends in any way.
     """
     with ExitStack() as claims:
         for path in paths:
@@ -129,11 +129,11 @@ def _claimed(path: Path) -> Iterator[None]:
 
 
 def _new_part(path: Path) -> tuple[Path, int | None]:
-    """Return a new name to write `path`'s contents to, and the lock on it."""
+    """Return a new file to write `path`'s contents to, and the lock on it."""
     while True:
         # The ending stays: libraries choose the format by it.
         part = path.with_name(f".srcnn-np-{secrets.token_hex(8)}.part{path.suffix}")
-        with suppress(BlockingIOError):  # a search for left-overs has removed it
+        with suppress(BlockingIOError):  # raised if a search for left-overs has removed it
             return part, _hold(part)
 
 
@@ -168,13 +168,13 @@ def _hold(file: Path) -> int | None:
 
 
 def _let_go(file: Path, held: int | None) -> None:
-    file.unlink(missing_ok=True)  # first: whoever holds a file may remove it
+    file.unlink(missing_ok=True)  # before the lock is given up: only its holder may remove a file
     if held is not None:
         os.close(held)
 
 
 def _reach_the_disk(part: Path) -> None:
-    """Wait until a file is written: a full disk shows here, and a power cut leaves the old file."""
+    """Wait until a file is on disk: a full disk shows here, and a power cut leaves the old file."""
     with part.open("rb+") as file:
         os.fsync(file.fileno())
 
@@ -191,7 +191,7 @@ def _put_into_place(part: Path, path: Path, force: bool) -> None:
 
 @cache
 def _remove_left_overs(folder: Path) -> None:
-    """Remove the files that killed processes left in a folder; look once."""
+    """Remove the files that killed processes left in a folder; look only once."""
     with suppress(OSError):
         for file in sorted(folder.iterdir()):
             if _OURS.fullmatch(file.name):

@@ -1,4 +1,4 @@
-"""The figures the paper gives, to compare with.
+"""The figures that the paper gives, to compare with.
 
 Dong, Loy, He, Tang: Image Super-Resolution Using Deep Convolutional Networks, TPAMI 2016,
 arXiv:1501.00092; tables 2 and 3 for Set5 and Set14, the text for 91 images.
@@ -37,16 +37,16 @@ SETS = tuple(_TABLES)
 
 # PSNR in dB of 9-1-5 trained on 91 images: the conference paper's model and tables
 _ON_91_IMAGES = {("Set5", 2): 36.34, ("Set5", 3): 32.39, ("Set5", 4): 30.09}
-# The same of FSRCNN: Dong, Loy, Tang 2016, arXiv:1608.00367
+# The same for FSRCNN: Dong, Loy, Tang 2016, arXiv:1608.00367
 _FSRCNN = {("Set5", 2): 36.94, ("Set5", 3): 33.06, ("Set5", 4): 30.55}
 # The small one, FSRCNN-s, learnt from General-100 as well.
 _FSRCNN_S = {("Set5", 2): 36.58, ("Set5", 3): 32.61, ("Set5", 4): 30.11}
 # PSNR in dB on Set5 at x3 of 9-1-5, trained on ImageNet, by how many filters its layers have
 BY_FILTERS = {(32, 16): 32.26, (64, 32): 32.52, (128, 64): 32.60}
-# The same by the filters' sizes
+# PSNR as above, by the filters' sizes
 BY_SIZES = {"9-3-5": 32.66, "9-5-5": 32.75, "11-1-7": 32.57}
-# PSNR in dB on Set5 at x3 of Y, Cb, Cr and "RGB color image", after training on 91 images, by the
-# channels trained on: table 5. The fourth is of Y, Cb and Cr together, to judge by bicubic's.
+# Table 5: PSNR in dB on Set5 at x3 of Y, Cb, Cr and "RGB color image", after training on 91 images,
+# by the channels trained on. As bicubic's suggests, the fourth PSNR is of Y, Cb and Cr together.
 BY_COLOUR = {
     "bicubic": (30.39, 45.44, 45.42, 34.57),
     "luma": (32.39, 45.44, 45.42, 36.37),

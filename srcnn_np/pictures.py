@@ -18,20 +18,20 @@ from .team import ALONE, Team
 
 
 class Pictures(Sequence):
-    """Pictures of 8 bits in one array, each plane by plane.
+    """Pictures of 8 bits in one array; each picture is stored plane by plane.
 
     Parameters
     ----------
     pixels : (M,) uint8 array
     shapes : list of (H, W) or (H, W, C)
     starts : list of int
-        The element of `pixels` where each begins.
+        The index in `pixels` where each picture begins.
     names : list of str, optional
-        Their files' names.
+        The names of the pictures' files.
 
     Notes
     -----
-    An index gives a picture, and a slice several, as views.
+    An index gives one picture, and a slice gives several. All are views.
     """
 
     def __init__(
@@ -86,10 +86,10 @@ class Pictures(Sequence):
 
 
 def room_for(shapes: Sequence[tuple[int, ...]], machine: Team = ALONE) -> Pictures:
-    """Return room for pictures of these shapes, which all processes of a machine share.
+    """Return room for pictures of these shapes; all processes of a machine share this room.
 
-    For one process alone it is in memory, if twice as much is free. Otherwise it is a file without
-    a name in the folder for temporary files (TMPDIR); the system may keep it in memory or not.
+    For one process alone, the room is in memory, if twice as much is free. Otherwise it is a file
+    without a name in the folder for temporary files (TMPDIR), which the system may keep in memory.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def room_for(shapes: Sequence[tuple[int, ...]], machine: Team = ALONE) -> Pictur
 
 
 def _one_after_the_other(shapes: Sequence[tuple[int, ...]]) -> tuple[list[int], int]:
-    """Return where each begins, and where the last ends."""
+    """Return where each picture begins, and where the last ends."""
     ends = [0]
     for shape in shapes:
         ends.append(ends[-1] + math.prod(shape))
@@ -126,7 +126,7 @@ def _mapped(count: int, machine: Team) -> mmap.mmap:
 
 
 def _file_of(count: int) -> str:
-    """Make a temporary file of that size; return its path."""
+    """Make a temporary file of `count` bytes; return its path."""
     folder = Path(tempfile.gettempdir())
     free = shutil.disk_usage(folder).free
     if free > count:
@@ -140,7 +140,7 @@ def _file_of(count: int) -> str:
                 os.unlink(path)
             if getattr(error, "errno", None) not in _FULL:
                 raise
-            free = shutil.disk_usage(folder).free  # another was quicker, or there is a quota
+            free = shutil.disk_usage(folder).free  # another process took it, or there is a quota
     raise InputError(
         f"the pictures take {count / 1e6:,.1f} MB, and {folder} lacks {(count - free) / 1e6:,.1f} "
         "of them; give fewer pictures, or set the variable TMPDIR to a folder with more room"
@@ -151,7 +151,7 @@ _FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
 
 
 def _keep_free(file: BinaryIO, count: int) -> None:
-    """Make a file of `count` bytes, and keep the room for it if the system can do that."""
+    """Make a file of `count` bytes, and reserve its room on the disk if the system can do that."""
     try:
         os.posix_fallocate(file.fileno(), 0, count)
     except (AttributeError, OSError) as error:
@@ -183,5 +183,5 @@ def _free_in_group(folder: Path) -> float:
         with suppress(OSError, ValueError):  # "max" is no limit
             most, now = (int((folder / name).read_text()) for name in (limit, used))
             rows = dict(row.split() for row in (folder / "memory.stat").read_text().splitlines())
-            return most - now + int(rows.get(cache, 0))  # files that it need not keep
+            return most - now + int(rows.get(cache, 0))  # cached files may be dropped
     return math.inf

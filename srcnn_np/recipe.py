@@ -31,8 +31,8 @@ class Recipe:
     schedule : "constant" or "cosine"
         The rate stays, or falls to 0.
     average : float
-        In [0, 1). The result is the running mean of the parameters,
-        a <- average · a + (1 - average) · p; with 0 it is the last parameters.
+        In [0, 1). The result is the running mean a of the parameters p,
+        a <- average · a + (1 - average) · p. With 0, it is the last p.
     batch : int
         Sub-images in a mini-batch.
     init : str or None
@@ -48,13 +48,13 @@ class Recipe:
         Whether only the last layer learns. The others keep what they have, such as the weights
         of a network for another scale.
     jpeg, noise : (low, high), optional
-        Ranges of JPEG qualities, 1 to 100, and of noise's standard deviations, 0 to 255, from which
-        the harm to the small pictures is drawn, anew in each epoch; see `srcnn_np.degradation`.
+        Ranges of JPEG qualities, 1 to 100, and of noise's standard deviations, 0 to 255. The harm
+        to the small pictures is drawn from these, anew in each epoch; see `srcnn_np.degradation`.
 
     Raises
     ------
     InputError
-        If one of them has another value.
+        If an attribute has a value that is not allowed.
     """
 
     epochs: float = 1.0
@@ -116,7 +116,7 @@ class Recipe:
 
     @property
     def degradation(self) -> Degradation | None:
-        """What happens to the small pictures, if anything."""
+        """The harm that is done to the small pictures, or None."""
         return Degradation(self.jpeg, self.noise) if self.jpeg or self.noise else None
 
 
@@ -140,7 +140,7 @@ RECIPES = {
         mean_over="pictures",
         turns=False,
     ),
-    # docs/training.md shows what each part of these is worth.
+    # docs/training.md shows what each setting of the next recipes is worth.
     "sgd": Recipe(
         epochs=20,
         rate=1.0,
@@ -166,7 +166,7 @@ RECIPES = {
         batch=64,
         init="contrast",
     ),
-    # "fast" for a network that takes the small picture, and sees far in it.
+    # "fast" for a network that takes the small picture, and looks far around each of its pixels.
     "fsrcnn": Recipe(
         epochs=20,
         optimiser="muon",

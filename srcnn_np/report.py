@@ -1,7 +1,7 @@
 """A report: one HTML file that lays a picture's enlargements over each other.
 
-The page needs nothing but itself, and works from a file, without a network. Its frame is
-report.html beside this module; its `$names` are filled in here.
+The page needs no other file and no internet. Its frame is report.html beside this module. The
+frame's `$names` are filled in here.
 """
 
 import base64
@@ -23,18 +23,18 @@ from .imaging.files import to_8_bits
 from .model import Model
 from .upscaling import BICUBIC, upscale
 
-# The page holds the middle of larger results. Three photographs of this size take up to 8 MB.
+# The page holds only the middle of larger results. Three photographs of this size take up to 8 MB.
 SHOWN_H, SHOWN_W = 1080, 1440
 
 _TRAINING = (
-    "A sub-image is a small piece of a picture. Left, the loss, the mean squared error, of those "
-    "that are learnt from. Right, how good whole pictures become that are not learnt from: by "
-    "those held out the best state was chosen; others were only watched."
+    "A sub-image is a small piece of a picture. Left: the loss (the mean squared error) of the "
+    "sub-images that are learnt from. Right: the PSNR of whole pictures that are not learnt from. "
+    "The held-out pictures decided which state was the best; others were only watched."
 )
 _FILTERS = (
     "The weights of the first layer's filters, each drawn on its own scale, and of the last "
-    "layer's filter, channel by channel: red above 0, blue below. Where it is known how the "
-    "weights began, what training added to them is drawn as well."
+    "layer's filter, channel by channel: red above 0, blue below. If the weights before training "
+    "are known, what training added to them is drawn as well."
 )
 
 
@@ -61,8 +61,8 @@ def report(
     rows : list of dict, optional
         The training's log, as `srcnn_np.checkpoint.read_log` reads it.
     original : bool
-        Whether the picture is the original, to be shrunk first and compared with; else it is
-        the small one, to be enlarged.
+        Whether the picture is the original: it is shrunk first, and results are compared with
+        it. If not, it is the small picture, and is enlarged.
 
     Returns
     -------
@@ -165,7 +165,7 @@ def _option(method: str, chosen: str) -> str:
 
 
 def _table(measures: dict) -> str:
-    """Return a table of PSNR and SSIM by method; nothing without an original."""
+    """Return a table of each method's PSNR and SSIM; an empty text without an original."""
     if not measures:
         return ""
     rows = "\n".join(
@@ -175,13 +175,13 @@ def _table(measures: dict) -> str:
     return (
         '<section><h2>The measures</h2>\n<table><tr><th scope="col">against the original</th>'
         f'<th scope="col">PSNR in dB</th><th scope="col">SSIM</th></tr>\n{rows}</table>\n'
-        "<p>Of luma, by the paper's protocol: the whole picture, shrunk and enlarged without "
-        "rounding, its border of as many pixels as the scale left out.</p></section>"
+        "<p>For luma, by the paper's protocol: the whole picture is shrunk and enlarged without "
+        "rounding, and a border of as many pixels as the scale is left out.</p></section>"
     )
 
 
 def _plot(title: str, caption: str, draw: Callable[..., figures.Figure]) -> str:
-    """Draw a figure, and again with its panels stacked for a narrow screen."""
+    """Draw a figure twice: the second time with its panels stacked, for a narrow screen."""
     wide, narrow = io.BytesIO(), io.BytesIO()
     draw().savefig(wide, format="png", dpi=110)
     draw(stacked=True).savefig(narrow, format="png", dpi=80)

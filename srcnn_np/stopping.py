@@ -14,7 +14,7 @@ _SIGNALS = [
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asks to end.
+    """A signal asks the program to end.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def stopped_at_once() -> Iterator[None]:
-    """Make each of the signals raise `Stopped`, wherever the program is, so that it clears up."""
+    """Make every signal raise `Stopped` at once, so that the program cleans up and ends."""
 
     def stop(number: int, _: object) -> None:
         raise Stopped(number)
@@ -48,7 +48,7 @@ def stopped_at_once() -> Iterator[None]:
 
 @contextmanager
 def stopped_when_asked() -> Iterator[Callable[[], int | None]]:
-    """Only remember the signals; the block ends by itself when that does no harm.
+    """Only remember the signals; the block asks for them, and ends when that does no harm.
 
     Yields
     ------
@@ -57,8 +57,8 @@ def stopped_when_asked() -> Iterator[Callable[[], int | None]]:
 
     Notes
     -----
-    A second Ctrl-C is from somebody who will not wait: it raises `Stopped` at once. Outside the
-    main thread, to which signals go, `asked` returns None.
+    A second Ctrl-C is from somebody who will not wait: it raises `Stopped` at once. Signals go to
+    the main thread; in another thread, `asked` returns None.
     """
     came: list[int] = []
 

@@ -37,15 +37,16 @@ class History:
     Attributes
     ----------
     rows : list of dict
-        A row for every 200th of the training, and for every validation: "sub_images" seen so far,
-        "seconds", "rate", and the mean "loss" since the row before. At validations "psnr" and
-        "watched" are the held-out and the watched pictures' means in dB; None if not measured.
+        A row for every 200th part of the training, and for every validation: "sub_images" seen so
+        far, "seconds", "rate", and the mean "loss" since the row before. At validations, "psnr" and
+        "watched" are the mean PSNRs in dB of the held-out and the watched pictures; None if they
+        were not measured.
     bicubic : dict of str to float
         "psnr" and "watched" of plain bicubic interpolation, from the first validation on.
     best : dict of str to array
         The parameters at the highest PSNR on the held-out pictures.
     advice : str
-        What to do about a training whose best is worse than bicubic interpolation, or empty.
+        What to do if the best PSNR is below that of bicubic interpolation; otherwise empty.
     """
 
     rows: list[dict] = field(default_factory=list)
@@ -76,28 +77,28 @@ def train(
 ) -> History:
     """Train a model's network on pictures, in place.
 
-    The same seed, machine and number of processes give the same parameters to the bit, for any
-    number of threads, with or without a break. Another number of processes changes their rounding.
+    The same seed, machine and number of processes give the same parameters, bit for bit, with any
+    number of threads, with or without a break. Another number of processes changes the rounding.
 
     Parameters
     ----------
     model : Model
-        Its `training` notes what was done.
+        What was done is noted in its `training`.
     pictures, held_out : Pictures, or lists of (H, W) or (H, W, 3) uint8 arrays
         To learn from, and to measure progress on; see `srcnn_np.data.to_channels`. Lists are
-        copied. A model of luma learns the first of three channels; but JPEG and noise, see
-        `Recipe`, harm all.
+        copied. A model for luma learns only the first of three channels; but JPEG and noise (see
+        `Recipe`) change all three.
     recipe : Recipe
     seed : int
         For the parameters at the start, and the order and turns of the sub-images.
     validations : int
-        How often the held-out pictures are measured, evenly spaced.
+        How many times the held-out pictures are measured, at even intervals.
     watched : list of arrays
-        Measured at the same times, but nothing depends on them.
+        These are measured at the same times, but nothing depends on them.
     out : str or Path, optional
         A model file that gets the state of the highest PSNR so far. Two files lie beside it: the
         last state (`last_path`), from which a training can go on, and the history as a table
-        (`log_path`). No other training can have these names meanwhile.
+        (`log_path`). No other training can write these files meanwhile.
     force : bool
         Replace files of these names that are there already.
     resume : bool
@@ -106,7 +107,7 @@ def train(
         Show a progress bar.
     team : Team, optional
         The processes that train together, which all call this with the same arguments. Each
-        takes its share of every mini-batch, see `srcnn_np.team`; rank 0 writes and shows.
+        takes its share of every mini-batch, see `srcnn_np.team`; rank 0 writes files and messages.
 
     Returns
     -------
@@ -115,13 +116,13 @@ def train(
     Raises
     ------
     InputError
-        If the pictures give fewer sub-images than a mini-batch, or more than memory holds; there is
-        no picture to measure on; the model has no scale; the loss is no longer a finite number;
-        files are there already, or another training writes them; or there is nothing to resume. One
-        process may raise it while the others of a team wait for it: end them by `Team.give_up`, as
-        the command does.
+        If the pictures give fewer sub-images than a mini-batch, or do not fit into memory; if no
+        picture is held out; if the model has no scale; if the loss is no longer a finite number; if
+        files are there already, or another training writes them; or if there is nothing to resume.
+        In a team, one process may raise this error while the others wait for it: end them by
+        `Team.give_up`, as the command does.
     Stopped
-        After Ctrl-C, SIGTERM or SIGHUP; with `out`, the last state is saved. It is a
+        After Ctrl-C, SIGTERM or SIGHUP; with `out`, the last state is saved. `Stopped` is a
         KeyboardInterrupt.
     """
     if not held_out:
@@ -153,9 +154,9 @@ def train(
 def _run(
     training: "_Training", out: str | Path | None, asked: Callable[[], int | None], show: bool
 ) -> None:
-    """Go on to the end of a training, or until it is asked to stop."""
+    """Run a training to its end, or until it is asked to stop."""
     training.asked, saved = asked, time.monotonic()
-    # None: a bar where standard error is a terminal; elsewhere a line for each validation.
+    # With None, tqdm shows a bar only on a terminal. Elsewhere each validation prints a line.
     bar = tqdm(
         total=training.updates,
         initial=training.done,
@@ -178,7 +179,8 @@ def _run(
                     training.save(out)
                     saved = time.monotonic()
                 if number and not training.finished:
-                    training.team.wait()  # until rank 0 has saved: the first to end ends all
+                    # Until rank 0 has saved: the first process that ends also ends the others.
+                    training.team.wait()
                     raise Stopped(
                         number,
                         f"interrupted after {training.done} of {training.updates} updates; the "
@@ -198,7 +200,7 @@ def epochs_in(
     recipe: Recipe,
     team: Team = ALONE,
 ) -> float:
-    """Return how many epochs `minutes` on this machine allow, by a trial of a few seconds.
+    """Return how many epochs fit into `minutes` on this machine, by a trial of a few seconds.
 
     Parameters and errors are those of `train`; `model` stays as it is.
     """
@@ -211,7 +213,7 @@ def epochs_in(
     while team.told(time.monotonic() < start + _TRIAL):
         trial.update()
     seconds = (time.monotonic() - start) / (trial.done - before)
-    share = recipe.batch / len(trial.sub_images)  # the part of an epoch in an update
+    share = recipe.batch / len(trial.sub_images)  # an update's part of an epoch
     if trial.batches.small:
         start = time.monotonic()
         trial.batches.small.of_epoch(2)
@@ -284,7 +286,7 @@ class _Training:
         self.marks = {mark: mark in measured for mark in sorted(measured | noted) if mark > 0}
         self.done = 0
         self.asked: Callable[[], int | None] = lambda: None  # see `stopped_when_asked`
-        self.agreed: int | None = None  # the signal by which all processes are to end
+        self.agreed: int | None = None  # the signal on which all processes end
         self.started = time.monotonic()
         self.optimiser = _optimiser(recipe, network.params, team)
         self.schedule = {"constant": constant, "cosine": cosine}[recipe.schedule]
@@ -342,7 +344,8 @@ class _Training:
     def _by_all(self) -> tuple[float, Arrays]:
         """Return loss and gradients of one mini-batch; each process takes its share.
 
-        A mean over N samples is the sum of n_r / N times the mean over each share of n_r.
+        The mean over N samples is a sum over the shares: a share of n_r samples gives n_r / N times
+        its own mean.
         """
         network, share = self.model.network, self.team.share(self.recipe.batch)
         loss, grads = 0.0, {name: np.zeros_like(p) for name, p in network.params.items()}
@@ -389,13 +392,13 @@ class _Training:
         return measured
 
     def _measure_bicubic(self) -> None:
-        """Measure bicubic interpolation once, if needed: many large pictures take a while."""
+        """Measure bicubic interpolation, if that is not done yet: large pictures take a while."""
         if not self.history.bicubic:
             values = self.held_out.bicubic(), self.watched.bicubic()
             self.history.bicubic = dict(zip(("psnr", "watched"), values, strict=True))
 
     def _check_agreement(self) -> None:
-        """Check that all processes still have the same parameters: same sums give same steps."""
+        """Check that all processes still have the same parameters: equal sums give equal steps."""
         digest = hashlib.sha256()
         for p in self.model.network.params.values():
             digest.update(p.tobytes())
@@ -448,7 +451,7 @@ class _Training:
 
     @contextmanager
     def showing(self, params: Arrays, row: dict | None = None) -> Iterator[None]:
-        """Give the model these parameters for a block, and the `training` of a row, or of now."""
+        """Give the model, for a block, these parameters and the `training` of a row, or of now."""
         network, live, said = self.model.network, self.model.network.params, self.model.training
         network.params, self.model.training = params, self._said(row)
         try:
@@ -486,7 +489,7 @@ class _Training:
         return said
 
     def _same(self) -> dict:
-        """Return all that must be the same when another run goes on, in JSON's types."""
+        """Return all that must be the same in a run that goes on from here, in JSON's types."""
         model, network = self.model, self.model.network
         same = {
             "seed": self.seed,

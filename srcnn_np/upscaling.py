@@ -1,6 +1,6 @@
 """Enlarge a whole picture: luma through the network, colour by interpolation.
 
-The eye sees detail in brightness, hardly in colour, so the paper sharpens luma alone.
+The eye sees detail in brightness, but hardly in colour. So the paper sharpens luma alone.
 """
 
 import math
@@ -49,28 +49,29 @@ def upscale(
     size : (H, W), optional
         The size of the result, instead of a scale.
     repair : str
-        How to treat traces of JPEG and noise where no model is given: "auto" looks for them,
+        How to treat traces of JPEG and noise if no model is given: "auto" looks for them,
         see `srcnn_np.choice`.
 
     Returns
     -------
     enlarged
-        An array of the same dtype and channels, or a Picture; a PIL image for a path or PIL image.
+        An array (of the same dtype and channels) for an array, a Picture for a Picture; otherwise a
+        PIL image.
 
     Raises
     ------
     InputError
-        If the picture cannot be read or is none of these, or if the model does not exist, was
+        If the picture cannot be read or is none of the above, or if the model does not exist, was
         trained for another scale, or gives a result that is not finite.
 
     Notes
     -----
-    If no model gives the size, the next larger scale is used, with two models in turn if need be.
-    Then `imresize` makes the size exact.
+    If no model gives exactly the size, the next larger scale is used, if necessary with two models
+    in turn. Then `imresize` makes the size exact.
 
-    The picture goes on beyond its border as its mirror image. This is more like what a camera
-    would have seen than copies of the outermost pixels, which each layer would take.
-    (`srcnn_np.evaluation` measures with those copies, as the paper does.)
+    Beyond its border, the picture is continued by its mirror image. Without this, each layer would
+    continue its input by copies of the outermost pixels. The mirror image is more like what a
+    camera would have seen. (`srcnn_np.evaluation` measures with copies, as the paper does.)
 
     Examples
     --------
@@ -85,7 +86,7 @@ def upscale(
 
 @dataclass(frozen=True)
 class Goal:
-    """The size wanted of results: one of scale, width, height, fit and size, or none of them.
+    """The size that is wanted: one of scale, width, height, fit and size, or none of them.
 
     Attributes
     ----------
@@ -105,7 +106,7 @@ class Goal:
     Raises
     ------
     InputError
-        If several are given, or a number is not allowed.
+        If several sizes are given, or a number is not allowed.
     """
 
     scale: float | None = None
@@ -215,9 +216,9 @@ class Way(NamedTuple):
     size : (H, W)
         The result's size.
     passes : tuple of (scale, Model)
-        The models in turn; `imresize` follows if they miss the size.
+        The models in turn; `imresize` follows if they do not give exactly the size.
     name : str
-        The name of the models, or of what replaces them.
+        The names of the models, or "bicubic" without models.
     said : str
         The traces seen in the picture and the model chosen for them; else empty.
     """
@@ -273,7 +274,7 @@ def _shipped(name: str) -> Model:
 
 
 def _as_picture(thing: Any) -> tuple[Picture, Callable[[Picture], Any]]:
-    """Return a thing as a Picture, and a function that turns a result into such a thing."""
+    """Return a thing as a Picture, and a function that turns a Picture into such a thing."""
     if isinstance(thing, Picture):
         return thing, lambda result: result
     if isinstance(thing, Image.Image):
@@ -311,8 +312,8 @@ def _enlarged(
 ) -> Picture:
     """Enlarge a picture by a whole factor, by a model or else by bicubic interpolation.
 
-    A large picture in floating point takes many times its file's size. It is therefore enlarged in
-    strips of rows, each with the surrounding rows that its result depends on.
+    In floating point, a large picture takes many times as much memory as its file. It is therefore
+    enlarged in strips of rows, each with the surrounding rows that its result depends on.
     """
     if model is not None:
         model.check_scale(scale)
@@ -334,7 +335,7 @@ def _enlarged(
             strip = picture.alpha[around].astype(np.float32) / white(alpha.dtype)
             alpha[there] = _whole(enlarge(strip, scale)[inside], alpha.dtype)
     result = Picture(pixels, None, picture.metadata, picture.lost)
-    result.alpha = alpha  # all that it hides was hidden before: nothing to fill
+    result.alpha = alpha  # what it hides was hidden before: nothing to fill
     return result
 
 
@@ -343,17 +344,17 @@ _STRIP_PIXELS = 1 << 20
 
 
 def _halo(scale: int, model: Model | None) -> int:
-    """Return how many rows on each side of a picture's row the result depends on.
+    """Return on how many rows above and below a row of the picture the result of this row depends.
 
-    Bicubic interpolation looks at two rows on each side. The network looks as far as its reach, in
-    its own input.
+    Bicubic interpolation looks at two rows on each side. The network looks at as many rows of its
+    own input as its reach.
     """
     reach = 0 if model is None else max(model.network.reach)
     return 2 + -(-reach // (scale // (1 if model is None else model.network.zoom)))
 
 
 def _mirrored(start: int, end: int, length: int) -> np.ndarray:
-    """Return places start, ... end - 1 of a line; those past its ends are mirrored into it."""
+    """Return indices start, ..., end - 1 of a line; those beyond its ends are mirrored into it."""
     places = np.arange(start, end) % (2 * length)
     return np.where(places < length, places, 2 * length - 1 - places)
 

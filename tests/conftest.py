@@ -1,4 +1,4 @@
-"""What the tests share: where the reference material is, and Hypothesis without a stopwatch."""
+"""What the tests share: where the reference material is, and Hypothesis without time limits."""
 
 import shutil
 import signal
@@ -32,7 +32,7 @@ needs_shared = pytest.mark.skipif(
 
 @st.composite
 def convolutions(draw, dtypes=("float32", "float64"), most=4):
-    """x, w, b and a stride and padding under which they fit together; N, C, K up to `most`."""
+    """Draw x, w, b, and a stride and padding that fit them; N, C and K are at most `most`."""
     N, C, K = (draw(st.integers(1, most)) for _ in range(3))
     kernel = draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
     stride = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
@@ -53,7 +53,7 @@ def random(rng, shape, dtype):
 
 
 def assert_close(actual, expected):
-    """Equal but for rounding in the arrays' own precision."""
+    """Check that arrays are equal, except for rounding in their own precision."""
     assert actual.shape == expected.shape
     assert actual.dtype == expected.dtype
     tolerance = 100 * np.finfo(expected.dtype).eps
@@ -92,13 +92,13 @@ def chromium(tmp_path_factory):
 
 
 def pytest_addoption(parser):
-    """How long, and with which cases, test_fuzz.py damages files; how often test_team.py kills."""
+    """How long and with which cases test_fuzz.py runs; how often test_team.py kills a process."""
     parser.addoption("--fuzz-seconds", type=float, default=60)
     parser.addoption("--fuzz-seed", type=int, default=0)
     parser.addoption("--kills", type=int, default=5)
 
 
 def pytest_collection_modifyitems(items):
-    """Begin with the longest, so that they are not the last that all wait for."""
+    """Begin with the longest tests, so that nobody waits for them at the end."""
     long = "test_walkthrough", "test_team", "test_fuzz"
     items.sort(key=lambda item: not any(name in item.nodeid for name in long))

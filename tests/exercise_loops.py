@@ -1,4 +1,4 @@
-"""The same pieces as plain loops, as one writes them first. Write your own before you read on."""
+"""The exercises' functions as plain loops, as one begins. Write your own before you read on."""
 
 import numpy as np
 

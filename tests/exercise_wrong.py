@@ -1,4 +1,4 @@
-"""Wrong answers to the exercises, as students give them, and a piece of what is said of each."""
+"""Wrong answers to the exercises, as students give them, and a piece of the message about each."""
 
 # fmt: off
 

@@ -1,4 +1,4 @@
-"""Many pictures: which file each becomes, and what one that fails costs."""
+"""Many pictures: which file each becomes, and what happens if one fails."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""The benchmarks' own arithmetic, and that who computes something else is found out."""
+"""The benchmarks' own arithmetic, and that a contestant with another result is found."""
 
 import itertools
 import json
@@ -51,7 +51,7 @@ def test_targets_are_of_the_size_that_borders_leave():
 
 
 def results_of(task):
-    """Each contestant's result, as a list; compiled PyTorch takes minutes."""
+    """Each contestant's result, as a list; without compiled PyTorch, which takes minutes."""
     found = {}
     for name, contestant in CONTESTANTS.items():
         if "compiled" not in name and "1 thread" not in name:

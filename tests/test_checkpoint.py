@@ -1,4 +1,4 @@
-"""What a training leaves in files: a kill loses nothing, and only what is whole goes on."""
+"""What a training leaves in files: a kill loses nothing, and no damaged file is resumed from."""
 
 import json
 import os
@@ -273,7 +273,7 @@ def damaged_bytes(whole):
 
 
 def damaged_arrays(arrays):
-    """Changes of one array each."""
+    """Changes that each damage one array."""
     for name, a in arrays.items():
         yield {name: None}
         yield {name: None, f"{name}x": a}
@@ -296,7 +296,7 @@ def damaged_arrays(arrays):
 
 
 def damaged_heads(head):
-    """Heads with one entry changed each."""
+    """Heads that each have one entry changed."""
     odd = [None, True, -1, 0, 1.5, 7, 10**9, 1e300, "x", [], {}, [None], {"a": 1}, [[]] * 9]
     for name in head:
         yield {key: value for key, value in head.items() if key != name}
@@ -324,7 +324,7 @@ def split(path):
 
 @pytest.fixture
 def resumes(tmp_path, half):
-    """A function that writes a last state and resumes: the parameters, or None if refused."""
+    """A function that writes a last state and resumes: it returns parameters, None if refused."""
     out = tmp_path / "model.npz"
 
     def resume(write):
@@ -367,7 +367,7 @@ def test_a_damaged_state_is_refused_or_does_no_harm(resumes, half, whole):
 
 
 def test_a_state_with_its_digest_made_anew_is_no_traceback(resumes, half, tmp_path):
-    """So that all else that is checked is seen."""
+    """The digest is right, so that all other checks are reached."""
     (tmp_path / "half.npz").write_bytes(half["model-last.npz"])
     head, texts, arrays = split(tmp_path / "half.npz")
     cases = [(head, change) for change in damaged_arrays(arrays)]
@@ -448,7 +448,7 @@ def test_what_is_no_ordinary_file_is_no_log(tmp_path):
 
 
 def test_what_train_writes_is_a_log(tmp_path):
-    """Of a loss that is nearly infinite, and of pictures without any error, too."""
+    """Also with a loss that is nearly infinite, and with pictures without any error."""
     flat = [np.full((40, 40), 90, np.uint8)] * 2
     out = tmp_path / "model.npz"
     recipe = replace(QUICK, optimiser="sgd", rate=1e-9)

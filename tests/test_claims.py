@@ -59,7 +59,7 @@ def log(name):
 
 @cache
 def race(title, name="network"):
-    """A race's rows by who ran; those who did not are left out."""
+    """The rows of a race by contestant; contestants that did not run are left out."""
     (found,) = (race for race in log(name)["tables"] if race["title"] == title)
     return {row["name"]: row for row in found["rows"] if "seconds" in row}
 
@@ -69,7 +69,7 @@ def titles(name, word):
 
 
 def times_as_long(slow, fast):
-    """The median over the rounds."""
+    """How many times as long `slow` takes as `fast`: the median over the rounds."""
     return float(np.median(np.array(slow["rounds"]) / np.array(fast["rounds"])))
 
 
@@ -141,7 +141,7 @@ LAYER_COLUMNS = (
 
 
 def layer_cells(row):
-    """Milliseconds of the numba backend, of how many the fastest other has, and of all others."""
+    """Milliseconds of the numba backend, the fastest other's ratio to it, all others' times."""
     own = row["srcnn_np, layers, numba"]
     others = [times_as_long(row[name], own) for name in races.YARDSTICKS if name in row]
     rest = [ms(row[name], 1) if name in row else "-" for name in LAYER_COLUMNS]
@@ -278,7 +278,7 @@ def training(name):
 
 
 def end(name):
-    """In dB on Set5."""
+    """The PSNR on Set5 at the end, in dB."""
     return f"{training(name)[-1]['watched']:.2f}"
 
 
@@ -310,7 +310,7 @@ def test_every_training_is_in_a_panel_and_in_the_table():
 
 def test_a_panel_changes_what_it_says():
     def changed(one, other):
-        """What differs of two recipes, but for what does nothing in one of them."""
+        """The fields in which two recipes differ, except those without effect in one of them."""
         one, other = (asdict(trainings.TRAININGS[name].recipe) for name in (one, other))
         differs = {name for name in one if one[name] != other[name]} - {"epochs"}
         if "muon" in (one["optimiser"], other["optimiser"]):
@@ -557,7 +557,7 @@ def test_the_photograph_before_and_after():
 
 @needs_shared
 def test_other_bicubic_filters_are_as_far_away_as_is_said():
-    """The page is the head of imaging/resize.py."""
+    """The page here is the docstring of imaging/resize.py."""
 
     def pillow(x, size):
         return np.asarray(Image.fromarray(x.astype(np.float32)).resize(size[::-1], Image.BICUBIC))

@@ -496,7 +496,7 @@ def test_train_says_how_to_go_on_after_an_interrupt(capsys, monkeypatch):
 
 
 def test_train_in_colour_on_drawn_pictures(capsys):
-    """They have no colour, and so their Cb and Cr are 128."""
+    """Drawn pictures have no colour, and so their Cb and Cr are 128."""
     words = ["train", "--drawn", 2, *QUICK, "--out", "m.npz", "--colour", "ycbcr"]
     assert run(capsys, *words, "--rate", 1e-7, "--epochs", 0.01)[0] == 0
     held_out = load_model("m.npz").training["held_out"]

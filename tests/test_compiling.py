@@ -1,4 +1,4 @@
-"""What was compiled is kept, and nothing that becomes of it stops anything."""
+"""Compiled code is kept, and whatever happens to the kept files stops nothing."""
 
 import errno
 import os
@@ -33,7 +33,7 @@ print(compiling.FOLDER, sum(twice.stats.cache_hits.values()), twice.stats.cache_
 
 @pytest.fixture
 def run(tmp_path):
-    """Run a small kernel in a process of its own: the folder, and how often it was found there."""
+    """Run a small kernel in a new process; return the folder, and how often it was found there."""
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     home = tmp_path / "home"
@@ -53,7 +53,7 @@ def run(tmp_path):
 
 
 def hits():
-    """How often a small kernel, defined anew as in a new process, was found in the folder."""
+    """Define a small kernel anew, like a new process; return how often the folder had it."""
 
     @compiling.kernel
     def twice(x):
@@ -65,7 +65,7 @@ def hits():
 
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory):
-    """A folder where the machine code of that kernel is kept."""
+    """A folder with the machine code of the kernel in `hits`."""
     folder = tmp_path_factory.mktemp("compiled")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compiling, "FOLDER", folder)
@@ -75,7 +75,7 @@ def compiled(tmp_path_factory):
 
 @pytest.fixture
 def folder(compiled, tmp_path, monkeypatch):
-    """A copy of it, which is the package's folder now."""
+    """A copy of the folder `compiled`, in use by the package."""
     folder = tmp_path / compiled.name
     shutil.copytree(compiled, folder)
     monkeypatch.setattr(compiling, "FOLDER", folder)
@@ -184,7 +184,7 @@ def test_folders_of_older_sources_go(home):
 
 
 def test_only_what_compiles_long_is_called_compiling(monkeypatch, caplog):
-    """A slow machine, or a slow first call, compiles nothing where all was compiled before."""
+    """A slow machine or a slow first call is not called compiling, if all was compiled before."""
     caplog.set_level("INFO", "srcnn_np")
     monkeypatch.setattr(compiling._announcer, "_patience", 0.1)
     share(lambda number: time.sleep(0.2), 2)

@@ -148,7 +148,7 @@ def method_of(y_shape, w):
 
 
 def assert_core_is_right(x, w, b, dy, tolerance):
-    """All that the kernels give, but for that part of the largest value; against float64."""
+    """Compare the kernels' results with float64; `tolerance` is a part of the largest value."""
     exact = [a.astype(float) for a in (x, w, b, dy)]
     y = conv2d_forward(*exact[:3], backend="im2col")
     dx, dw, _ = conv2d_backward(exact[3], *exact[:2], backend="im2col")
@@ -282,7 +282,7 @@ def test_nan_and_infinity_stay_visible(backend, bad):
 
 
 def spoilt(arrays, name, seed, bad):
-    """Copies with small whole numbers in them, many of them 0, and a bad one somewhere."""
+    """Copies of the arrays, rounded to whole numbers (many are 0), with a bad number somewhere."""
     rng = np.random.default_rng(seed)
     arrays = {name: np.round(a) for name, a in arrays.items()}
     arrays[name].flat[rng.integers(arrays[name].size)] = bad
@@ -423,7 +423,7 @@ def test_shared_work_is_done_once_each_and_its_errors_are_raised():
 
 
 def test_an_error_in_one_thread_stops_the_others(monkeypatch):
-    """Of two threads one fails, while the other has much to do."""
+    """One of two threads fails while the other has much to do."""
     monkeypatch.setattr(threads, "THREADS", 2)
     done, both = [], threading.Barrier(2)
 

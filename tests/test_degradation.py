@@ -1,4 +1,4 @@
-"""What harms small pictures, and trainings that know it."""
+"""The harm to small pictures, and trainings with it."""
 
 from dataclasses import replace
 
@@ -181,7 +181,7 @@ def test_a_model_of_colours_learns_from_harm():
 
 
 def test_it_goes_on_to_the_same_bits(tmp_path):
-    """Also in the middle of an epoch, and where a mini-batch takes from two."""
+    """Also in the middle of an epoch, and if a mini-batch takes its sub-images from two epochs."""
     whole, _ = run(HARD)
     out = tmp_path / "model.npz"
 

@@ -1,4 +1,4 @@
-"""What the pages say is so: links, names, shapes and figures, and what breaks when told to.
+"""What the pages say is true: links, names, shapes, figures, and which changes break which test.
 
 Their code runs as doctests.
 """
@@ -51,7 +51,7 @@ OTHERS = {
 
 
 def read(page):
-    """A page's Markdown; of a notebook its cells', with the code as such."""
+    """A page's Markdown; for a notebook, its cells' Markdown, with code in code blocks."""
     if page.suffix != ".ipynb":
         return page.read_text()
     cells = json.loads(page.read_text())["cells"]
@@ -134,7 +134,7 @@ def test_how_long_the_ways_through_take():
 def defined():
     """Every name that the source defines: functions, classes, parameters, variables, modules.
 
-    And Python's and NumPy's own, and those of the paper's network's layers and parameters.
+    Python's and NumPy's own names count too, and those of the layers and parameters of SRCNN.
     """
     net = SRCNN("9-1-5")
     names = {*dir(builtins), *dir(np.ndarray), *net.layers, *net.params}
@@ -163,7 +163,7 @@ def modules():
 
 
 def resolves(dotted):
-    """Whether `A.b` is something: A a module, or a name in one, which has b."""
+    """Whether `A.b` exists: A is a module, or a name in a module, and has b."""
     first, *rest = dotted.split(".")
     starts = [getattr(m, first) for m in (srcnn_np, *modules()) if hasattr(m, first)]
     starts += [m for m in modules() if m.__name__.endswith(f".{first}")]
@@ -177,11 +177,11 @@ def resolves(dotted):
 
 
 def unknown_names(text, folder=ROOT):
-    """What stands in backticks and looks like a name, but is none.
+    """What stands in backticks and looks like a path or a name, but is none.
 
-    Looks like a path: ends in .py, or begins with a folder of the source. Looks like a
-    name: words of letters, digits and _, joined by dots; its last word no file's ending. A
-    name of one word may also be defined by the page's own code.
+    A text looks like a path if it ends in .py, or begins with a folder of the source. It
+    looks like a name if it is words of letters, digits and _, joined by dots, and does not
+    end like a file. A name of one word may also be defined by the page's own code.
     """
     own = set(re.findall(r"\w+", "".join(re.findall(r"^```python\n(.*?)^```", text, re.S | re.M))))
     unknown = []
@@ -263,7 +263,7 @@ def test_the_shapes_in_backprop_are_those_of_a_9_1_5():
 
 
 def stops():
-    """Of each stop of reading-the-source.md: file, what to change, to what, the command."""
+    """For each stop of reading-the-source.md: its files, the old and the new lines, its text."""
     page = (ROOT / "docs/reading-the-source.md").read_text()
     for stop in re.split(r"^## (?=\d)", page, flags=re.M)[1:]:
         change = re.search(r"^```diff\n(.*?)^```", stop, re.S | re.M)[1]

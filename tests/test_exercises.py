@@ -46,7 +46,7 @@ def function_of(path, name):
 
 
 def solution_but(tmp_path, name, old, new, of=SOLUTION):
-    """The solution, with something in one function replaced; or all that follows its head."""
+    """The solution; in one function something is replaced, or all that follows its head."""
     function = function_of(of, name)
     if old is None:
         head = function.partition("\n")[0]
@@ -469,7 +469,7 @@ def test_what_waits_is_not_cut_off(tmp_path, capfd):
 
 
 def in_terminal(code, path, answers):
-    """Run a command that is answered as by a person; every answer takes longer than the limit."""
+    """Run a command and answer it like a person: every answer takes longer than the time limit."""
     program = f"import sys; from examples.exercises import apart; {code}"
     command = [sys.executable, "-c", program, str(path)]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)

@@ -20,7 +20,7 @@ PAGE = Path(__file__).parents[1] / "docs/explore/index.html"
 
 @pytest.fixture
 def page(chromium):
-    """The page, opened anew; whatever was done, its console stays silent."""
+    """The page, opened anew; whatever a test does, the page's console stays silent."""
     chromium.get_log("performance")  # what came before is forgotten
     chromium.get(PAGE.as_uri())
     until(lambda: chromium.execute_script("return photo.luma !== null"))
@@ -30,13 +30,13 @@ def page(chromium):
 
 @pytest.fixture(scope="module")
 def arithmetic(chromium):
-    """The page, opened once: for what changes nothing in it."""
+    """The page, opened once, for tests that change nothing in it."""
     chromium.get(PAGE.as_uri())
     return chromium
 
 
 def until(holds, seconds=60):
-    """Wait until something holds."""
+    """Wait until `holds()` is true."""
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, "it did not come to hold"
@@ -59,7 +59,7 @@ def choose(page, name, value):
 
 
 def drawn(page):
-    """Wait for the next two frames: what was asked for is drawn."""
+    """Wait for the next two frames: then everything asked for is drawn."""
     page.execute_async_script(
         "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(done));"
     )
@@ -119,7 +119,7 @@ def lit(page, grid):
 
 
 def written_sum(page, name):
-    """The last line of products that is written out, and the value that it is said to have."""
+    """The value computed from the line of products on the page, and the value on the page."""
     text = find(page, name).text
     value = number(re.findall(r"= (−?[\d.]+)", text)[-1])
     products = next(line for line in text.splitlines() if "·" in line and "[" not in line)
@@ -245,7 +245,7 @@ OPTIMISERS = {
 
 @pytest.mark.parametrize("name", OPTIMISERS)
 def test_steps_of_a_network(arithmetic, name):
-    """Two steps: forwards, loss, back, and all weights moved."""
+    """Two steps: forward, loss, backward, and the update of all weights."""
     net = SRCNN("5-1-3", filters=(4, 3), seed=1).astype(np.float64)
     rng = np.random.default_rng(0)
     x, target = rng.random((2, 1, 12, 11)), rng.random((2, 1, 6, 5))

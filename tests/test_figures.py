@@ -27,7 +27,7 @@ def drawn_images(figure):
 
 
 def images(figure):
-    """The titles and arrays of these."""
+    """The titles and arrays of the drawn images."""
     return [(image.axes.get_title(), image.get_array().data) for image in drawn_images(figure)]
 
 

@@ -81,7 +81,7 @@ def test_forward_and_predict_agree_inside(scale, border):
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_a_pixels_places_lie_around_it(scale):
-    """Of a filter that repeats each pixel, each place of y is its own pixel's value."""
+    """With a filter that repeats each pixel, y repeats each pixel of x in its place."""
     layer = ConvTranspose2D(1, 1, 9, stride=scale)
     first = layer.shift[0]
     layer.params["w"][0, 0, first : first + scale, first : first + scale] = 1

@@ -45,9 +45,9 @@ activations = st.sampled_from(
 
 @st.composite
 def stacks(draw, borders=("valid", "zero", "replicate")):
-    """Up to five convolutions, each with or without an activation: a network with biases.
+    """Draw a network: up to five convolutions with biases, each with or without an activation.
 
-    The last may be a transposed one.
+    The last convolution may be a transposed one.
     """
     layers, C = [], draw(st.sampled_from([1, 3]))
     border = draw(st.sampled_from(borders))
@@ -98,12 +98,12 @@ def in_colour():
 
 
 def wide(net):
-    """The same network in float64, which only the layers compute with."""
+    """The same network in float64: then the layers compute, not the fused code."""
     return copy.deepcopy(net).astype(np.float64)
 
 
 def far_from_kinks(net, x):
-    """Move biases so that no activation's input is so near 0 that rounding decides its side."""
+    """Move biases so that no activation's input is so near 0 that rounding decides its sign."""
     z = x.astype(np.float64)
     layers = list(wide(net).layers.values())
     own = list(net.layers.values())
@@ -225,7 +225,7 @@ def test_arrays_need_not_be_contiguous(sizes):
 
 
 class Halved(ReLU):
-    """A layer of a reader's own."""
+    """A layer that a reader has written."""
 
     def apply(self, x):
         return x / 2
@@ -337,7 +337,7 @@ def test_nan_and_infinity_in_a_batch_stay_visible(sizes, bad, where):
 
 
 def check_that_bad_gradients_are_bad(net, x, target):
-    """Whether the layers' loss is not finite; then the fused one is not either, nor gradients."""
+    """Check that what is finite is so in the layers, too; return whether the loss is not finite."""
     with np.errstate(all="ignore"):
         loss, grads = net.loss_and_gradients(x, target)
         expected_loss, expected = wide(net).loss_and_gradients(
@@ -350,7 +350,7 @@ def check_that_bad_gradients_are_bad(net, x, target):
 
 
 def test_a_low_picture_goes_by_the_plain_sums():
-    """Winograd's tiles would be mostly empty, and lose digits."""
+    """With Winograd, the tiles would be mostly empty, and digits would be lost."""
     net, methods = network((9, 5, 5)), []
     convolution = fused.picture.Convolution
 
@@ -468,7 +468,7 @@ except IndexError:
 
 
 def run_cases(rounds, more="", **environment):
-    """The cases in a process of their own; what switches change is kept apart from the rest."""
+    """Run the cases in a process of their own, with switches that do not change other tests."""
     code = CASES.replace("rounds", str(rounds)) + more
     environment = {**os.environ, **environment}
     done = subprocess.run(
@@ -559,7 +559,7 @@ def test_the_users_number_of_threads_is_respected(count):
 
 
 def test_limits_of_threadpoolctl_are_left_alone():
-    """They limit the BLAS that NumPy calls; what limits it for a moment sets it back."""
+    """They limit the BLAS that NumPy calls; code that limits it for a moment restores the limit."""
 
     def limits():
         return {pool["filepath"]: pool["num_threads"] for pool in threadpool_info()}
@@ -592,7 +592,7 @@ def test_a_processor_without_fused_multiply_adds_uses_the_layers(monkeypatch):
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_nan_and_infinity_reach_what_depends_on_them_through_a_transposed_layer(scale, bad):
-    """At scales that do not divide the filter, some taps of its parts are none."""
+    """At scales that do not divide the filter, some parts of the filter have fewer taps."""
     net = with_biases(FSRCNN(16, 5, 1, scale=scale))
     picture = np.random.default_rng(0).random((40, 30), dtype=np.float32)
     picture[12, 20] = bad

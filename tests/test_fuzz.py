@@ -1,6 +1,6 @@
-"""Damaged pictures, models, logs and states through the commands: a sentence each, or a result.
+"""Commands with damaged pictures, models, logs and states: each gives a sentence or a result.
 
-For a minute in all, or as long as is asked for, in other cases each time a seed is given:
+This takes a minute in all, or as long as is asked for. Another seed gives other cases:
 
     python -m pytest tests/test_fuzz.py --fuzz-seconds 3600 --fuzz-seed 7
 """
@@ -116,7 +116,7 @@ def check(words, output, capfd, name):
 
 
 def contents(output):
-    """What lies in this folder, but for the results."""
+    """The files in this folder, except the results."""
     left_out = {str(path) for path in output} | {"t.npz", "t-last.npz", "t-log.csv"}
     paths = (path for path in Path().rglob("*") if path.is_file() and str(path) not in left_out)
     return {str(path): path.stat().st_mtime_ns for path in paths}
@@ -156,7 +156,7 @@ EXIF = EXIF.tobytes()
 
 
 def damaged(rng, content):
-    """Bytes, some of which are changed, lost, doubled, or zero."""
+    """Return the bytes with some of them changed, lost, doubled, or set to zero."""
     content = bytearray(content or b"?")
     for _ in range(rng.integers(1, 4)):
         how, at = rng.integers(6), int(rng.integers(len(content) + 1))
@@ -199,7 +199,7 @@ def damaged_state(rng, sound):
 
 
 def damaged_log(rng, sound):
-    """A training's log, by its bytes or its numbers."""
+    """A training's log with damaged bytes or odd numbers."""
     content = (sound / "t-log.csv").read_bytes()
     if rng.random() < 0.5:
         lines = [line.split(b",") for line in content.split(b"\n")]
@@ -242,7 +242,7 @@ def _damage_npz(rng, source, target):
 
 
 def _oddly_changed(rng, value):
-    """JSON in which one place is odd, or missing."""
+    """JSON in which one value is odd, or missing."""
     if isinstance(value, dict) and value and rng.random() < 0.9:
         key = str(rng.choice(list(value)))
         if rng.random() < 0.15:

@@ -50,7 +50,7 @@ def test_imresize_is_matlabs_to_the_pixel(scale):
 
 
 def dense_resize(x, length, factor, border):
-    """One axis by the formula of the docstring, pixels from 1, one sum an output pixel."""
+    """Resize one axis by the docstring's formula, pixel by pixel, counted from 1."""
     n = len(x)
     result = np.empty(length)
     for i in range(1, length + 1):
@@ -199,7 +199,7 @@ def test_measures_of_equal_and_of_unequal_shapes():
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1.0, 255, 65535]))
 def test_measures_do_not_depend_on_the_scale(seed, peak):
-    """The same pictures in [0, 1], on a scale of 255, or of another, measured with their white."""
+    """The same pictures, on whatever scale, have the same measures if white is given."""
     rng = np.random.default_rng(seed)
     a, b = rng.integers(0, 256, (2, 12, 13)).astype(np.uint8)
     assert psnr(peak * (a / 255), peak * (b / 255), peak=peak) == pytest.approx(psnr(a, b))

@@ -1,4 +1,4 @@
-"""What a file holds besides its pixels goes along, or is named where it is lost."""
+"""What a file holds besides its pixels is kept, or named if it is lost."""
 
 import io
 import struct
@@ -32,7 +32,7 @@ def camera_exif(orientation=1):
 
 
 def rich(path, **options):
-    """A picture's file with all that its format holds."""
+    """Write a picture's file with all metadata that its format holds."""
     image = Image.fromarray(COLOUR)
     ending = path.suffix
     if ending != ".bmp":

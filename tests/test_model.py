@@ -47,7 +47,7 @@ def saved(tmp_path):
 
 
 def rewrite(path, **changes):
-    """Replace (or with None remove) arrays of a model file, or a dict of entries of its card."""
+    """Replace arrays of a model file (None removes one), or entries of its card by a dict."""
     with np.load(path) as file:
         arrays = dict(file)
     for name, value in changes.items():
@@ -258,7 +258,7 @@ def test_the_shipped_models_are_small():
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("kind", CLEAN)
 def test_a_card_says_what_is_measured(kind, scale, test_set):
-    """And that is at least what the paper has, where it learnt from more pictures, too."""
+    """The PSNR is at least the paper's, even if the paper's network learnt from more pictures."""
     model = load_model(f"{kind}-x{scale}")
     mean = evaluate(SHARED / "data" / test_set, model.scale, model)["mean"]["model"]
     assert model.figures[test_set]["psnr"] == pytest.approx(mean["psnr"], abs=1e-3)
@@ -471,7 +471,7 @@ DEEP = "[" * 300 + "]" * 300  # and as an entry that is read, but cannot be prin
 
 
 def odd_cards(card):
-    """Texts of cards that are each wrong in one place, or only look odd."""
+    """Texts of cards, each of which is wrong in one entry, or only looks odd."""
     layers = [
         {"kind": "LeakyReLU", "slope": 0.1} if n == 1 else e for n, e in enumerate(card["layers"])
     ]
@@ -538,7 +538,7 @@ def test_any_card_is_read_as_it_is_or_refused_in_one_sentence(saved):
 
 
 def add_to_zip(path, name, header, content):
-    """An array in a model file that is not what NumPy would write."""
+    """Add an array to a model file that is not as NumPy would write it."""
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as file, file.open(name, "w") as member:
         text = repr(header).ljust(117) + "\n"
         member.write(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode())
@@ -648,7 +648,7 @@ def test_what_is_no_ordinary_file_is_no_model(tmp_path):
 
 
 class Bent(Layer):
-    """y = x where x > 0, else slope·x, with a slope for each channel that is learnt."""
+    """y = x where x > 0, else slope·x; a slope for each channel is learnt."""
 
     def __init__(self, channels, start=0.25):
         super().__init__()
@@ -667,7 +667,7 @@ class Bent(Layer):
 
 
 class Dilated(Conv2D):
-    """What `settings` leaves out is lost."""
+    """A layer whose `settings` leave out `apart`, which a file then loses."""
 
     def __init__(self, *sizes, apart=1):
         super().__init__(*sizes)
@@ -782,7 +782,7 @@ def test_parameters_of_another_type_are_read_as_float32_or_not_written(tmp_path)
 
 
 class Scalar(Layer):
-    """Multiplies by a number that is no array of one, which a file would make of it."""
+    """Multiplies by an array without axes, which comes back from a file with one axis."""
 
     def __init__(self):
         super().__init__()

@@ -109,7 +109,7 @@ def test_a_drawn_network_with_its_loss_as_one_function(
 
 
 def test_a_network_of_flat_pieces_by_the_complex_step():
-    """Two slopes of 1/1280 leave a gradient below what differences can resolve."""
+    """Two slopes of 1/1280 leave a gradient that is too small for numerical differences."""
     layers = [Conv2D(1, 2, 3, backend="im2col"), ClippedLeakyReLU()]
     layers += [Conv2D(2, 1, 2, backend="im2col"), ClippedLeakyReLU()]
     rng = np.random.default_rng(0)
@@ -433,7 +433,7 @@ def losses_while_training(net, optimiser, x, target, updates):
 
 
 def best_of_a_constant(target):
-    """The loss of a network that answers with its target's mean, channel by channel."""
+    """The loss of a network whose result is the target's mean in each channel."""
     return target.var(axis=(0, 2, 3)).mean()
 
 
@@ -470,7 +470,7 @@ def test_the_lasagne_notebooks_network(tmp_path):
 
 
 def test_theanonsrs_network(tmp_path):
-    """A stack of 3 x 3, nearest neighbour, one border for all, clipped leaky ReLU, Adam."""
+    """3 x 3 filters, nearest neighbour, one border for all layers, clipped leaky ReLU, Adam."""
     counts = (1, 32, 32, 32, 1)
     layers = []
     for C, K in pairwise(counts):

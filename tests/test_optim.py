@@ -26,7 +26,7 @@ def run(optimiser, p, gradients):
 
 @given(numbers, numbers, rates, momenta, st.integers(1, 12))
 def test_sgd_under_a_constant_gradient(p, g, rate, momentum, n):
-    """v_k = -rate·g·(1 - m^k)/(1 - m); p is moved by their sum."""
+    """v_k = -rate·g·(1 - m^k)/(1 - m); p moves by the sum of all v_k."""
     m = momentum
     sum_v = -rate * g * sum((1 - m**k) / (1 - m) for k in range(1, n + 1))
     assert run(SGD(rate, m), p, [g] * n) == pytest.approx(p + sum_v, abs=1e-9)
@@ -264,7 +264,7 @@ def blas_threads():
 
 @pytest.fixture
 def at_rest():
-    """As many threads as BLAS has by itself: a limit would keep those of other threads out."""
+    """How many threads BLAS has without a limit, which would keep other threads' limits out."""
     found = blas_threads()
     if max(found.values(), default=1) < 2:
         pytest.skip("this machine's BLAS has one thread only")
@@ -272,7 +272,7 @@ def at_rest():
 
 
 def test_a_step_has_one_blas_thread(monkeypatch):
-    """However many BLAS has by itself, which a variable may have made one."""
+    """This is true however many threads BLAS has otherwise; here they are made two."""
     found = []
 
     def look(m):
@@ -289,7 +289,7 @@ def test_a_step_has_one_blas_thread(monkeypatch):
 
 
 def test_two_steps_at_once_leave_blas_as_it_was(at_rest, monkeypatch):
-    """The second comes in while the first is inside, if it can, and leaves after it."""
+    """The second step begins while the first is under way, if it can, and ends after the first."""
     first_in, second_in, first_out = (threading.Event() for _ in range(3))
 
     def slow(m):

@@ -1,4 +1,4 @@
-"""Writing files, and being told to end meanwhile."""
+"""Writing files, and a signal to end meanwhile."""
 
 import os
 import signal

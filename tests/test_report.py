@@ -238,7 +238,7 @@ def test_what_was_there_stays_where_writing_fails(capsys, folder, monkeypatch):
 
 @pytest.fixture
 def page(chromium, tmp_path):
-    """A report on a light grey picture, of which the model makes a dark one."""
+    """A report on a light grey picture, which the model turns dark."""
     path = tmp_path / "report.html"
     path.write_text(report(Picture(GREY), 2, dark_model(), name='"<script>x'), "utf-8")
     chromium.get_log("performance")  # what came before is forgotten
@@ -258,7 +258,7 @@ def choose(page, name, text):
 
 
 def light_share(page):
-    """How much of the picture, from the left, is the light one, as it is seen."""
+    """Which share of the shown picture's width is light."""
     pixels = np.asarray(Image.open(io.BytesIO(find(page, "stage").screenshot_as_png)).convert("L"))
     row = pixels[len(pixels) // 4]
     return np.mean(row > 128)

@@ -1,4 +1,4 @@
-"""Several processes under MPI: the same training as one, folders shared out, and all that fails."""
+"""Processes under MPI: they train as one process does, share folders out, and may fail."""
 
 import os
 import re
@@ -42,7 +42,7 @@ PATIENCE = 120  # seconds: a hang is a failure
 
 
 def command(ranks, *words, before=""):
-    """A command of the package under `ranks` processes, in which Python does something before."""
+    """A command line that runs the package in `ranks` processes, after the Python code `before`."""
     code = f"{before}\nimport sys\nfrom srcnn_np.cli import main\nsys.exit(main({list(words)!r}))"
     alone = [sys.executable, "-c", code]
     return alone if ranks == 1 else [MPIEXEC, "-n", str(ranks), *alone]
@@ -70,7 +70,7 @@ def assert_same(a, b, tolerance):
 
 @needs_mpi
 def test_ranks_learn_what_one_process_learns(tmp_path):
-    """200 updates; Muon makes more of a difference in rounding than SGD does."""
+    """After 200 updates; rounding has more effect with Muon than with SGD."""
     epochs = 200 * 64 / sub_images(tmp_path)
     results = {}
     for name, ranks in (("one", 1), ("two", 2), ("again", 2), ("three", 3)):
@@ -97,7 +97,7 @@ def test_ranks_learn_from_the_same_harmed_pictures(tmp_path):
 
 
 def sub_images(folder):
-    """How many the drawn pictures of TRAIN give."""
+    """How many sub-images the drawn pictures of TRAIN give."""
     code, _, why = run(1, *TRAIN, "--epochs", "1e-9", "--out", folder / "count.npz")
     assert code == 0, why
     from srcnn_np.data import cut_sub_images, hold_out
@@ -108,7 +108,7 @@ def sub_images(folder):
 
 
 class Liar(Team):
-    """One of two processes, whose other one always has something else."""
+    """One of two processes; the other always has something else."""
 
     size = 2
 
@@ -207,7 +207,7 @@ LONG = "--epochs", "8", "--validations", "32"
 
 @pytest.fixture(scope="module")
 def psnr_of_one(tmp_path_factory):
-    """What one process comes to."""
+    """The PSNR that one process reaches."""
     out = tmp_path_factory.mktemp("one") / "model.npz"
     assert run(1, *TRAIN, *LONG, "--out", out)[0] == 0
     return last_psnr(out)
@@ -224,7 +224,7 @@ def wait_for(condition, process):
 
 
 def ranks_of(process):
-    """The processes of the ranks that there are, by rank."""
+    """The processes that run now, by rank."""
     found = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -273,7 +273,7 @@ def test_asked_to_end_they_end_together_and_go_on(tmp_path, psnr_of_one, whom, n
 @needs_mpi
 @needs_proc
 def test_killed_at_any_moment_they_end_and_go_on_to_the_same(tmp_path, pytestconfig):
-    """No hang, no damaged file, and the parameters of a training without a break."""
+    """They do not hang or damage files; the parameters are those of a training without a break."""
     kills, rng = pytestconfig.getoption("--kills"), np.random.default_rng(0)
     long = "--epochs", "4", "--validations", "12"
     whole, out = tmp_path / "whole.npz", tmp_path / "model.npz"
@@ -301,7 +301,7 @@ def test_killed_at_any_moment_they_end_and_go_on_to_the_same(tmp_path, pytestcon
 
 @needs_mpi
 def test_a_state_is_whole_before_all_end(tmp_path):
-    """However long rank 0 takes to write it."""
+    """This is so however long rank 0 takes to write it."""
     before = """
 import os, signal, time, srcnn_np.training as training
 write, update = training.write_state, training._Training.update

@@ -1,4 +1,4 @@
-"""What is said, whatever becomes of the streams, the names and the variables of the system."""
+"""What is printed, whatever the streams, the file names and the environment variables are."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def _here(tmp_path, monkeypatch):
 
 
 def shell(line, **environment):
-    """A line for the shell, in which srcnn-np is this package's."""
+    """Run a line in the shell; srcnn-np in it is this package's command."""
     line = line.replace("srcnn-np", f"{shlex.quote(sys.executable)} -m srcnn_np")
     environment = {**os.environ, **environment}
     command = ["bash", "-o", "pipefail", "-c", line]

@@ -27,7 +27,7 @@ def test_a_files_tables_say_its_quality(tmp_path, quality):
 
 
 def test_tables_of_other_encoders_are_like_some_quality():
-    """One and a half times as coarse as quality 75 is between 50 and 75."""
+    """A table one and a half times as coarse as quality 75's is between 50 and 75."""
     found = quality_of_tables({0: (table_of(75) * 1.5).ravel().tolist()})
     assert 58 <= found <= 68
     assert quality_of_tables({}) is None

@@ -1,4 +1,4 @@
-"""The loop learns, is repeatable, and leaves the files it says."""
+"""The loop learns, is repeatable, and leaves the files that it says."""
 
 import csv
 import re
@@ -277,7 +277,7 @@ def test_the_papers_recipe_is_the_papers():
     ],
 )
 def test_two_updates_by_hand(change):
-    """`train` is its parts in a row, and every field of a recipe counts."""
+    """`train` does the same as its parts in a row, and every field of a recipe counts."""
     recipe = replace(QUICK, **change)
     epochs = (
         2
@@ -333,7 +333,7 @@ def test_two_updates_by_hand(change):
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Recipe)])
 def test_a_recipe_that_makes_no_sense_is_refused(name):
-    """Whatever is none of the type that is said, or out of its range, for every field."""
+    """Values of another type, or out of the range, are refused for every field."""
     odd = ["rmsprop", "1", b"x", [], {}, (1,), np.ones(2), np.float32(0.5), np.int64(1), 1j]
     odd += [-1, -0.5, float("nan"), float("inf"), 1e308, 10**400, Recipe]
     odd += [] if name in ("nesterov", "turns", "only_last") else [True, False]

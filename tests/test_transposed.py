@@ -36,7 +36,7 @@ def transposed(draw, dtypes=("float32", "float64")):
 
 
 def test_the_definition():
-    """Each number of x puts its filter, times itself, into y."""
+    """Each number of x is multiplied by its filter and added into y."""
     rng = np.random.default_rng(0)
     x, w, b = rng.random((2, 3, 4, 5)), rng.random((3, 2, 3, 4)), rng.random(2)
     expected = np.zeros((2, 2, 2 * 3 + 3, 3 * 4 + 4)) + b[:, None, None]
@@ -152,7 +152,7 @@ def test_dy_has_the_shape_of_y():
 @pytest.mark.parametrize("stride", [(2, 2), (3, 3), (4, 4), (2, 3)])
 @pytest.mark.parametrize("kernel", [(3, 4), (5, 5), (9, 9)])
 def test_strides_on_the_core(stride, kernel):
-    """float32 with a stride runs by parts, on pictures of several bands too."""
+    """float32 with a stride is computed in parts, also for pictures of several bands."""
     rng = np.random.default_rng(2)
     x = rng.random((2, 5, 101, 96), np.float32)
     w, b = rng.random((7, 5, *kernel), np.float32), rng.random(7, np.float32)

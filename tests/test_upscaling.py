@@ -89,7 +89,7 @@ def test_grey_comes_out_as_the_same_picture_saved_in_colour(scale):
 
 
 def disc(radius, size, hidden):
-    """A yellow disc, smooth at its edge, on what is clear and of a hidden colour."""
+    """A yellow disc with a smooth edge, on a clear background of the colour `hidden`."""
     y, x = np.indices((size, size)) - (size - 1) / 2
     alpha = np.rint(255 * (radius + 0.5 - np.hypot(y, x)).clip(0, 1)).astype(np.uint8)
     pixels = np.where(alpha[..., None] > 0, np.array([250, 220, 30]), hidden).astype(np.uint8)

@@ -51,7 +51,7 @@ def text(notebook):
 
 
 def lines(notebook):
-    """The words of the lines that it prints, behind the first, by the first."""
+    """The lines that a notebook prints, by their first word: the words after it."""
     rows = map(str.split, text(notebook).splitlines())
     return {words[0]: words[1:] for words in rows if words}
 
@@ -91,7 +91,7 @@ def beginnings(notebook):
 
 
 def check_caption_of_figure_8(notebook):
-    """It says what is printed, on another machine too."""
+    """The caption says what is printed, on another machine too."""
     psnrs = beginnings(notebook)
     (of_drawn,) = re.findall(r"^bicubic, drawn +([\d.]+)$", text(notebook), re.M)
     step = 1434  # sub-images from one measurement to the next
@@ -103,7 +103,7 @@ def check_caption_of_figure_8(notebook):
 
 
 def check_brightness_filters(notebook):
-    """The captions of Figures 12 and 14: there are four, which are missed most."""
+    """The captions of Figures 12 and 14: there are four such filters, and they are missed most."""
     brightness, missed = lines(notebook)["brightness:"], lines(notebook)["most"][1:]
     assert len(brightness) == 4
     assert {*brightness} == {*missed[:4]}

@@ -1,1 +1,1 @@
-"""The commands: each module parses the arguments of one, calls the package and prints."""
+"""The commands: each module parses the arguments of one command, calls the package and prints."""

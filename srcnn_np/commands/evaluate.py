@@ -25,13 +25,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--paper",
         action="store_true",
-        help="all shipped models beside the paper's tables; DIR holds the folders Set5 and Set14",
+        help="print the paper's tables with all shipped models; DIR holds the folders Set5 and "
+        "Set14",
     )
     parser.add_argument(
         "--json",
         metavar="FILE",
         type=name,
-        help="also write the figures to a file; - writes them alone, to standard output",
+        help="also write the figures to a file; - writes only the figures, to standard output",
     )
     add_force(parser)
     parser.set_defaults(shared=True)
@@ -92,7 +93,7 @@ def _folder(options: argparse.Namespace) -> int:
 
 
 def _beside_the_paper(options: argparse.Namespace) -> int:
-    """Print the paper's tables with our rows."""
+    """Print the paper's tables, with rows for the shipped models."""
     from ..evaluation import paper_report
     from ..model import load_model, shipped_models
     from ..paper import SETS
@@ -141,12 +142,12 @@ def _write(options: argparse.Namespace, report: dict) -> None:
 
 
 def _teller(options: argparse.Namespace) -> Callable[[str], None]:
-    """Return a printer for the tables; a silent one if only the figures are wanted."""
+    """Return a function that prints a line of a table; with --json - it prints nothing."""
     return (lambda line: None) if options.json == "-" else say
 
 
 def _without_infinity(value: object) -> object:
-    """Replace the infinite PSNR of equal pictures, which JSON cannot say, by null."""
+    """Replace infinite numbers (the PSNR of equal pictures) by null: JSON has no infinity."""
     if isinstance(value, dict):
         return {key: _without_infinity(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -11,7 +11,7 @@ DESCRIPTION = "check every gradient against numerical derivatives"
 def add(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     parser.add_argument(
-        "--seed", metavar="N", type=not_negative, default=0, help="of the inputs (0)"
+        "--seed", metavar="N", type=not_negative, default=0, help="seed of the random inputs (0)"
     )
 
 

@@ -21,7 +21,7 @@ def add_force(parser: argparse.ArgumentParser) -> None:
 def add_scale_and_model(parser: argparse.ArgumentParser) -> None:
     """Add --scale and --model."""
     parser.add_argument(
-        *("-s", "--scale"), type=int, choices=SCALES, help="enlargement (the model's)"
+        *("-s", "--scale"), type=int, choices=SCALES, help="enlargement (default: the model's)"
     )
     parser.add_argument(
         *("-n", "--model"),
@@ -37,12 +37,12 @@ def add_max_pixels(parser: argparse.ArgumentParser) -> None:
         "--max-pixels",
         metavar="N",
         type=positive(int),
-        help="read pictures of up to so many pixels (178956970)",
+        help="read pictures of up to N pixels (178956970)",
     )
 
 
 def chosen_model(options: argparse.Namespace) -> tuple[str, "Model"]:
-    """Return name and model: --model may say the scale, or --scale the model."""
+    """Return a model and, first, its name: --model's, or else the default model for --scale."""
     from ..model import default_name, load_model
 
     if options.model is None and options.scale is None:
@@ -55,7 +55,7 @@ def chosen_model(options: argparse.Namespace) -> tuple[str, "Model"]:
 
 
 def chosen_scale(options: argparse.Namespace, model: "Model") -> int:
-    """Return the scale that --scale or else the model says."""
+    """Return --scale, or else the model's scale."""
     scale = model.scale if options.scale is None else options.scale
     if scale is None:
         raise InputError(f"{options.model} does not say its scale; give --scale 2, 3 or 4")
@@ -63,7 +63,11 @@ def chosen_scale(options: argparse.Namespace, model: "Model") -> int:
 
 
 def output_path(output: str | None, folder: Path, default: str) -> Path:
-    """Return `output`, or else `folder`; if that is a folder, the path of `default` in it."""
+    """Return the path of a result.
+
+    It is `output`, or the file `default` in it if it is a folder. Without `output` it is `default`
+    in `folder`.
+    """
     target = folder if output is None else Path(output)
     return target / default if target.is_dir() else target
 
@@ -75,7 +79,7 @@ def home_and_stem(source: str) -> tuple[Path, str]:
 
 
 def check_not_an_input(path: Path, source: str | Path, what: str) -> None:
-    """Raise an InputError where a result would replace what it is made from."""
+    """Raise an InputError if a result would replace the file that it is made from."""
     if os.path.realpath(path) == os.path.realpath(source):
         raise InputError(f"{path} is {what}; give another name for the result")
 
@@ -129,7 +133,7 @@ def share(text: str) -> float:
 
 
 def fractions(text: str) -> tuple[float, ...]:
-    """Parse numbers above 0, below 1, such as 0.9,0.8."""
+    """Parse numbers between 0 and 1, such as 0.9,0.8."""
     try:
         values = tuple(map(float, text.split(",")))
     except ValueError:

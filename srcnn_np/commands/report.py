@@ -37,7 +37,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--log",
         metavar="CSV",
         type=name,
-        help="the model's training; default: MODEL-log.csv, where that is there",
+        help="the log of the model's training; default: MODEL-log.csv, if it exists",
     )
     add_max_pixels(parser)
     add_force(parser)

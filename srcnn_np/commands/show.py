@@ -21,7 +21,7 @@ DESCRIPTION = "write a figure of a model, as PNG"
 _FIGURES = {
     "filters": "the filters of the first layer and of the last, and what training added",
     "features": "what each layer makes of the middle of a picture",
-    "gradients": "the loss of the middle of a picture, and where its gradients go",
+    "gradients": "the gradients of the loss on the middle of a picture, back through the network",
     "compare": "bicubic interpolation, the model and the original, and their errors",
 }
 

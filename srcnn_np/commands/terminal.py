@@ -17,8 +17,8 @@ from ..errors import InputError
 
 def say(line: str = "") -> None:
     """Print a line on standard output."""
-    sys.stdout.write(printable(line) + "\n")  # at once: another process may write there too
-    sys.stdout.flush()  # whoever reads it need not wait for the next
+    sys.stdout.write(printable(line) + "\n")  # in one call: another process may write there too
+    sys.stdout.flush()  # the reader need not wait for the next line
 
 
 def notice(sentence: str) -> None:
@@ -34,7 +34,7 @@ def complain(sentence: str) -> int:
 
 @contextmanager
 def silent(wanted: bool) -> Iterator[None]:
-    """Print nothing inside the block, if that is wanted."""
+    """Print nothing inside the block, if `wanted` is true."""
     if not wanted:
         yield
         return
@@ -43,15 +43,15 @@ def silent(wanted: bool) -> Iterator[None]:
 
 
 def listed(names: list[str], most: int = 20) -> str:
-    """Return names in a row, and the number of those left out."""
+    """Return the first `most` names in a row, and how many more there are."""
     more = f", and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
 def printable(text: str) -> str:
-    r"""Return a text with control codes, and bytes that are no text, written as ``\x1b``.
+    r"""Return a text in which control codes, and bytes that are not text, look like ``\x1b``.
 
-    Names of files may hold anything.
+    The name of a file may hold anything.
     """
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
@@ -59,7 +59,7 @@ def printable(text: str) -> str:
 
 
 def bar(unit: str) -> Callable[[Iterable], Iterable]:
-    """Return a progress bar for things; none where standard error is no terminal."""
+    """Return a function that shows a progress bar over things, if standard error is a terminal."""
     from tqdm import tqdm
 
     return lambda things: tqdm(things, unit=unit, leave=False, disable=None)
@@ -67,7 +67,10 @@ def bar(unit: str) -> Callable[[Iterable], Iterable]:
 
 @contextmanager
 def counting(count: int, unit: str) -> Iterator[Callable[[], AbstractContextManager]]:
-    """Count things with a bar on a terminal; yield a maker of contexts in which to print."""
+    """Count things with a bar on a terminal; yield a function that opens a block for each thing.
+
+    Inside such a block one may print. The bar counts one more when the block ends.
+    """
     from tqdm import tqdm
 
     with tqdm(total=count, unit=unit, leave=False, disable=None if count > 1 else True) as shown:
@@ -82,9 +85,9 @@ def counting(count: int, unit: str) -> Iterator[Callable[[], AbstractContextMana
 
 
 class _Lasting:
-    """A stream that drops output nobody can read any more, and remembers why.
+    """A stream that drops the output that nobody can read any more, and remembers why.
 
-    A reader that leaves early, such as `head`, does not change the files a command writes.
+    A reader that leaves early, such as `head`, does not change the files that a command writes.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -130,7 +133,7 @@ class _Lasting:
 
 @contextmanager
 def lasting_streams() -> Iterator[_Lasting]:
-    """Make a closed or broken standard output or error harmless; yield the output."""
+    """Let a command go on if standard output or error is closed or breaks; yield the output."""
     for number in range(3):  # a file opened later must not get the number of a closed stream
         try:
             os.fstat(number)

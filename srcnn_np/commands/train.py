@@ -32,7 +32,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "folder", metavar="DIR", type=name, nargs="?", help="a folder of photographs"
     )
     parser.add_argument(
-        "--drawn", metavar="COUNT", type=positive(int), help="draw so many pictures instead"
+        "--drawn", metavar="COUNT", type=positive(int), help="draw COUNT pictures instead"
     )
     parser.add_argument(
         *("-s", "--scale"), type=int, choices=SCALES, required=True, help="enlargement"
@@ -44,15 +44,15 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--colour",
         choices=("luma", "ycbcr"),
-        help="what the network sees: brightness alone, or Y, Cb and Cr (luma)",
+        help="what the network sees: luma alone (the default), or Y, Cb and Cr",
     )
     parser.add_argument(
         "--from",
         dest="start",
         metavar="MODEL",
         type=name,
-        help="begin with a model's weights: a name that `srcnn-np models` lists, or a file; an "
-        "FSRCNN's may be of another scale, then its last layer is drawn anew",
+        help="begin with a model's weights: a name that `srcnn-np models` lists, or a file; if "
+        "an FSRCNN has another scale, its last layer is drawn anew",
     )
     parser.add_argument(
         "--jpeg",
@@ -64,14 +64,14 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--noise",
         metavar="LOW-HIGH",
         type=a_range(float),
-        help="give the small pictures noise first, of standard deviations from LOW to HIGH of 255",
+        help="add noise to the small pictures first: standard deviation LOW to HIGH, white is 255",
     )
     parser.add_argument(
         "--copies",
         metavar="F,F,...",
         type=fractions,
         default=(),
-        help="learn from copies of the pictures as well, made smaller, such as 0.9,0.8,0.7,0.6",
+        help="also learn from copies of the pictures, F times as large, such as 0.9,0.8,0.7,0.6",
     )
     parser.add_argument(
         *("-o", "--out"), metavar="MODEL.npz", type=name, required=True, help="model file to write"
@@ -79,12 +79,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recipe",
         choices=("fast", "sgd", "adam", "paper", "fsrcnn"),
-        help="how to train (fast; of an FSRCNN, fsrcnn)",
+        help="how to train (default: fast, or fsrcnn for an FSRCNN)",
     )
     parser.add_argument(
         "--only-last",
         action="store_true",
-        help="with --from, keep all layers but the last as they are",
+        help="with --from, change only the last layer",
     )
     length = parser.add_mutually_exclusive_group()
     length.add_argument(
@@ -94,13 +94,13 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="how often each sub-image is seen",
     )
     length.add_argument(
-        "--minutes", metavar="M", type=positive(float), help="train for about so long"
+        "--minutes", metavar="M", type=positive(float), help="train for about M minutes"
     )
     parser.add_argument(
-        "--rate", metavar="R", type=positive(float), help="learning rate (the recipe's)"
+        "--rate", metavar="R", type=positive(float), help="learning rate (default: the recipe's)"
     )
     parser.add_argument(
-        "--batch", metavar="N", type=positive(int), help="mini-batch (the recipe's)"
+        "--batch", metavar="N", type=positive(int), help="sub-images in a mini-batch (the recipe's)"
     )
     parser.add_argument(
         "--size", metavar="N", type=positive(int), help="side of the sub-images (the recipe's)"
@@ -114,23 +114,23 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--average",
         metavar="A",
         type=share,
-        help="take as the result the running mean a <- A a + (1 - A) p (the recipe's)",
+        help="the result is the parameters' running mean a <- A a + (1 - A) p (the recipe's)",
     )
     parser.add_argument(
-        "--seed", metavar="N", type=not_negative, default=0, help="of all that is random (0)"
+        "--seed", metavar="N", type=not_negative, default=0, help="seed of everything random (0)"
     )
     parser.add_argument(
         "--validations",
         metavar="N",
         type=positive(int),
         default=20,
-        help="how often held-out pictures are measured and the state saved (20)",
+        help="how often held-out pictures are measured and the state is saved (20)",
     )
     parser.add_argument(
-        "--watch", metavar="DIR", type=name, help="measure these as well, for the log only"
+        "--watch", metavar="DIR", type=name, help="also measure this folder, for the log only"
     )
     parser.add_argument(
-        "--resume", action="store_true", help="go on from where the same command was interrupted"
+        "--resume", action="store_true", help="go on where the same command was interrupted"
     )
     add_force(parser)
     parser.set_defaults(smaller="give fewer or smaller pictures, or a smaller --batch", shared=True)
@@ -180,7 +180,7 @@ def _run(options: argparse.Namespace) -> int:
     watched = []
     if options.watch is not None:
         watched = _photographs(options.watch, options.team, colour=colour, grey_is_luma=True)
-    least = 2 * options.scale + 1  # something is left without the border
+    least = 2 * options.scale + 1  # so that something is left inside the border
     small = [p for p in watched if not is_large_enough(p.shape, options.scale, least)]
     if small:
         raise InputError(
@@ -250,7 +250,7 @@ def _model_at_the_start(options: argparse.Namespace) -> "Model":
 
 
 def _photographs(folder: str, team: Team, *, colour: str, grey_is_luma: bool = False) -> "Pictures":
-    """Read the pictures of a folder; name whatever is left out."""
+    """Read the pictures of a folder; name the files that are left out."""
     from ..data import read_folder
 
     how = {"team": team, "progress": bar(" pictures")}

@@ -33,7 +33,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="OUT",
         type=name,
         help="a file for one picture (its ending says the format), a folder for several, or - for "
-        "standard output; default: IN_x3.png beside the picture, IN_x3/ for a folder's",
+        "standard output; default: IN_x3.png beside a picture IN, IN_x3/ beside a folder IN",
     )
     size = parser.add_mutually_exclusive_group()
     size.add_argument(
@@ -41,10 +41,10 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--scale",
         metavar="S",
         type=positive(float),
-        help="enlarge both sides S times, up to 16, such as 2, 1.5 or 8 (--model's)",
+        help="enlarge both sides S times, up to 16, such as 2, 1.5 or 8 (default: the model's)",
     )
-    size.add_argument("--width", metavar="W", type=positive(int), help="so wide, in pixels")
-    size.add_argument("--height", metavar="H", type=positive(int), help="so high, in pixels")
+    size.add_argument("--width", metavar="W", type=positive(int), help="width in pixels")
+    size.add_argument("--height", metavar="H", type=positive(int), help="height in pixels")
     size.add_argument(
         "--fit", metavar="WxH", type=two_sides, help="as large as fits into W x H pixels"
     )
@@ -54,49 +54,52 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="NAME-OR-PATH",
         type=name,
         help="a name that `srcnn-np models` lists, a .npz or .mat file, or bicubic "
-        "(the one that suits the picture)",
+        "(default: the model that suits the picture)",
     )
     parser.add_argument(
         "--repair",
         metavar="LEVEL",
-        help="what harm the model is for: auto looks for traces of JPEG and noise, off, or jpeg95, "
-        "jpeg75, jpeg50, jpeg30, jpeg10, noise5, noise20 (auto)",
+        help="what to repair: auto (the default) looks for traces of JPEG and noise; off repairs "
+        "nothing; or one of jpeg95, jpeg75, jpeg50, jpeg30, jpeg10, noise5, noise20",
     )
     parser.add_argument(
-        "-r", "--recursive", action="store_true", help="enter the folders in folders, too"
+        "-r", "--recursive", action="store_true", help="enter the folders inside folders, too"
     )
     parser.add_argument(
         "--format",
         choices=("png", "jpg", "webp", "tif", "same"),
-        help="of results whose names are not given; same is the picture's own (png)",
+        help="format of results whose names are not given; same keeps the picture's own (png)",
     )
     parser.add_argument(
-        "--quality", metavar="Q", type=percent, help="of JPEG (95) or WebP (lossless), 1 to 100"
+        "--quality",
+        metavar="Q",
+        type=percent,
+        help="quality of JPEG (95) or WebP (lossless), from 1 to 100",
     )
     parser.add_argument(
         "--compare",
         metavar="FILE",
         type=name,
-        help="also write bicubic enlargement and result side by side",
+        help="also write the bicubic enlargement and the result, side by side",
     )
     add_max_pixels(parser)
     there = parser.add_mutually_exclusive_group()
     there.add_argument(
         "--skip-existing",
         action="store_true",
-        help="leave results that are there already: go on where a run was broken off",
+        help="keep results that are there already, to go on where a run was broken off",
     )
     add_force(there)
     said = parser.add_mutually_exclusive_group()
     said.add_argument("-q", "--quiet", action="store_true", help="say only what is wrong")
     said.add_argument(
-        "--json", action="store_true", help="say what became of each picture as a line of JSON"
+        "--json", action="store_true", help="print each picture's outcome as a line of JSON"
     )
     parser.set_defaults(shared=True)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Enlarge pictures; a problem with one costs only that one."""
+    """Enlarge pictures; a problem with one picture stops only that picture."""
     from ..batch import enlarge_all
     from ..choice import REPAIRS
     from ..upscaling import BICUBIC, Goal

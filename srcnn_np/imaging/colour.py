@@ -1,7 +1,7 @@
-"""RGB and YCbCr by ITU-R BT.601 in studio range, as MATLAB's `rgb2ycbcr`.
+"""RGB to YCbCr and back by ITU-R BT.601 in studio range, like MATLAB's `rgb2ycbcr`.
 
-Luma Y lies in [16, 235] of 255, the colour differences Cb and Cr in [16, 240]
-around 128. SRCNN works on Y alone: the eye sees detail in it, hardly in colour.
+On a scale of 255, luma Y lies in [16, 235]. The colour differences Cb and Cr lie in
+[16, 240], around 128. SRCNN works on Y alone: the eye sees detail in Y, but hardly in colour.
 """
 
 import numpy as np
@@ -26,8 +26,8 @@ def rgb_to_ycbcr(rgb: np.ndarray) -> np.ndarray:
     Returns
     -------
     ycbcr : (H, W, 3) array of the same dtype
-        uint8 rounded to whole numbers; floating point on the same scale, Y in
-        [16/255, 235/255] for rgb in [0, 1].
+        uint8 is rounded to whole numbers. In floating point, Y lies in [16/255, 235/255]
+        for rgb in [0, 1].
 
     Raises
     ------
@@ -53,7 +53,7 @@ def rgb_to_luma(rgb: np.ndarray) -> np.ndarray:
 
 
 def _plane(rgb: np.ndarray, which: int) -> np.ndarray:
-    """Return exact Y, Cb or Cr of uint8: in units of 1 / 255,000 all numbers are whole.
+    """Return Y, Cb or Cr of uint8 pixels, exactly: in units of 1 / 255,000 all numbers are whole.
 
     In floating point a half would be rounded up on one machine and down on another.
     """
@@ -68,7 +68,7 @@ def _plane(rgb: np.ndarray, which: int) -> np.ndarray:
 
 
 def grey_to_luma(grey: np.ndarray) -> np.ndarray:
-    """Return the luma of a grey picture, floating point with white at 1, as if it were in RGB."""
+    """Return the luma that a grey picture has in RGB; floating point, with white at 1."""
     return (LUMA_BLACK + LUMA_RANGE * grey) / 255
 
 
@@ -88,7 +88,7 @@ def ycbcr_to_rgb(ycbcr: np.ndarray) -> np.ndarray:
     Returns
     -------
     rgb : (H, W, 3) array of the same dtype
-        uint8 rounded and clipped; floating point not clipped: colours outside RGB
+        uint8 is rounded and clipped. Floating point is not clipped: colours outside RGB
         fall outside [0, 1].
 
     Raises

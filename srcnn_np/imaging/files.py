@@ -54,14 +54,14 @@ class Picture:
     Attributes
     ----------
     pixels : (H, W) grey or (H, W, 3) RGB array of uint8, uint16, or floating point in [0, 1]
-        From a file, RGB is uint8, grey uint8 or uint16. A pixel with `alpha` 0 cannot be seen.
-        It gets the colour of the nearest visible one; its hidden colour affects nothing.
+        From a file, RGB is uint8, and grey is uint8 or uint16. A pixel with `alpha` 0 cannot be
+        seen. It gets the colour of the nearest visible one; its hidden colour affects nothing.
     alpha : (H, W) array of a dtype that pixels may have, or None
         Opacity.
     metadata : dict
-        Data to write along with it, see `srcnn_np.imaging.metadata`.
+        Data to write along with the pixels, see `srcnn_np.imaging.metadata`.
     lost : list of str
-        The parts of its file that are missing here, such as "8 of 16 bits".
+        The parts of the picture's file that are missing here, such as "8 of 16 bits".
     quality : int or None
         The JPEG file's quality, 1 to 100, see `srcnn_np.imaging.traces`.
     """
@@ -90,9 +90,9 @@ def white(dtype: np.dtype) -> int:
 def read_picture(path: str | Path, *, max_pixels: int | None = None) -> Picture:
     """Read a still picture of one of `FORMATS`.
 
-    It is turned upright by its EXIF orientation. A palette becomes the colours it stands for, CMYK
-    and Lab become RGB by their profiles, 16-bit grey stays 16-bit. The first of several frames
-    counts. (Pillow gives 16-bit colour as 8-bit.)
+    The picture is turned upright by its EXIF orientation. A palette becomes the colours that it
+    stands for, CMYK and Lab become RGB by their profiles, and 16-bit grey stays 16-bit. Of several
+    frames, only the first is read. (Pillow gives 16-bit colour as 8-bit.)
 
     Parameters
     ----------
@@ -108,8 +108,8 @@ def read_picture(path: str | Path, *, max_pixels: int | None = None) -> Picture:
     Raises
     ------
     InputError
-        If there is no such ordinary file, or it is no picture, damaged, cut short, too
-        large, or of pixels that `Picture` cannot hold.
+        If there is no such ordinary file; or if it is no picture, is damaged, cut short or too
+        large, or has pixels that `Picture` cannot hold.
     """
     with _opened(path, max_pixels) as (image, head):
         bits = _bits_in_file(image, head)
@@ -122,12 +122,12 @@ def read_picture(path: str | Path, *, max_pixels: int | None = None) -> Picture:
 
 
 def picture_area(path: str | Path, *, max_pixels: int | None = None) -> int:
-    """Return how many pixels a picture's file says that it has.
+    """Return a picture's number of pixels, as its file says it.
 
     Raises
     ------
     InputError
-        If there is no such ordinary file, or it is no picture, or too large.
+        If there is no such ordinary file, or if it is no picture or too large.
     """
     with _opened(path, max_pixels) as (image, _):
         return image.width * image.height
@@ -197,7 +197,7 @@ def check_readable(path: str | Path, what: str) -> None:
 def write_picture(
     path: str | Path, picture: Picture, *, force: bool = False, quality: int | None = None
 ) -> list[str]:
-    """Write a picture in the format its name ends in.
+    """Write a picture in the format that the file's name ends in.
 
     JPEG has quality 95 and no chroma subsampling, and WebP is lossless. TIFF is compressed unless
     it has EXIF or XMP: Pillow's compressed TIFFs cannot hold all EXIF.
@@ -209,7 +209,7 @@ def write_picture(
     force : bool
         Replace a file that is there already.
     quality : int, optional
-        For JPEG, or for WebP that is not lossless, 1 to 100.
+        1 to 100, for JPEG, or for WebP, which is then not lossless.
 
     Returns
     -------
@@ -220,7 +220,7 @@ def write_picture(
     ------
     InputError
         If the ending is unknown, the format cannot hold the picture (see `check_format`), the file
-        exists and `force` is not given, or it cannot be written.
+        exists and `force` is not given, or the file cannot be written.
     """
     check_format(path, picture, picture.pixels.shape[:2], quality)
     with writing(path, force=force) as part:
@@ -228,7 +228,7 @@ def write_picture(
 
 
 def encoded(picture: Picture, ending: str, quality: int | None = None) -> bytes:
-    """Return a picture's file, of the format that an ending such as ".png" names.
+    """Return a picture as a file's bytes, in the format that an ending such as ".png" names.
 
     Parameters and errors are those of `write_picture`.
     """
@@ -258,7 +258,7 @@ def _save(picture: Picture, file: Path | BinaryIO, format_: str, quality: int | 
 def check_format(
     path: str | Path, picture: Picture, size: tuple[int, int], quality: int | None = None
 ) -> None:
-    """Raise an InputError where the format a name ends in cannot hold such a picture.
+    """Raise an InputError if the format that a name ends in cannot hold such a picture.
 
     Parameters
     ----------
@@ -317,14 +317,14 @@ def list_pictures(
     ----------
     folder : str or Path
     none_is_fine : bool
-        Do not raise an error where there is no picture.
+        Do not raise an error if there is no picture.
 
     Returns
     -------
     paths : list of Path
         The pictures, in order of name.
     others : list of str
-        The names of whatever else is there and not hidden; a folder's ends in a slash.
+        The other names that are there and not hidden; the name of a folder ends in a slash.
 
     Raises
     ------
@@ -356,9 +356,9 @@ def is_picture_name(path: str | Path) -> bool:
 
 @contextmanager
 def _pillow(head: bytes, max_pixels: int | None) -> Iterator[None]:
-    """Let Pillow read a file that begins with `head`, up to this limit and without warnings."""
+    """Let Pillow read a file that begins with `head`, of up to `max_pixels`, without warnings."""
     with PROCESS, warnings.catch_warnings(), _quiet(head[:2] in (b"II", b"MM")):
-        warnings.simplefilter("ignore")  # Pillow warns when it mends
+        warnings.simplefilter("ignore")  # Pillow warns when it repairs a file
         before = Image.MAX_IMAGE_PIXELS
         if max_pixels is not None:
             Image.MAX_IMAGE_PIXELS = max_pixels / 2  # Pillow refuses more than twice that
@@ -392,10 +392,10 @@ def _bits_in_file(image: Image.Image, head: bytes) -> int:
     """Return the bits of a sample in the file: Pillow keeps only eight for colours."""
     if image.format == "TIFF":
         return max(image.tag_v2.get(_BITS_PER_SAMPLE, (8,)))
-    if image.format == "JPEG2000":  # the marker SIZ, and 42 bytes later its first sample's bits
+    if image.format == "JPEG2000":  # 42 bytes after the start marker: a sample's bits
         at = head.find(b"\xff\x4f\xff\x51")
         return 1 + (head[at + 42] & 0x7F) if 0 <= at < len(head) - 42 else 8
-    if image.format == "AVIF":  # the box "pixi", and 9 bytes later the same
+    if image.format == "AVIF":  # the same, 9 bytes after the name "pixi" of a box
         at = head.find(b"pixi")
         return head[at + 9] if 0 <= at < len(head) - 9 else 8
     codec = image.tile[0].args if image.tile else ""
@@ -416,13 +416,13 @@ def _from_pillow(image: Image.Image, bits: int, grey: bool) -> Picture:
     channels = "grey" if pixels.ndim == 2 else "colour"
     metadata, unkept = read_metadata(image, channels)
     if image.mode in ("CMYK", "LAB"):
-        metadata.pop("icc_profile", None)  # it says nothing about the RGB these have become
+        metadata.pop("icc_profile", None)  # it is not for the RGB that the pixels have become
     if bits > 8 and image.mode == "RGB" and "transparency" in image.info:
-        alpha = None  # the clear colour has more digits than the pixels have left
+        alpha = None  # the clear colour has more bits than the pixels have here
         lost.append("the colour that is clear")
     if bits > 8 and pixels.dtype == np.uint8:
         lost.append(f"{bits - 8} of {bits} bits")
-    with suppress(Exception):  # a damaged later frame is not needed
+    with suppress(Exception):  # a later frame may be damaged: it is not needed
         if image.format in _WITH_FRAMES and image.n_frames > 1:
             lost.append(f"all but the first of {image.n_frames} frames")
     quality = quality_of_tables(getattr(image, "quantization", None) or {})
@@ -430,7 +430,7 @@ def _from_pillow(image: Image.Image, bits: int, grey: bool) -> Picture:
 
 
 def picture_of(image: Image.Image) -> Picture:
-    """Return the picture that a Pillow image of 8 bits, or of 16 bits grey, holds.
+    """Return the `Picture` that a Pillow image of 8 bits, or of 16-bit grey, holds.
 
     Raises
     ------
@@ -439,7 +439,7 @@ def picture_of(image: Image.Image) -> Picture:
 
     Notes
     -----
-    It has a `quality` unless the image was loaded before: loaded pixels may have changed.
+    The result has a `quality` unless the image was loaded before: loaded pixels may have changed.
     """
     if 0 in image.size:
         raise InputError(f"the image is empty: {image.width} x {image.height} pixels")
@@ -455,7 +455,7 @@ def picture_of(image: Image.Image) -> Picture:
             raise InputError(f"the image {error}") from error
         except MemoryError:
             raise
-        except Exception as error:  # as where a file is read
+        except Exception as error:  # the same as in `_opened`
             why = "the image is closed, damaged or cut short, and cannot be read"
             raise InputError(why) from error
     if not untouched:
@@ -473,7 +473,7 @@ def _upright(image: Image.Image) -> Image.Image:
 def _deep_grey(
     image: Image.Image, turned: Image.Image, bits: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return 9 to 16 bits of grey as (H, W) uint16, white at 65535; 8 bits if one grey is clear."""
+    """Return 9- to 16-bit grey as uint16, white at 65535; with a clear grey, uint8 and alpha."""
     values = np.asarray(turned)
     key = image.info.get("transparency")
     signed = image.format == "TIFF" and 2 in image.tag_v2.get(_SAMPLE_FORMAT, ())
@@ -497,7 +497,7 @@ def _eight_bits(image: Image.Image, lost: list[str]) -> tuple[np.ndarray, np.nda
     grey = image.mode in ("1", "L", "LA", "La")
     if not image.has_transparency_data:
         return np.asarray(image.convert("L" if grey else "RGB")), None
-    if image.mode in ("1", "L"):  # with a grey that is clear
+    if image.mode in ("1", "L"):  # one of its greys is clear
         image = image.convert("RGBA")
     values = np.asarray(image.convert("LA" if grey else "RGBA"))
     return values[..., 0] if grey else values[..., :3], values[..., -1]
@@ -522,12 +522,12 @@ def _by_profile(image: Image.Image, lost: list[str]) -> Image.Image:
 
 
 def to_8_bits(pixels: np.ndarray) -> np.ndarray:
-    """Return pixels of uint16 as uint8; others as they are."""
+    """Return uint16 pixels as uint8; return others unchanged."""
     return np.rint(pixels / 257).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
 
 
 def _hidden_filled(pixels: np.ndarray, hidden: np.ndarray) -> np.ndarray:
-    """Give each hidden pixel, by the mask (H, W), the nearest visible one's colour."""
+    """Give each pixel that the mask `hidden` (H, W) marks the colour of the nearest other pixel."""
     from scipy.ndimage import distance_transform_edt  # slow to import, and seldom needed
 
     if hidden.all():
@@ -537,7 +537,7 @@ def _hidden_filled(pixels: np.ndarray, hidden: np.ndarray) -> np.ndarray:
 
 
 def to_pillow(picture: Picture) -> Image.Image:
-    """Return a picture of 8 bits, or of 16 bits grey, as a Pillow image."""
+    """Return a picture of 8 bits, or of 16-bit grey, as a Pillow image."""
     pixels, alpha = picture.pixels, picture.alpha
     if alpha is not None:
         pixels = np.dstack([pixels, alpha])

@@ -1,8 +1,8 @@
-"""The metadata of a picture file, and the part that still holds after enlarging.
+"""The metadata of a picture file: what still holds after enlarging is kept.
 
-Profile, EXIF, XMP, resolution, comments, texts, gamma and primaries go along where the format that
-is written has a place for them. Sizes in EXIF and XMP become the new ones; the orientation is
-dropped, as the pixels have been turned. A small preview is dropped too.
+Profile, EXIF, XMP, resolution, comments, texts, gamma and primaries are kept if the format that is
+written has a place for them. Sizes in EXIF and XMP become the new ones. The orientation is
+dropped, because the pixels have been turned. A small preview is dropped too.
 """
 
 import math
@@ -29,7 +29,7 @@ _XMP_ORIENTATION = re.compile(
     rb"\s*tiff:Orientation\s*=\s*[\"'][^\"']*[\"']|<tiff:Orientation>[^<]*</tiff:Orientation>"
 )
 _SRGB_PRIMARIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
-_JPEG_SEGMENT = 65533  # bytes, less two for the length
+_JPEG_SEGMENT = 65533  # bytes: two of 65,535 are for the length
 _XMP_HEADER = 29
 
 # The metadata that each format holds.
@@ -60,13 +60,13 @@ def read_metadata(image: ImageFile.ImageFile, channels: str) -> tuple[dict, list
     image : ImageFile
         As Pillow opened and loaded it.
     channels : "grey" or "colour"
-        The kind of its pixels, once read.
+        The kind of the pixels that are read from it.
 
     Returns
     -------
     metadata : dict
         "icc_profile", "exif", "xmp" and "comment" as bytes, "dpi" as a pair, "text" as a dict of
-        str to str, "gamma" as a number and "chromaticity" as eight: those that the file has.
+        str to str, "gamma" as a number, "chromaticity" as eight numbers: those that the file has.
     lost : list of str
         The metadata that cannot be kept.
     """
@@ -136,7 +136,7 @@ def save_options(format_: str, metadata: dict, size: tuple[int, int]) -> tuple[d
 
 
 def _read_exif(image: ImageFile.ImageFile, lost: list[str]) -> bytes | None:
-    """Return EXIF as Pillow writes it anew, with the header that a WebP's lacks."""
+    """Return EXIF as Pillow writes it anew, with the header that EXIF in a WebP lacks."""
     try:
         exif = image.getexif()
         for tag in set(exif) - _ABOUT if image.format == "TIFF" else {_ORIENTATION}:
@@ -178,7 +178,7 @@ def _profile_for(info: dict, channels: str) -> bytes | None:
 
 
 def _resolution(image: ImageFile.ImageFile) -> tuple[float, float] | None:
-    """Return dots per inch if the file has them: Pillow makes them up for some others."""
+    """Return dots per inch if the file has them: for some other files Pillow makes them up."""
     if image.format == "JPEG" and image.info.get("jfif_unit") not in (1, 2):
         return None
     if image.format == "TIFF" and _X_RESOLUTION not in image.tag_v2:
@@ -191,7 +191,7 @@ def _resolution(image: ImageFile.ImageFile) -> tuple[float, float] | None:
 
 
 def _unlike_srgb(info: dict) -> tuple[float | None, tuple | None]:
-    """Return a PNG's gamma and primaries unless they are sRGB's; no gamma means sRGB too."""
+    """Return a PNG's gamma and primaries, each None if it is missing or the same as sRGB's."""
     gamma, primaries = info.get("gamma"), info.get("chromaticity")
     if gamma is not None and math.isclose(gamma, 1 / 2.2, rel_tol=0.01):
         gamma = None

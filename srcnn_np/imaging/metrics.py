@@ -10,7 +10,7 @@ def psnr(a: np.ndarray, b: np.ndarray, *, peak: float | None = None) -> float:
     ----------
     a, b : arrays of one shape
     peak : float, optional
-        The value of white: may be left out where both are uint8 (255) or uint16 (65535).
+        The value of white. It may be left out if both are uint8 (255) or uint16 (65535).
 
     Returns
     -------
@@ -38,15 +38,15 @@ def psnr(a: np.ndarray, b: np.ndarray, *, peak: float | None = None) -> float:
 def ssim(a: np.ndarray, b: np.ndarray, *, peak: float | None = None) -> float:
     """Return the structural similarity: 1 for equal pictures, less for others.
 
-    Means, variances and the covariance are taken under a Gaussian window of 11 x 11,
-    σ = 1.5; K = (0.01, 0.03); the mean is over places where the whole window lies on
-    the picture.
+    Means, variances and the covariance are taken under a Gaussian window of 11 x 11 with
+    σ = 1.5; K = (0.01, 0.03). The result is the mean over all positions where the whole window
+    lies on the picture.
 
     Parameters
     ----------
     a, b : (H, W) arrays, at least 11 x 11
     peak : float, optional
-        The value of white: may be left out where both are uint8 (255) or uint16 (65535).
+        The value of white. It may be left out if both are uint8 (255) or uint16 (65535).
 
     Returns
     -------

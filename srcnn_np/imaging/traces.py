@@ -1,11 +1,11 @@
 """Traces of a picture's past: the quality of its JPEG, and noise.
 
 JPEG cuts luma into blocks of 8 x 8, takes the cosine transform of each, and rounds its 64
-coefficients to multiples of 64 steps, the quantisation table. libjpeg, like most programs, makes
-the table of each quality from one in the standard.
+coefficients to multiples of 64 steps. The steps are the quantisation table. libjpeg, like most
+programs, computes the table for each quality from one table in the standard.
 
-A picture that is then saved in another format keeps the marks. Its coefficients lie near multiples
-of the steps: only the rounding of the pixels moved them.
+A picture that was a JPEG keeps the marks in another format. Its coefficients still lie near
+multiples of the steps: only the rounding of the pixels has moved the coefficients.
 """
 
 import math
@@ -47,7 +47,7 @@ def quality_of_tables(tables: Mapping[int, Sequence[int]]) -> int | None:
     Parameters
     ----------
     tables : dict of int to 64 numbers
-        As Pillow gives a JPEG's, line by line. The first is luma's.
+        The tables of a JPEG as Pillow gives them, line by line. The first is luma's.
 
     Returns
     -------
@@ -75,15 +75,17 @@ def quality_of_pixels(pixels: np.ndarray) -> int | None:
     Parameters
     ----------
     pixels : (H, W) or (H, W, 3) uint8 array
-        Grey or RGB. It may have been cropped since, but not resized.
+        Grey or RGB. It may have been cropped since then, but not resized.
 
     Notes
     -----
-    For each of some low frequencies and each step q, let r be how far a coefficient that is not
-    rounded to 0 lies from a multiple of q. Without JPEG all r in [-q/2, q/2] are equally likely;
-    with it r has a normal distribution with rounding's deviation. The logarithms of the two
-    likelihoods' ratio are added up; the best step counts if its sum is far above 0. A quality is
-    named if some frequencies have such a step, and one table explains them.
+    This is done for some low frequencies, and for each of them with every step q. Let r be the
+    distance of a coefficient from the nearest multiple of q; coefficients nearest to 0 do not
+    count. Without JPEG, all r in [-q/2, q/2] are equally likely. With JPEG, r has a normal
+    distribution, whose deviation comes from the rounding of the pixels. The logarithm of the ratio
+    of the two likelihoods is summed over all coefficients. The best q counts if its sum is far
+    above 0. If enough frequencies have such a step, the result is the quality whose table is
+    nearest to these steps.
 
     References
     ----------
@@ -107,7 +109,7 @@ def quality_of_pixels(pixels: np.ndarray) -> int | None:
 _FREQUENCIES = [(u, v) for u in range(5) for v in range(5) if 0 < u + v < 5]  # 14
 _LEAST_FREQUENCIES = 4
 _LARGEST_STEP = 120
-_OFF = 0.45  # the deviation of a coefficient, for pixels that are rounded and some that are clipped
+_OFF = 0.45  # a coefficient's deviation: pixels are rounded, and some are clipped
 _STRAY = 0.05  # this share of all coefficients may be anywhere
 _SURE = 25.0  # e^25 times as likely
 _MOST_BLOCKS, _FEW_BLOCKS = 8192, 256
@@ -121,7 +123,7 @@ def _brightness(pixels: np.ndarray) -> np.ndarray:
 
 
 def _grid(y: np.ndarray) -> tuple[int, int]:
-    """Find where 8 x 8 blocks begin: cut there, they have the most coefficients rounded to 0."""
+    """Find where the 8 x 8 blocks begin: blocks cut there have the most coefficients near 0."""
 
     def zeros(corner: tuple[int, int]) -> float:
         blocks = _coefficients(y[corner[0] :, corner[1] :], most=_FEW_BLOCKS)
@@ -144,7 +146,7 @@ def _coefficients(y: np.ndarray, most: int) -> np.ndarray:
 
 
 def _step(coefficients: np.ndarray) -> int:
-    """Return the step whose multiples the coefficients are; 0 where none is sure."""
+    """Return the step that the coefficients are multiples of; 0 if no step is sure."""
     steps = np.arange(2, _LARGEST_STEP)[:, None]
     multiples = np.rint(coefficients / steps)
     off = coefficients - multiples * steps
@@ -160,7 +162,7 @@ def _step(coefficients: np.ndarray) -> int:
 
 
 def noise_of(pixels: np.ndarray) -> float:
-    """Estimate the noise of a colour picture: its standard deviation in R, G and B, of 255.
+    """Estimate the noise of a colour picture: the standard deviation of R, G and B; white is 255.
 
     Parameters
     ----------
@@ -169,15 +171,15 @@ def noise_of(pixels: np.ndarray) -> float:
     Returns
     -------
     sigma : float
-        Too low rather than too high if there are few 8 x 8 blocks; 0 if there are at most 8.
+        With few 8 x 8 blocks rather too low than too high; with at most 8 blocks it is 0.
 
     Notes
     -----
     A camera's noise differs between channels, while the scene is nearly the same in all. The noise
     is therefore sought in R - G and B - G. A second difference in both directions removes slow
-    changes. The quietest tenth of all blocks has little but noise. Noise that is the same in R, G
-    and B, or in a grey picture, cannot be told from texture. A large picture is sampled in parts
-    all over it.
+    changes. The quietest tenth of all blocks has almost only noise. Noise that is the same in R, G
+    and B, or in a grey picture, cannot be told from texture. Of a large picture, only some squares
+    are examined, which lie all over it.
     """
     H, W, _ = pixels.shape
     alike = (pixels[:, 1:] == pixels[:, :-1]).all(2)
@@ -196,11 +198,11 @@ def noise_of(pixels: np.ndarray) -> float:
 
 
 _TILE, _MOST_TILES = 256, 16
-_DRAWN = 0.3  # if more pixels than this equal their neighbours, they are drawn: no noise
-# The mean square of 64 such differences, which overlap, is 1 / 1.22² as large in the quietest tenth
-# of the blocks as in all. Random numbers gave this.
+_DRAWN = 0.3  # if a larger share of pixels equal their neighbours, it is a drawing without noise
+# A block has 64 overlapping differences. Their mean square in the quietest tenth of the blocks is
+# 1 / 1.22² of that in all blocks. Random numbers gave this.
 _QUIETEST = 1.22
-_UNSURE = 8  # blocks; of this many or fewer, nothing is said
+_UNSURE = 8  # blocks; with so few, or fewer, the noise is taken to be 0
 
 
 def _squares(pixels: np.ndarray) -> np.ndarray:
@@ -215,8 +217,8 @@ def _squares(pixels: np.ndarray) -> np.ndarray:
 def has_all_tones(pixels: np.ndarray) -> bool:
     """Whether a picture has most values between its darkest and its lightest.
 
-    Photographs have most. Pixel art, palettes and posterised pictures have few. They would look
-    rounded to `quality_of_pixels`, and noisy to `noise_of`.
+    Photographs have most. Pixel art, palettes and posterised pictures have few: `quality_of_pixels`
+    would take such pictures for rounded ones, and `noise_of` for noisy ones.
 
     Parameters
     ----------
