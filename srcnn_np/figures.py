@@ -2,9 +2,9 @@
 
 Each function returns a matplotlib `Figure`, which a notebook shows and `save` writes.
 
-A picture is given as `srcnn_np.data.to_channels` makes it. It is the target; shrunk and enlarged
-again, it is x, the network's input. Pictures and feature maps are drawn in grey. Signed values
-are drawn in red above 0 and in blue below 0.
+A picture is given as `srcnn_np.data.to_channels` makes it. It is the target. Shrunk, and
+enlarged again unless the network enlarges, it is x, the network's input. Pictures and feature maps
+are drawn in grey. Signed values are drawn in red above 0 and in blue below 0.
 """
 
 import warnings
@@ -191,7 +191,7 @@ def gradients(picture: np.ndarray, scale: int, model: Model) -> Figure:
     Raises
     ------
     InputError
-        As for `features`; also if a gradient is not finite.
+        As for `features`; also if the loss or a gradient is not finite.
     """
     network = deepcopy(model.network)  # the model's own gradients and memory stay
     x, target = _x_and_target(picture, scale, model)

@@ -199,8 +199,8 @@ def write_picture(
 ) -> list[str]:
     """Write a picture in the format that the file's name ends in.
 
-    JPEG has quality 95 and no chroma subsampling, and WebP is lossless. TIFF is compressed unless
-    it has EXIF or XMP: Pillow's compressed TIFFs cannot hold all EXIF.
+    Without `quality`, JPEG has quality 95 and WebP is lossless. JPEG has no chroma subsampling.
+    TIFF is compressed unless it has EXIF or XMP: Pillow's compressed TIFFs cannot hold all EXIF.
 
     Parameters
     ----------
