@@ -10,8 +10,8 @@ from .model import default_name
 
 # Each level's least JPEG quality, or least standard deviation of noise (white is 255).
 _JPEG = {"jpeg95": 88, "jpeg75": 70, "jpeg50": 40, "jpeg30": 18, "jpeg10": 1}
-_NOISE = {"noise20": 8.5, "noise5": 4.3}  # less may be a clean picture's texture
-_CLEAN = 98  # here and above, the model for clean pictures is better
+_NOISE = {"noise20": 8.5, "noise5": 4.3}  # weaker noise may be a clean picture's texture
+_CLEAN = 98  # from this quality on, the model for clean pictures is better
 LEVELS = (*_JPEG, *reversed(_NOISE))
 REPAIRS = ("auto", "off", *LEVELS)
 

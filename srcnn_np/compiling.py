@@ -1,9 +1,10 @@
 """Compiling kernels, and keeping the machine code for the next time.
 
 By itself Numba keeps machine code beside the source. It stops if it can write nowhere, or if a kept
-file is damaged. It does not compile anew when a kernel calls a function of another file that has
-changed. Here all kernels are kept in one folder of the user's cache, named after the source they
-were made from. A folder that cannot be written keeps nothing; a damaged file counts as missing.
+file is damaged. If a kernel calls a function of another file and that file changes, Numba does not
+compile the kernel anew. Here all kernels are kept in one folder of the user's cache. The folder is
+named after the source that they were made from. If the folder cannot be written, nothing is kept; a
+damaged file counts as missing.
 """
 
 import hashlib
@@ -42,7 +43,7 @@ def kernel(function: Callable | None = None, **options: object) -> Callable:
     ----------
     function : function
     **options
-        Of Numba's njit. A kernel always releases Python's lock while it runs ("nogil").
+        Options of Numba's njit. A kernel always releases Python's lock while it runs ("nogil").
     """
     if function is None:
         return lambda function: kernel(function, **options)
@@ -53,7 +54,7 @@ def kernel(function: Callable | None = None, **options: object) -> Callable:
 
 
 def part(function: Callable | None = None, **options: object) -> Callable:
-    """Compile a function together with the kernels that call it: a decorator, as `kernel`."""
+    """Compile a function together with the kernels that call it: a decorator like `kernel`."""
     if function is None:
         return lambda function: part(function, **options)
     without = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "error_model": "numpy"}
@@ -61,7 +62,7 @@ def part(function: Callable | None = None, **options: object) -> Callable:
 
 
 def _folder() -> Path | None:
-    """Return the folder for kernels made from this source; None where nothing can be kept."""
+    """Return the folder for kernels made from this source; None if nothing can be kept."""
     digest = hashlib.sha256(repr(SWITCHES).encode())
     package = Path(__file__).parent
     for path in sorted([Path(__file__), *package.glob("conv/*.py"), *package.glob("kernels/*.py")]):
@@ -70,7 +71,7 @@ def _folder() -> Path | None:
     parent = Path(chosen, "srcnn_np") if chosen else Path(platformdirs.user_cache_dir("srcnn_np"))
     folder = parent / f"kernels-{digest.hexdigest()[:16]}"
     if not folder.is_absolute() and not chosen:
-        return None  # there is no home
+        return None  # there is no home folder
     try:
         if not folder.is_dir():
             folder.mkdir(parents=True)
@@ -118,7 +119,7 @@ class _Implementation(CompileResultCacheImpl):
 
 
 class _Files(IndexDataCacheFile):
-    """Files that count as missing if damaged, as a power cut may leave them.
+    """Files that count as missing if they are damaged, for example by a power cut.
 
     Damaged machine code would crash, so a digest stands before it.
     """
@@ -126,7 +127,7 @@ class _Files(IndexDataCacheFile):
     def _load_index(self) -> dict:
         try:
             return super()._load_index()
-        except Exception:  # whatever `pickle` makes of it
+        except Exception:  # `pickle` may raise any error
             return {}
 
     def _load_data(self, name: str) -> object:
@@ -158,8 +159,8 @@ class _Cache(FunctionCache):
 class _Announcer(event.Listener):
     """Logs that Numba compiles, if that takes longer than _PATIENCE in all.
 
-    Numba reports every function that it compiles. It reports neither those that it finds kept, nor
-    other long work. One function compiles within another: `_depth` counts how deep.
+    Numba reports every function that it compiles, but neither functions that it finds kept nor
+    other long work. One function is compiled within another: `_depth` counts how deep.
     """
 
     def __init__(self) -> None:
@@ -217,6 +218,6 @@ def _switches() -> dict[str, str]:
 
 SWITCHES = _switches()
 FOLDER = _folder()
-# The processors this process may use, or what the variable NUMBA_NUM_THREADS says.
+# How many processors this process may use, or the value of the variable NUMBA_NUM_THREADS.
 THREADS = config.NUMBA_NUM_THREADS
 COMPILES = not config.DISABLE_JIT

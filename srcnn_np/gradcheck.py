@@ -1,16 +1,16 @@
 r"""Are the gradients right? Two ways to find a derivative without deriving it.
 
-**Central differences**: f'(x) ≈ (f(x + h) - f(x - h)) / 2h. The error is h²·f'''(x)/6
-from cutting off the Taylor series, and about ε·|f(x)|/h from rounding, ε = 2e-16 in
-float64. The first falls with h, the second rises as h falls, so some ten digits are the best there
-is. The functions checked are at most quadratic in any one value, so f''' = 0 and h may be
-large (1e-4). That holds on one linear piece of an activation. Where x - h and x + h lie on
-different sides of a ReLU's kink, the quotient is the derivative of neither side.
-Such values are left out, and counted.
+**Central differences**: f'(x) ≈ (f(x + h) - f(x - h)) / 2h. The error has two parts:
+h²·f'''(x)/6 from cutting off the Taylor series, and about ε·|f(x)|/h from rounding, where
+ε = 2e-16 in float64. When h falls, the first part falls but the second part rises, so the best
+possible result has some ten digits. The functions checked here are at most quadratic in any one
+value, so f''' = 0 and h may be large (1e-4). That holds on one linear piece of an activation.
+Where x - h and x + h lie on different sides of a ReLU's kink, the quotient is the derivative of
+neither side. Such values are left out, and counted.
 
 **The complex step**: for a function that is analytic, f(x + ih) = f(x) + ih·f'(x) - ...,
-so f'(x) ≈ Im f(x + ih) / h. Nothing is subtracted, so nothing is lost by rounding, h can
-be 1e-30, and the derivative is exact to the last digits. The code must compute with
+so f'(x) ≈ Im f(x + ih) / h. Nothing is subtracted, so nothing is lost by rounding. Then h
+can be 1e-30, and the derivative is exact to the last digits. The code must compute with
 complex numbers, and may use nothing that is not analytic (a modulus, a conjugate). An
 activation chooses its piece by the real part, which the step does not move, so kinks do
 no harm.
@@ -67,7 +67,7 @@ class Check:
         max |gradient - derivative| / max |derivative| over the values compared;
         infinite where the gradient has another shape than its input.
     compared, skipped : int
-        How many values were compared, and how many left out for a kink.
+        How many values were compared, and how many were left out because of a kink.
     """
 
     error: float
@@ -96,12 +96,12 @@ def check_gradients(
     forward : function
         ``forward(**inputs) -> y``, an array or a number.
     backward : function
-        ``backward(dy, **inputs) -> {name: gradient}``, of <dy, y> with respect to the
-        inputs it names; inputs it does not name are not checked.
+        ``backward(dy, **inputs) -> {name: gradient}``: gradients of <dy, y> with respect to
+        the inputs that it names. Inputs that it does not name are not checked.
     inputs : dict of str to float64 array
     method : "differences", "complex step" or "float32"
-        The last finds no derivatives: it compares `backward` in float32 with `backward` in float64,
-        also where rounding moves a value across a kink.
+        "float32" finds no derivatives: it compares `backward` in float32 with `backward` in
+        float64, also where rounding moves a value across a kink.
     pieces : function, optional
         ``pieces(**inputs)``: an array that says on which linear piece each activation
         is. A difference of two points on different pieces is left out.
@@ -117,8 +117,8 @@ def check_gradients(
     Raises
     ------
     ValueError
-        If the method is another word, the step is not above 0, or `backward` names no gradient
-        or one that is not of an input.
+        If the method is another word, the step is not above 0, or `backward` names nothing, or
+        something that is not an input.
     TypeError
         If an input is not float64, which has the digits that a derivative needs.
 
@@ -182,7 +182,7 @@ def _differences(
         if where is not None and (where(above) != where(below)).any():
             skip[index] = True
             continue
-        # Divide by the step that was really taken, as x + h is rounded.
+        # Divide by the step that was really taken, because x + h is rounded.
         derivative[index] = (dy * (f(above) - f(below))).sum() / (above[index] - below[index])
     return derivative, skip
 
@@ -309,7 +309,7 @@ def _piece(layer: Layer, x: np.ndarray) -> np.ndarray:
 
 
 def standard_checks(seed: int = 0) -> Iterator[tuple[str, str, str, dict[str, Check]]]:
-    """Check everything this package differentiates.
+    """Check everything that this package differentiates.
 
     Yields
     ------
@@ -317,8 +317,8 @@ def standard_checks(seed: int = 0) -> Iterator[tuple[str, str, str, dict[str, Ch
         A row of the table that ``srcnn-np gradcheck`` prints; backend is "" if
         there is none.
     checks : dict of str to Check
-        By method; no complex step where the backend has no complex numbers, and float32 only
-        where it has kernels of its own.
+        By method. A backend without complex numbers has no complex step. float32 is only for a
+        backend with kernels of its own.
     """
     rng = np.random.default_rng(seed)
 
@@ -397,7 +397,7 @@ def standard_checks(seed: int = 0) -> Iterator[tuple[str, str, str, dict[str, Ch
 
 
 def _draw(network: Sequential, x: np.ndarray, rng: np.random.Generator) -> None:
-    """Draw all parameters, anew until every activation lets something of x through.
+    """Draw all parameters, and draw again until every activation lets something of x through.
 
     Mistakes could hide behind biases of 0, slopes that are alike, and dead ReLUs.
     """

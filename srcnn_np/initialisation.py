@@ -7,11 +7,11 @@ name           weights
                with ReLU (He et al. 2015, arXiv:1502.01852). fan_in = C·kh·kw is how
                many terms one output sums.
 "contrast"     as "he", but each filter of the first layer then loses its mean, channel
-               by channel. All pixels of a patch are nearly alike, which "he" does not
-               allow for: the first features would all say how bright the patch is.
-               At first such filters give 0 for anything flat, and say what
-               differs. (Filters of one pixel stay as they are.)
-"glorot"       uniform on ±sqrt(6 / (fan_in + fan_out)), fan_out = K·kh·kw, a
+               by channel. All pixels of a patch are nearly alike, so with "he" the first
+               features would all say how bright the patch is. At first, filters
+               without a mean give 0 for anything flat, and show what differs.
+               (Filters of one pixel stay as they are.)
+"glorot"       uniform on ±sqrt(6 / (fan_in + fan_out)) with fan_out = K·kh·kw: a
                compromise between signal and gradient (Glorot and Bengio 2010).
 "gaussian"     N(0, 0.001²), as in the SRCNN paper.
 =============  ==================================================================
@@ -32,8 +32,8 @@ def draw(layers: Iterable[Layer], init: str, seed: int, *, keep: bool = False) -
     Parameters
     ----------
     layers : iterable of Layer
-        In the order of the network. Numbers are drawn for each, so that a layer's weights depend
-        only on its place.
+        In the order of the network. Numbers are drawn for every layer, kept or not, so that a
+        layer's weights depend only on its place.
     init : str
         See above.
     seed : int

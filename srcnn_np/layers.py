@@ -1,4 +1,4 @@
-"""The layers: for each a forward and a backward function, side by side, and a class.
+"""The layers: each has a forward and a backward function, side by side, and a class.
 
 The functions hold the mathematics. The classes only hold the parameters and their
 gradients, and remember from forward what backward needs.
@@ -68,7 +68,7 @@ def prelu_backward(dy: np.ndarray, x: np.ndarray, a: np.ndarray) -> tuple[np.nda
 def clipped_leaky_relu_forward(x: np.ndarray) -> np.ndarray:
     """Apply theanonSR's activation: keep a picture's range [0, 1], flatten what is outside.
 
-    It is the identity on [1/256, 255/256], has slope 1/1280 on both sides of that, and is 0 below
+    It is the identity on [1/256, 255/256], has slope 1/1280 on both sides of it, and is 0 below
     -1179/256 and 1 above 1535/256. (It jumps by 100/1280/256 at -1179/256, as in theanonSR.)
     """
     check_dtype(x=x)
@@ -101,12 +101,12 @@ KINDS: dict[str, type["Layer"]] = {}
 class Layer:
     """A building block of a network.
 
-    A kind of layer defines `apply`, y from x, and `gradient`, dx from dy and x. A place of y must
-    depend only on the same place of x, except in a `Conv2D` or a `ConvTranspose2D`:
-    `Sequential.predict` cuts a picture into strips that overlap by what convolutions see. A kind
-    also defines its `settings`, if its constructor takes arguments. A model file names the kinds of
-    its layers. A kind that is not this package's must have been defined or imported before such a
-    file is read.
+    A kind of layer defines `apply`, which gives y from x, and `gradient`, which gives dx from dy
+    and x. A place of y must depend only on the same place of x, except in a `Conv2D` or a
+    `ConvTranspose2D`. The reason: `Sequential.predict` cuts a picture into strips that overlap only
+    by what convolutions see. A kind also defines its `settings` if its constructor takes arguments.
+    A model file names the kinds of its layers. A kind that is not this package's must have been
+    defined or imported before such a file is read.
 
     Attributes
     ----------
@@ -115,8 +115,8 @@ class Layer:
     remembered : tuple, or None
         The last `forward`'s x and the shape of its y, for `backward`.
     kinks : tuple of float
-        Inputs at which the layer has no derivative. `srcnn_np.gradcheck` asks for them, as a
-        difference quotient across one is wrong.
+        Inputs at which the layer has no derivative. `srcnn_np.gradcheck` asks for them, because a
+        difference quotient across a kink is wrong.
     """
 
     kinks: tuple[float, ...] = ()
@@ -133,7 +133,7 @@ class Layer:
         return self.params["w"][0].size
 
     def __init_subclass__(cls, **more: object) -> None:
-        """Register the kind. Notebooks may define theirs again; this package's stay."""
+        """Register the kind. Notebooks may define their kinds again; this package's kinds stay."""
         super().__init_subclass__(**more)
         if cls.__module__ == __name__ or not is_ours(cls.__name__):
             KINDS[cls.__name__] = cls
@@ -198,7 +198,7 @@ class _Widening:
     """What a convolution and a transposed one share: both widen x first, and then `convolve`."""
 
     def settings(self) -> dict:
-        """Return the constructor's arguments, without the backend: all give the same result."""
+        """Return the constructor's arguments, without the backend: all backends agree."""
         C, K = self.channels
         return {
             "in_channels": C,
@@ -245,7 +245,7 @@ class Conv2D(_Widening, Layer):
         Filter size.
     stride : int or (rows, columns)
     border : "valid", "zero" or "replicate"
-        "valid" computes only places where the whole filter lies on the picture; y is smaller
+        "valid" computes only places where the whole filter lies on the picture, so y is smaller
         than x. The other two keep the size (at stride 1): they widen the picture first, with
         zeros or with copies of its border.
     backend : str
@@ -258,8 +258,8 @@ class Conv2D(_Widening, Layer):
 
     Notes
     -----
-    The filters are correlated with the picture. For a network whose filters are written
-    for a true convolution, turn each, `w[:, :, ::-1, ::-1]`.
+    The filters are correlated with the picture. If a network's filters are written for a
+    true convolution, turn each filter: `w[:, :, ::-1, ::-1]`.
     """
 
     def __init__(
@@ -287,7 +287,7 @@ class Conv2D(_Widening, Layer):
         return same_pads(self.kernel)
 
     def convolve(self, x: np.ndarray) -> np.ndarray:
-        """Return y of the convolution alone, from an x (N, C, H, W) already widened."""
+        """Return y of the convolution alone, from an x (N, C, H, W) that is already widened."""
         w, b = self.params["w"], self.params["b"]
         return conv2d_forward(x, w, b, stride=self.stride, backend=self.backend)
 
@@ -321,8 +321,8 @@ class ConvTranspose2D(_Widening, Layer):
 
     Notes
     -----
-    The filter's middle lies over the middle of its pixel's sh x sw places, or half a place below
-    and to the right if the sizes do not allow that.
+    The filter's middle lies over the middle of its pixel's sh x sw places. If the sizes do not
+    allow that, it lies half a place further down or to the right.
     """
 
     def __init__(
@@ -353,12 +353,12 @@ class ConvTranspose2D(_Widening, Layer):
 
     @property
     def fan_in(self) -> float:
-        """The number of terms that one output sums, on average over its places."""
+        """The number of terms that one output sums, on average over a pixel's places."""
         return self.params["w"][:, 0].size / math.prod(self.stride)
 
     @property
     def reach(self) -> Pads:
-        """The rows and columns of x that a pixel's places see beyond it."""
+        """The rows and columns of x that a pixel's places see beyond the pixel."""
         shift = self.shift
         pads = [
             ((k - 1 - f) // s, -(-f // s))
@@ -368,7 +368,7 @@ class ConvTranspose2D(_Widening, Layer):
 
     @property
     def shift(self) -> tuple[int, int]:
-        """The numbers of places from the start of a pixel's filter to the pixel's own places."""
+        """Rows and columns of y from the start of a pixel's filter to the pixel's own places."""
         return tuple((k - s) // 2 for k, s in zip(self.kernel, self.stride, strict=True))
 
     @property
@@ -381,7 +381,7 @@ class ConvTranspose2D(_Widening, Layer):
         return (*rows, *columns)
 
     def convolve(self, x: np.ndarray) -> np.ndarray:
-        """Return y of the transposed convolution alone, from an x (N, C, H, W) already widened."""
+        """Return y of the transposed convolution alone, from x (N, C, H, W), already widened."""
         w, b = self.params["w"], self.params["b"]
         how = {"stride": self.stride, "crop": self.crop, "backend": self.backend}
         return conv_transpose2d_forward(x, w, b, **how)
@@ -419,7 +419,7 @@ class LeakyReLU(Layer):
     Parameters
     ----------
     slope : float
-        Finite.
+        A finite number.
     """
 
     kinks = (0.0,)
@@ -450,7 +450,7 @@ class PReLU(Layer):
     channels : int
         C.
     slope : float
-        The first value of every slope in a (C,).
+        The value that all slopes a (C,) have at first.
     """
 
     kinks = (0.0,)

@@ -1,12 +1,12 @@
 """The mean squared error and its gradient.
 
-The mean can be taken over two things. The choice changes the gradient, and with it the
-useful learning rate of `SGD`, by a constant factor:
+The mean can be taken over two things. The choice changes the gradient by a constant factor,
+and with it the useful learning rate of `SGD`:
 
-- over ``"values"``:  L = 1/(N·C·H·W) Σ (y - target)², independent of the batch's and the
-  sub-image's size; PSNR = -10 log10 L for pictures in [0, 1]. The default.
-- over ``"pictures"``: L = 1/N Σ (y - target)², the paper's equation: C·H·W times larger
-  (441 times for its 21 x 21 outputs). The paper's rate of 1e-4 is for this mean.
+- over ``"values"``, the default: L = 1/(N·C·H·W) Σ (y - target)². It does not depend on the
+  size of the batch or of the sub-images. PSNR = -10 log10 L for pictures in [0, 1].
+- over ``"pictures"``, as in the paper: L = 1/N Σ (y - target)². It is C·H·W times larger
+  (441 times for the paper's 21 x 21 outputs). The paper's rate of 1e-4 is for this mean.
 """
 
 from typing import Literal

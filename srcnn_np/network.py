@@ -6,8 +6,8 @@ An SRCNN is three convolutions with a ReLU after the first two:
     F2(Y) = max(0, W2 * F1(Y) + B2)  non-linear mapping: to 32 features of a sharp patch
     F(Y)  = W3 * F2(Y) + B3          reconstruction: a sum over 5 x 5 places, with weights
 
-(The paper reads the last as an average of overlapping patches, but its weights are learnt.)
-Y is the luma of a picture already enlarged by bicubic interpolation, in [0, 1].
+(The paper reads F as an average of overlapping patches, but the weights of F are learnt.)
+Y, in [0, 1], is the luma of a picture that bicubic interpolation has already enlarged.
 
 Dong, Loy, He, Tang: Image Super-Resolution Using Deep Convolutional Networks,
 TPAMI 2016, arXiv:1501.00092.
@@ -38,9 +38,9 @@ MOST_PIXELS = 128 * 128
 class NamedArrays(MutableMapping):
     """Arrays of all layers by name, such as "conv1.w": parameters, or their gradients.
 
-    They are the layers' own, not copies. Assigning to a name copies values into its array: another
-    shape raises a ValueError, another dtype a TypeError. No name can be added (KeyError) or taken
-    away (TypeError).
+    The arrays are the layers' own, not copies. Assigning to a name copies values into its array:
+    values of another shape raise a ValueError, values of another dtype raise a TypeError. No name
+    can be added (KeyError) or taken away (TypeError).
     """
 
     def __init__(self, arrays: dict[str, np.ndarray]) -> None:
@@ -78,16 +78,16 @@ class Sequential:
     Parameters
     ----------
     layers : list of Layer
-        Each gets a name from its kind and its turn: conv1, relu1, conv2, ... They are used
-        as they are, not copied: what they learn here, they know in all their networks.
+        Each gets a name from its kind and its turn: conv1, relu1, conv2, ... Layers are not
+        copied: what a layer learns here, it knows in every network that has it.
     predict_border : "replicate" or "replicate-once"
-        How `predict` keeps a picture's size where a layer's own border is "valid":
-        each layer replicates the border of its input, as the SRCNN authors'
-        code does; or the picture's border is replicated once, by the reach of all
-        layers together, as theanonSR does.
+        How `predict` keeps a picture's size where a layer's own border is "valid". With
+        "replicate", each layer replicates the border of its input, as the SRCNN authors'
+        code does. With "replicate-once", the picture's border is replicated once, by the
+        reach of all layers together, as theanonSR does.
     init : "he", "contrast", "glorot" or "gaussian"
-        How to draw the weights of layers that have none yet, because all their
-        parameters are still 0, see `srcnn_np.initialisation`. Other layers keep theirs.
+        How to draw the weights of layers whose parameters are all still 0, see
+        `srcnn_np.initialisation`. Other layers keep their weights.
     seed : int
         For the weights that are drawn.
 
@@ -156,7 +156,7 @@ class Sequential:
                 turn += 1
             self.layers[f"{kind}{turn}"] = layer
         self._check_predict_border()
-        self._went: list[tuple] = []  # what its layers remembered after its last forward
+        self._went: list[tuple] = []  # what the layers remembered after the last forward
         draw(self._with_filters(), init, seed, keep=True)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
@@ -180,8 +180,8 @@ class Sequential:
         Raises
         ------
         RuntimeError
-            If there was no `forward`, or a layer went another way since, by itself or in another
-            network. (If only the layers' own `forward` was called, their way counts.)
+            If there was no `forward`, or a layer went forward again since then, by itself or in
+            another network. (If only the layers' own `forward` was called, that call counts.)
         ValueError
             If dy does not have the shape of y.
         """
@@ -214,7 +214,7 @@ class Sequential:
         Notes
         -----
         Convolutions at stride 1 with this package's activations run in `srcnn_np.fused`, in
-        float32; the last may be a transposed one. Any other network runs layer by layer, see
+        float32; the last convolution may be transposed. Any other network runs layer by layer, see
         `loss_and_gradients_by_layers`. The results are the same except for rounding.
         A later `backward` needs another `forward` before it.
         """
@@ -234,8 +234,9 @@ class Sequential:
     def _stages_for(self, x: np.ndarray, target: np.ndarray) -> "list[Stage] | None":
         """Return the stages of a fused training step, or None where the layers must do it.
 
-        They must for arrays that do not fit, to say what is wrong; for weights that are not finite;
-        and for pictures larger than MOST_PIXELS, as each would go to a single thread.
+        The layers must do it for arrays that do not fit, because they say what is wrong; for
+        weights that are not finite; and for pictures larger than MOST_PIXELS, because each would go
+        to a single thread.
         """
         stages = prediction.stages_of(list(self.layers.values()))
         if stages is None or x.ndim != 4 or x.shape[1] != stages[0].w.shape[1] or 0 in x.shape:
@@ -301,7 +302,7 @@ class Sequential:
                 layer.params[p] = arrays[f"{name}.{p}"].copy()
 
     def initialise(self, init: str, seed: int) -> None:
-        """Draw all weights anew, set biases and slopes back: see `srcnn_np.initialisation`."""
+        """Draw all weights anew, and set biases and slopes back: see `srcnn_np.initialisation`."""
         draw(self._with_filters(), init, seed)
         for layer in self.layers.values():
             if isinstance(layer, PReLU):
@@ -344,7 +345,7 @@ class Sequential:
 
     @property
     def reach(self) -> Pads:
-        """The distances that a result sees around its pixel of x: (top, bottom, left, right)."""
+        """How far a result sees around its pixel of x: (top, bottom, left, right)."""
         return prediction.reach(self.layers.values())
 
     @property
@@ -358,7 +359,7 @@ class Sequential:
         Parameters
         ----------
         picture : (H, W) array, or (H, W, C) for a network of C channels
-            Floating point, as the network was trained, usually in [0, 1].
+            Floating point, in the range on which the network was trained: usually [0, 1].
 
         Returns
         -------
@@ -368,14 +369,15 @@ class Sequential:
         Raises
         ------
         ValueError
-            If the picture's channels are not the network's, it is empty, or there is no `zoom`.
+            If the picture's channels are not the network's, the picture is empty, or there is no
+            `zoom`.
         TypeError
             If the picture is not floating point.
 
         Notes
         -----
         Convolutions at stride 1 with this package's activations run in `srcnn_np.fused`, in
-        float32; the last may be a transposed one. Any other network runs layer by layer, see
+        float32; the last convolution may be transposed. Any other network runs layer by layer, see
         `predict_by_layers`. The results are the same except for rounding.
         """
         return self._predict(prediction.predict, picture)
@@ -408,8 +410,8 @@ class Sequential:
             )
         if self.zoom is None:
             raise ValueError(
-                "a network with a stride other than 1 does not keep a picture's size, but for a "
-                "transposed convolution's that is the same on both sides"
+                "a network keeps a picture's size only if its strides are 1; a transposed "
+                "convolution may have another stride if it is the same on both sides"
             )
 
     def _check_predict_border(self) -> None:
@@ -493,10 +495,10 @@ FSRCNNS = {"fsrcnn": (56, 12, 4), "fsrcnn-s": (32, 5, 1)}  # d, s and m by name
 
 
 class FSRCNN(Sequential):
-    """The authors' next network, which takes the small picture as it is.
+    """The authors' next network, which takes the small picture, not the enlarged one.
 
     SRCNN works on the enlarged picture, in which most pixels say nothing new. Here all layers
-    except the last work on the small one. The last, a transposed convolution, enlarges. In
+    except the last work on the small picture. The last, a transposed convolution, enlarges it. In
     between, a pixel's d features are shrunk to s, mapped by m layers of 3 x 3 filters, and expanded
     to d again.
 
@@ -514,7 +516,7 @@ class FSRCNN(Sequential):
     Raises
     ------
     InputError
-        If a number is not whole, one is below 1 (m: below 0), or the scale is above 9.
+        If a number is not whole or is below 1 (m: below 0), or if the scale is above 9.
 
     References
     ----------
@@ -561,8 +563,8 @@ class FSRCNN(Sequential):
 def for_scale(network: Sequential, scale: int, seed: int = 0) -> Sequential:
     """Return a network that enlarges by another scale, with the same layers except the last.
 
-    An `FSRCNN`'s layers before the last hardly depend on the scale. Only the last need be trained
-    (section 3.4 of its paper).
+    An `FSRCNN`'s layers before the last hardly depend on the scale. Only the last layer must be
+    trained (section 3.4 of its paper).
 
     Raises
     ------

@@ -1,12 +1,12 @@
 """How gradients change parameters: SGD with momentum, Muon, Adam, schedules, clipping.
 
 An optimiser takes parameters and gradients as float32 or float64 arrays by the same names,
-and changes the parameters in place. It remembers them by name too, so it serves only
-one network. A layer's own learning rate is the optimiser's times a factor:
-``layer_rates={"conv3": 0.1}`` sets it for every name that begins with "conv3.".
+and changes the parameters in place. It also keeps its memory by these names, so it serves
+only one network. A layer's own learning rate is the optimiser's times a factor:
+``layer_rates={"conv3": 0.1}`` sets this factor for every name that begins with "conv3.".
 
-A schedule is a function of the training's progress in [0, 1] that gives the factor
-on the learning rate.
+A schedule is a function. It takes the training's progress, in [0, 1], and returns the
+factor on the learning rate.
 """
 
 import math
@@ -33,8 +33,8 @@ class SGD:
         p <- p + v                               plain (heavy ball)
         p <- p + momentum · v - rate · g         Nesterov: the step v will take next
 
-    With a constant gradient g, steps approach -rate · g / (1 - momentum). So momentum 0.9
-    gives directions that persist ten times the rate, and averages the others away.
+    With a constant gradient g, steps approach -rate · g / (1 - momentum). So with momentum
+    0.9, directions that persist get ten times the rate, and the others average out.
 
     Parameters
     ----------
@@ -48,8 +48,8 @@ class SGD:
     Attributes
     ----------
     memory : dict of str to array
-        The velocities, "v.conv1.w" and so on. Another SGD that is given them goes on as this
-        one would.
+        The velocities, "v.conv1.w" and so on. Another SGD with this memory goes on as this one
+        would.
 
     References
     ----------
@@ -85,7 +85,7 @@ class SGD:
 
 
 class Adam:
-    """Steps scaled by each gradient value's own recent size.
+    """Gradient descent that divides each value's step by the recent size of its gradient.
 
     For each parameter p with gradient g, at step t = 1, 2, ...::
 
@@ -93,7 +93,7 @@ class Adam:
         s <- β2 · s + (1 - β2) · g²         mean of g²
         p <- p - rate · (m / (1 - β1^t)) / (sqrt(s / (1 - β2^t)) + ε)
 
-    The divisors make up for m and s starting from 0.
+    The two divisors correct the start of m and s at 0.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class Adam:
     Attributes
     ----------
     memory : dict of str to array
-        "t", "m.conv1.w", "s.conv1.w" and so on. Another Adam that is given them goes on as this
+        "t", "m.conv1.w", "s.conv1.w" and so on. Another Adam with this memory goes on as this
         one would.
 
     References
@@ -145,7 +145,7 @@ class Adam:
             s = _remembered(self.memory, f"s.{name}", p)
             m += p.dtype.type(1 - beta1) * (g - m)
             s += p.dtype.type(1 - beta2) * (g * g - s)
-            # Both divisors go into two numbers. The square root's goes into rate and ε.
+            # Both divisors go into `size`; the one under the square root goes into `least` too.
             root = math.sqrt(1 - beta2 ** int(t))
             size = p.dtype.type(rate * root / (1 - beta1 ** int(t)))
             least = p.dtype.type(max(self.epsilon * root, np.finfo(p.dtype).tiny))  # never 0
@@ -163,16 +163,16 @@ class Muon:
     Why: a matrix of filters learns at very different speeds in different directions. All
     pixels of a patch are nearly alike, so the gradient of the first layer is nearly a
     matrix of rank one, "brighter or darker everywhere". The details, which are what
-    super-resolution is about, hardly move. A rate for each value (Adam) helps little, as
-    each direction mixes many values. Here each direction gets the same step, except
+    super-resolution is about, hardly move. A rate for each value (Adam) helps little,
+    because each direction mixes many values. Here each direction gets the same step, except
     the very weakest, see `orthogonal`.
 
-    Weights and biases count as matrices by `as_matrix`. The step of an A x B matrix has the norm
-    rate · sqrt(min(A, B)), however large the gradient. So there is nothing to clip, and the rate is
-    the same for both means of the loss. A single column c becomes c / |c|.
+    `as_matrix` makes matrices of weights and biases. The step of an A x B matrix has the norm
+    rate · sqrt(min(A, B)), however large the gradient is. So there is nothing to clip, and the rate
+    is the same for both means of the loss. A single column c becomes c / |c|.
 
-    While it steps, the BLAS behind NumPy's matrix products has one thread, in the whole process;
-    steps in several threads wait for each other.
+    During a step, the BLAS behind NumPy's matrix products has one thread, in the whole process.
+    Steps in several threads wait for each other.
 
     Parameters
     ----------
@@ -182,13 +182,13 @@ class Muon:
     layer_rates : dict of str to float
         Factor on the rate by layer name, 0 or more.
     team : Team, optional
-        Processes that make the same steps together, and share out the matrices.
+        Processes that make the same steps together, and divide the matrices among them.
 
     Attributes
     ----------
     memory : dict of str to array
-        The velocities, "v.conv1.w" and so on. Another Muon that is given them goes on as this
-        one would.
+        The velocities, "v.conv1.w" and so on. Another Muon with this memory goes on as this one
+        would.
 
     References
     ----------
@@ -216,9 +216,9 @@ class Muon:
     def step(self, params: Arrays, grads: Arrays, factor: float = 1.0) -> None:
         """Change params in place; `factor` on the rate comes from a schedule."""
         rates = _rates(self, params, grads, factor)
-        # Matrices this small gain nothing from BLAS's threads. Those look for more work for
-        # a while afterwards, and take the processors from the network's own threads. The limit is
-        # for the whole process: the second of two steps at a time would find 1, and restore 1.
+        # Matrices this small gain nothing from BLAS's threads. For a while afterwards, those
+        # threads look for more work, and take processors from the network's own threads. The limit
+        # is for the whole process: of two steps at a time, the second would find 1, and restore 1.
         with _limiting, _blas().limit(limits=1):
             ahead = {}
             for name in rates:
@@ -270,21 +270,21 @@ def as_matrix(p: np.ndarray) -> np.ndarray:
 def orthogonal(m: np.ndarray, damping: float = 1e-9) -> np.ndarray:
     """Make all singular values of a matrix one: return U Vᵀ for M = U S Vᵀ.
 
-    As M Mᵀ = U S² Uᵀ, this is U S⁻¹ Uᵀ M, which takes only the eigenvectors U of a small symmetric
+    M Mᵀ = U S² Uᵀ, so U Vᵀ = U S⁻¹ Uᵀ M. This takes only the eigenvectors U of a small symmetric
     matrix. 1/s is replaced by 1/sqrt(s² + damping · max(s)²). So directions weaker than
-    sqrt(damping) = 3e-5 of the strongest stay below one: there a mini-batch's gradient is only
-    noise.
+    sqrt(damping) = 3e-5 of the strongest get a value below one: in them, a mini-batch's gradient is
+    only noise.
 
     Parameters
     ----------
     m : (A, B) array
     damping : float
-        At least 0; above 0 where M may be of lower rank than its shape allows.
+        At least 0; above 0 if M may have a lower rank than its shape allows.
 
     Returns
     -------
     o : (A, B) array
-        0 if `m` is; not finite if `m` is not.
+        0 if `m` is 0; not finite if `m` is not finite.
 
     Raises
     ------
@@ -326,7 +326,7 @@ def clip_gradients(grads: Arrays, max_norm: float) -> float:
     Returns
     -------
     norm : float
-        The norm before. If it is not finite, nothing is scaled, so that this shows.
+        The norm before. If it is not finite, nothing is scaled, so that the fault stays visible.
 
     Raises
     ------

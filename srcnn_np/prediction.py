@@ -1,7 +1,7 @@
-"""Put a whole picture through a stack of layers that keeps its size, or enlarges it.
+"""Run a stack of layers over a whole picture, and keep the picture's size or enlarge it.
 
-Where a layer's own border is "valid", copies of border pixels keep the picture whole. Each
-layer replicates the border of its input, as the SRCNN authors' code does; or (`once`) the
+Where a layer's own border is "valid", copies of border pixels keep the picture whole. Either each
+layer replicates the border of its input, as the SRCNN authors' code does; or, with `once`, the
 picture's border is replicated once, by the reach of all layers together, as theanonSR does.
 """
 
@@ -29,13 +29,13 @@ from .layers import (
 if TYPE_CHECKING:
     from .fused import Stage
 
-# A strip has about this many pixels: 64 float32 feature maps of it are 67 MB. Rows at its seams
-# are computed twice: 2% of them at a width of 512, 18% at 3840.
+# A strip has about this many pixels: 64 float32 feature maps of it are 67 MB. Rows at the seams
+# are computed twice: 2% of a strip's rows at a width of 512, 18% at a width of 3840.
 _STRIP_PIXELS = 1 << 18
 
 
 def predict(layers: Sequence[Layer], picture: np.ndarray, *, once: bool) -> np.ndarray:
-    """Return the result (H, W, K) for a picture (H, W, C), by `srcnn_np.fused` if it can."""
+    """Return the result (H, W, K) for a picture (H, W, C), by `srcnn_np.fused` if possible."""
     stages = stages_of(layers)
     if stages is None:
         return predict_by_layers(layers, picture, once=once)
@@ -61,7 +61,7 @@ def loss_and_gradients(
 ) -> float | None:
     """Return the loss, computed by `srcnn_np.fused`; give the layers its gradients.
 
-    Return None if a gradient of a transposed convolution is not finite: the layers then say which.
+    Return None if a gradient of a transposed convolution is not finite: the layers must do it all.
     """
     from . import fused
 
@@ -84,10 +84,10 @@ def loss_and_gradients(
 
 
 def stages_of(layers: Sequence[Layer]) -> "list[Stage] | None":
-    """Return the layers as the fused network has them, with the borders of `forward`.
+    """Return the layers as stages of the fused network, with the borders of `forward`.
 
-    Return None unless they are convolutions at stride 1, each with at most one of this package's
-    activations after it, in float32, by the "numba" backend. The last may be a transposed one.
+    Return None unless they are convolutions at stride 1, in float32, by the "numba" backend, each
+    followed by at most one of this package's activations. The last convolution may be transposed.
     """
     for n, layer in enumerate(layers):
         if {p.dtype for p in layer.params.values()} - {_FLOAT32}:

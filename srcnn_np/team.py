@@ -1,6 +1,6 @@
 """The processes that work together: one alone, or the ranks that `mpiexec` started.
 
-Every rank runs the same program. Only its number differs, and so its share of the work.
+Every rank runs the same program. Only its number differs, and with it its share of the work.
 `docs/scaling.md` draws who holds what.
 """
 
@@ -29,7 +29,7 @@ class Team:
     Attributes
     ----------
     rank, size : int
-        Its number, from 0 on, and how many there are.
+        The process's number, from 0 on, and the number of processes.
     """
 
     rank, size = 0, 1
@@ -82,7 +82,7 @@ class Team:
         return [parts[n % self.size][n // self.size] for n in range(count)]
 
     def wait(self) -> None:
-        """Wait until all are here."""
+        """Wait until all processes are here."""
 
     def on_this_machine(self) -> "Team":
         """Return the team of the processes that have the same memory."""
@@ -132,7 +132,7 @@ class Ranks(Team):
         return Ranks(self._all.Split_type(MPI.COMM_TYPE_SHARED))
 
     def all_end(self) -> bool:
-        """Whether all come to a barrier that serves only this, within PATIENCE seconds."""
+        """Whether all come within PATIENCE seconds to a barrier that serves only this purpose."""
         barrier, until = self._ending.Ibarrier(), time.monotonic() + PATIENCE
         while time.monotonic() < until:
             if barrier.Test():
@@ -141,7 +141,7 @@ class Ranks(Team):
         return False
 
     def give_up(self, code: int) -> NoReturn:
-        """End all by MPI's Abort, without its message, which is not for users of a command."""
+        """End all by MPI's Abort, and hide its message, which is not for users of a command."""
         sys.stdout.flush()
         sys.stderr.flush()
         time.sleep(0.2)  # so that mpiexec passes on what was said
@@ -153,12 +153,12 @@ class Ranks(Team):
 def this_team() -> Team:
     """Return this process alone, or the team of all that were started together.
 
-    From then on an unhandled error ends all of them.
+    From then on, an unhandled error ends all processes of the team.
 
     Raises
     ------
     InputError
-        If there are others, but mpi4py is not installed, or belongs to another MPI.
+        If there are other processes, but mpi4py is not installed or belongs to another MPI.
     """
     started = max(int(os.environ.get(name) or 1) for name in _SIZES)
     if started == 1:
@@ -190,7 +190,7 @@ def rank_started_as() -> int:
 
 
 def threads_for(team: Team) -> int:
-    """Return how many threads this process may use, where the team shares processors."""
+    """Return how many threads this process may use: processes of a team share processors."""
     if not hasattr(os, "sched_getaffinity"):
         return max(1, (os.cpu_count() or 1) // team.on_this_machine().size)
     own = os.sched_getaffinity(0)

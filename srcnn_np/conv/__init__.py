@@ -1,8 +1,8 @@
 """One operation, the two-dimensional convolution, in several implementations.
 
 A layer calls `conv2d_forward` and `conv2d_backward`. They check the shapes,
-widen the border, and hand over to one of the backends, which all have the same
-three functions:
+widen the border, and hand over to one of these backends. All backends have the
+same three functions.
 
 ========  ==========================  ================================================
 backend   module                      what it is
@@ -47,12 +47,12 @@ def conv2d_forward(
 ) -> np.ndarray:
     r"""Slide K filters over a batch of pictures.
 
-    At each place (i, j), filter k gives the inner product with what lies under it::
+    At each place (i, j), filter k gives its inner product with the values under it::
 
         y[n,k,i,j] = b[k] + Σ_{c,u,v} w[k,c,u,v] · x[n, c, sh·i+u, sw·j+v]
 
-    with x padded by zeros first. Numbering the taps t = (c, u, v) and the places
-    p = (i, j), the sum is a matrix product for each picture::
+    where x is padded by zeros first. Number the taps (c, u, v) by t and the places
+    (i, j) by p. Then the sum is a matrix product for each picture::
 
         y[n,k,p] = b[k] + Σ_t w[k,t] · cols[n,t,p]        (K, T) (T, P) -> (K, P)
 
@@ -65,7 +65,7 @@ def conv2d_forward(
     w : (K, C, kh, kw) array of the same dtype
         K filters of any height and width.
     b : (K,) array of the same dtype
-        One bias a filter.
+        One bias for each filter.
     stride : int or (rows, columns), at least 1
     padding : int or (rows, columns), at least 0
         Zeros added on both sides of each axis.
@@ -112,15 +112,15 @@ def conv2d_backward(
     r"""Compute gradients of a scalar L through `conv2d_forward`, from dy = ∂L/∂y.
 
     By the chain rule ∂L/∂q = Σ_{n,k,i,j} dy[n,k,i,j] · ∂y[n,k,i,j]/∂q. In the sum for y[n,k,i,j],
-    b[k] has the factor 1, w[k,c,u,v] the factor x[n, c, sh·i+u, sw·j+v], and x[n,c,p,r] the factor
-    w[k,c,u,v] where p = sh·i+u and r = sw·j+v. Hence::
+    the factor of b[k] is 1, the factor of w[k,c,u,v] is x[n, c, sh·i+u, sw·j+v], and the factor of
+    x[n,c,p,r] is w[k,c,u,v] where p = sh·i+u and r = sw·j+v. Hence::
 
         db[k]       = Σ_{n,i,j} dy[n,k,i,j]
         dw[k,c,u,v] = Σ_{n,i,j} dy[n,k,i,j] · x[n, c, sh·i+u, sw·j+v]
         dx[n,c,p,r] = Σ_{k,i,j,u,v: p = sh·i+u, r = sw·j+v} dy[n,k,i,j] · w[k,c,u,v]
 
-    with x padded, and the padding's share of dx dropped. As matrix products, with
-    taps t = (c, u, v) and places (i, j) numbered::
+    where x is padded, and the part of dx in the padding is dropped. With taps and places
+    numbered as in `conv2d_forward`, these are matrix products::
 
         dw = Σ_n dy[n] cols[n]^T            (K, P) (P, T) -> (K, T)
         dx[n] = col2im(w^T dy[n])           (T, K) (K, P) -> (T, P) -> (C, H, W)
@@ -166,7 +166,7 @@ def conv2d_backward(
     else:
         dw = implementation.weight_gradient(dy, padded, w.shape, stride)
         dx = implementation.input_gradient(dy, w, padded.shape, stride) if need_dx else None
-    db = dy.sum(axis=3).sum(axis=(0, 2))  # one sum would lose digits in some layouts
+    db = dy.sum(axis=3).sum(axis=(0, 2))  # one sum would lose digits in some memory layouts
     return pad_backward(dx, pads) if need_dx else None, dw, db
 
 

@@ -8,18 +8,19 @@ Number the taps (c, u, v) by one index t, and the places (i, j) by one index p:
     cols[n,t,p] = x[n, c, sh·i+u, sw·j+v]     T = C·kh·kw taps, P = OH·OW places
 
 This is a matrix product for each picture, w (K, T) times cols (T, P). Column p
-holds all that a filter sees at place p. `im2col` writes the columns out, each value
-of x once for every filter tap that passes over it. That costs memory
-(T/C times the picture's) and buys the fastest routine any computer has.
+holds all that a filter sees at place p. `im2col` writes the columns out: it copies
+each value of x once for every filter tap that passes over it. The columns need T/C
+times the picture's memory, but a matrix product is the fastest routine that any
+computer has.
 
 The gradients (3) and (4) are matrix products too. With dy as (K, P):
 
     dw    = Σ_n  dy cols^T       (K, P) (P, T) -> (K, T)
     dcols =      w^T dy          (T, K) (K, P) -> (T, P)
 
-and dx collects from dcols what `im2col` copied out of x: a value that was copied to several columns
-receives the sum of its copies' gradients. That sum is `col2im`, the transpose (adjoint) of
-`im2col`: <im2col(x), c> = <x, col2im(c)> for all x and c.
+If `im2col` copied a value of x to several columns, dx receives the sum of the gradients of its
+copies, which are in dcols. `col2im` takes these sums. It is the transpose (adjoint) of `im2col`:
+<im2col(x), c> = <x, col2im(c)> for all x and c.
 """
 
 import numpy as np
@@ -34,7 +35,7 @@ def im2col(
     stride: int | tuple[int, int] = 1,
     padding: int | tuple[int, int] = 0,
 ) -> np.ndarray:
-    """Write out, for every place of a filter, all values under it.
+    """Write out all values under a filter, for every place of the filter.
 
     cols[n, t, p] = x[n, c, sh·i+u, sw·j+v]. Here t numbers (c, u, v) in order, p numbers (i, j),
     and x is padded by zeros first. So a convolution becomes the matrix product w (K, T) times cols
@@ -85,17 +86,17 @@ def col2im(
     stride: int | tuple[int, int] = 1,
     padding: int | tuple[int, int] = 0,
 ) -> np.ndarray:
-    """Add every column back to where `im2col` took it from: its adjoint.
+    """Add every column back to where `im2col` took it from: the adjoint of `im2col`.
 
     x[n, c, p, r] = Σ cols[n, (c,u,v), (i,j)] over all u, v, i, j with p = sh·i+u and
-    r = sw·j+v. `im2col` copies, and the gradient of a value that was copied is the sum
-    of its copies' gradients: <im2col(x), cols> = <x, col2im(cols)> for all x and cols.
+    r = sw·j+v. `im2col` copies values, and the gradient of a copied value is the sum of
+    its copies' gradients. So <im2col(x), cols> = <x, col2im(cols)> for all x and cols.
 
     Parameters
     ----------
     cols : (N, C * kh * kw, OH * OW) array
     x_shape : (N, C, H, W)
-        Shape of the picture `im2col` was given.
+        Shape of the picture that `im2col` was given.
     kernel, stride, padding : int or (rows, columns)
         As given to `im2col`.
 
@@ -135,7 +136,7 @@ def col2im(
 
 
 def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: tuple[int, int]) -> np.ndarray:
-    """Compute y = w cols + b picture by picture, so that only one picture's columns exist."""
+    """Compute y = w cols + b picture by picture: only one picture's columns exist at a time."""
     N, _, H, W = x.shape
     K, _, kh, kw = w.shape
     OH, OW = output_size((H, W), (kh, kw), stride)

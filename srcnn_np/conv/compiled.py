@@ -1,12 +1,13 @@
 """The convolution by compiled kernels, shared among threads.
 
-float32 runs on the core, `srcnn_np.kernels`. float64, strides beyond the filter and processors
-without fused multiply-adds use the plainer `srcnn_np.conv.shifted`. The core knows only stride 1;
-for another, pictures and filters are taken apart, see `srcnn_np.conv.geometry.apart`.
+float32 runs on the core, `srcnn_np.kernels`. The plainer `srcnn_np.conv.shifted` serves float64,
+strides larger than the filter, and processors without fused multiply-adds. The core knows only
+stride 1. For another stride, pictures and filters are taken apart, see
+`srcnn_np.conv.geometry.apart`.
 
-The work is cut into pieces, a few rows of a picture or a few small pictures. dw is a sum over
-pieces, taken in parts whose number depends only on the sizes; the parts are added in order. So the
-number of threads changes no bit of a result.
+The work is cut into pieces. A piece is a few rows of a picture, or a few whole pictures if they are
+not large. dw is a sum over pieces. It is taken in parts, which are added in order. The number of
+parts depends only on the sizes. So the number of threads changes no bit of a result.
 """
 
 import math
@@ -23,12 +24,13 @@ from .geometry import apart, output_size, pad_forward, together
 from .threads import share
 
 AVAILABLE = FUSED and COMPILES
-PIXELS = 8192  # results in a piece: enough that handing it out costs nothing
-BAND = 2 * STEP  # a band has a multiple of these rows: whole tiles, and no fewer than bands share
+PIXELS = 8192  # results in a piece: so many that handing out a piece costs nothing
+# The rows of a band are a multiple of BAND: whole tiles, and at least as many as two bands share.
+BAND = 2 * STEP
 STREAMED = 1 << 24  # bytes of results, far more than a thread's caches hold
-ALONE = 1 << 18  # one thread adds up so many numbers sooner than another one wakes
+ALONE = 1 << 18  # one thread adds up fewer numbers than this before another thread wakes
 MOST_PARTS = 64
-PARTS_NUMBERS = 1 << 21  # in all parts of dw, unless these are few, see `parts_of`
+PARTS_NUMBERS = 1 << 21  # the most in all parts of dw, unless the parts are few, see `parts_of`
 
 
 def forward(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: tuple[int, int]) -> np.ndarray:
@@ -76,7 +78,7 @@ def input_gradient(
         found = together(parts, stride, x_shape[2:])
         if not np.isfinite(found).all():
             return shifted.input_gradient(dy, w, x_shape, stride)
-        rest = x_shape[2] - found.shape[2], x_shape[3] - found.shape[3]  # that no filter sees
+        rest = x_shape[2] - found.shape[2], x_shape[3] - found.shape[3]  # seen by no filter
         return pad_forward(found, (0, rest[0], 0, rest[1]))
     return _gradients(channels_last(dy), None, w, need_dx=True)[0]
 
@@ -84,7 +86,7 @@ def input_gradient(
 def gradients(
     dy: np.ndarray, x: np.ndarray, w: np.ndarray, stride: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Compute dx and dw together, which share some of the work."""
+    """Compute dx and dw together: they share some of the work."""
     if stride != (1, 1) or not _on_the_core(x, w.shape, stride):
         dx = input_gradient(dy, w, x.shape, stride)
         return dx, weight_gradient(dy, x, w.shape, stride)
@@ -97,7 +99,7 @@ def _on_the_core(x, w_shape, stride):
 
 
 def _needed(x, w_shape, stride, size):
-    """Take apart what `size` places of y need of x, with zeros where x ends before."""
+    """Take apart the rows and columns of x that `size` places of y need, with zeros beyond x."""
     rows, columns = (
         s * (n + -(-k // s) - 1) for s, n, k in zip(stride, size, w_shape[2:], strict=True)
     )
@@ -115,7 +117,7 @@ def _gradients(dy, x, w, *, need_dx, exact=False):
     convolution = Convolution(w, np.zeros(len(w), np.float32), *size, exact=exact)
     at_once = need_dx and convolution.method == "winograd" and np.isfinite(w).all()
     dx = np.zeros((N, OH + kh - 1, OW + kw - 1, C), np.float32) if at_once else None
-    # Neighbouring bands of a picture add to the same rows of dx, so every other one goes first.
+    # Neighbouring bands of a picture add to the same rows of dx, so every other band goes first.
     bands = at_once and pieces[0].rows < OH
     dw, clean = None, True
     if at_once or x is not None:
@@ -133,7 +135,7 @@ def _gradients(dy, x, w, *, need_dx, exact=False):
 
 
 def _input_gradient(dy, w):
-    """Compute dx (N, C, H, W) as a convolution of dy with a border of zeros, see `shifted`."""
+    """Compute dx (N, C, H, W) as a convolution of dy widened by zeros, see `shifted`."""
     N, _, OH, OW = dy.shape
     _, C, kh, kw = w.shape
     if not np.isfinite(w).all():
@@ -160,7 +162,7 @@ def _backward(convolution, dy, x, dx, pieces):
 
 
 def pieces_of(N: int, OH: int, OW: int) -> list[Piece]:
-    """Cut N pictures of OH x OW results into bands, or group them, to about PIXELS each."""
+    """Cut N pictures of OH x OW results into bands, or group them: about PIXELS in a piece."""
     if OH * OW <= PIXELS:
         some = PIXELS // (OH * OW)
         ends = [min(n + some, N) for n in range(0, N, some)]
@@ -174,14 +176,14 @@ def pieces_of(N: int, OH: int, OW: int) -> list[Piece]:
 def parts_of(pieces: int, numbers: int) -> int:
     """Return the number of parts in which pieces are summed.
 
-    There are as many as pieces, or fewer if they would have more than PARTS_NUMBERS in all. But
-    half as many as pieces are always allowed, up to MOST_PARTS.
+    There are as many parts as pieces, or fewer if all parts together would have more than
+    PARTS_NUMBERS numbers. But half as many parts as pieces, up to MOST_PARTS, are always allowed.
     """
     return min(pieces, max(min(-(-pieces // 2), MOST_PARTS), PARTS_NUMBERS // numbers))
 
 
 def added_up(parts: np.ndarray) -> np.ndarray:
-    """Return the sum over the first axis, in its order."""
+    """Return the sum over the first axis, added in order."""
     if parts.size < ALONE:
         with np.errstate(over="ignore", invalid="ignore"):
             return parts.sum(0)
@@ -190,7 +192,7 @@ def added_up(parts: np.ndarray) -> np.ndarray:
 
     def work(n: int) -> None:
         here = slice(n * some, (n + 1) * some)
-        with np.errstate(over="ignore", invalid="ignore"):  # which is each thread's own
+        with np.errstate(over="ignore", invalid="ignore"):  # each thread has its own
             np.add.reduce(flat[:, here], 0, out=total[here])
 
     share(work, -(-flat.shape[1] // some))

@@ -1,4 +1,4 @@
-"""Sizes, and the widening of an array's border, with its gradient.
+"""Sizes, the widening of an array's border, and the gradient of the widening.
 
 A padded convolution is two operations, one after the other: widen the border,
 then convolve without padding. So no backend of this package knows about padding, and
@@ -27,7 +27,7 @@ def pad_forward(x: np.ndarray, pads: Pads, fill: Fill = "zero") -> np.ndarray:
     Returns
     -------
     y : (N, C, top + H + bottom, left + W + right) array
-        x itself where there is nothing to add.
+        x itself if there is nothing to add.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def pad_forward(x: np.ndarray, pads: Pads, fill: Fill = "zero") -> np.ndarray:
         return x
     N, C, H, W = x.shape
     rows, columns = top + H, left + W
-    if x.strides[1] == x.itemsize:  # channels lie side by side, in y too
+    if x.strides[1] == x.itemsize:  # channels lie side by side in x, so they do in y
         y = np.empty((N, rows + bottom, columns + right, C), x.dtype).transpose(0, 3, 1, 2)
     else:
         y = np.empty((N, C, rows + bottom, columns + right), x.dtype)
@@ -61,12 +61,12 @@ def put_in(y: np.ndarray, x: np.ndarray, pads: Pads, fill: Fill) -> None:
 
 
 def pad_backward(dy: np.ndarray, pads: Pads, fill: Fill = "zero") -> np.ndarray:
-    """Compute the gradient of `pad_forward`: each new place's part goes back to its source.
+    """Compute the gradient of `pad_forward`: each new place's gradient goes to its source.
 
     Zeros have no source, so their gradient is dropped. A replicated place is a
-    copy of the border value, and the gradient of a copied value is the sum over
-    its copies: the added rows are summed onto the first and last row, then the
-    added columns onto the first and last column.
+    copy of a border value, and the gradient of a copied value is the sum over
+    its copies. So the added rows are summed onto the first and last row, and then
+    the added columns onto the first and last column.
 
     Parameters
     ----------
@@ -109,10 +109,10 @@ def _check(pads: Pads, fill: str) -> None:
 
 
 def same_pads(kernel: tuple[int, int]) -> Pads:
-    """Return pads (top, bottom, left, right) with which a filter keeps the size at stride 1.
+    """Return pads (top, bottom, left, right) with which y has the size of x at stride 1.
 
-    A filter of height kh reaches kh - 1 rows beyond its first. An even height has no middle: the
-    odd row goes below, as the odd column goes on the right.
+    A filter of height kh reaches kh - 1 rows beyond its first row. If kh - 1 is odd, one row
+    more is added below than above. In the same way, one column more is added on the right.
     """
     kh, kw = kernel
     return (kh - 1) // 2, kh // 2, (kw - 1) // 2, kw // 2
@@ -137,7 +137,7 @@ def output_size(
 
 
 def pair(name: str, value: int | tuple[int, int], least: int) -> tuple[int, int]:
-    """Return (rows, columns) from one whole number for both, or two.
+    """Return (rows, columns) from one whole number for both, or from two.
 
     Raises
     ------
@@ -164,13 +164,13 @@ def apart(x: np.ndarray, stride: tuple[int, int]) -> np.ndarray:
     Returns
     -------
     parts : (N, sh·sw·C, ceil(H / sh), ceil(W / sw)) array
-        Channel (a·sw + d)·C + c holds x[:, c, a::sh, d::sw], with zeros at the end where that
-        is shorter. In memory, the channels of a pixel lie side by side.
+        Channel (a·sw + d)·C + c holds x[:, c, a::sh, d::sw], with zeros at the end where
+        this slice is shorter. In memory, the channels of a pixel lie side by side.
 
     Notes
     -----
-    A convolution at stride (sh, sw) is one at stride 1 if pictures and filters are both taken
-    apart: u = sh·u' + a runs over the taps as u' and a do.
+    If pictures and filters are both taken apart, a convolution at stride (sh, sw) becomes one at
+    stride 1: when u' and a run, u = sh·u' + a runs over the taps.
     """
     (N, C, H, W), (sh, sw) = x.shape, stride
     h, w = -(-H // sh), -(-W // sw)
@@ -184,7 +184,7 @@ def apart(x: np.ndarray, stride: tuple[int, int]) -> np.ndarray:
 
 
 def together(parts: np.ndarray, stride: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
-    """Put together pictures (N, C, H, W) of size (H, W) that `apart` took apart."""
+    """Return the pictures (N, C, H, W) that `apart` took apart; `size` is (H, W)."""
     (N, K, h, w), (sh, sw) = parts.shape, stride
     C = K // (sh * sw)
     x = parts.transpose(0, 2, 3, 1).reshape(N, h, w, sh, sw, C)

@@ -19,18 +19,18 @@ place (i, j), takes the inner product with what lies under it:
 (Deep learning calls this a convolution. It is a cross-correlation: a true
 convolution has the filter turned by 180 degrees, `w[:, :, ::-1, ::-1]`.)
 
-Let L be any scalar computed from y, and dy[n,k,i,j] = ∂L/∂y[n,k,i,j] be known. By
-the chain rule the gradient of any quantity q that y depends on is
+Let L be any scalar computed from y, and let dy[n,k,i,j] = ∂L/∂y[n,k,i,j] be known.
+By the chain rule, the gradient of any quantity q that y depends on is
 
     ∂L/∂q = Σ_{n,k,i,j} dy[n,k,i,j] · ∂y[n,k,i,j]/∂q                             (2)
 
-and (1) gives each partial derivative at sight:
+and (1) shows each partial derivative directly:
 
     q = b[k]         : 1                         at every (n, i, j)
     q = w[k,c,u,v]   : x[n, c, sh·i+u, sw·j+v]   at every (n, i, j)
     q = x[n,c,p,r]   : w[k,c,u,v]                where p = sh·i+u and r = sw·j+v
 
-Put into (2):
+Put these into (2):
 
     db[k]        = Σ_{n,i,j}          dy[n,k,i,j]
     dw[k,c,u,v]  = Σ_{n,i,j}          dy[n,k,i,j] · x[n, c, sh·i+u, sw·j+v]       (3)
@@ -38,7 +38,7 @@ Put into (2):
                                       dy[n,k,i,j] · w[k,c,u,v]                   (4)
 
 Each product dy·w in (4) belongs to exactly one place of dx. So instead of looking
-for the terms of one place we walk over all terms and add each where it belongs.
+for the terms of one place, we go through all terms and add each where it belongs.
 Then all three functions have the same seven loops: (1), (3) and (4) differ only in
 which of y, w, x stands on the left.
 """

@@ -1,7 +1,7 @@
 """The convolution without columns: compiled loops over shifted pictures.
 
 Lay the rows of a picture (C, H, W) end to end. Then the value under tap (c, u, v) of a
-filter at place (i, j) stands a fixed distance behind the value under tap (0, 0, 0):
+filter at place (i, j) stands a fixed distance after the value under tap (0, 0, 0):
 
     x[c, i+u, j+v] = flat[p + shift[t]],   p = i·W + j,   shift[t] = (c·H + u)·W + v
 
@@ -9,7 +9,7 @@ So a result is a sum over shifted copies of one long row, and no columns are eve
 
     forward           y[k,p]  = b[k] + Σ_t w[k,t] · flat[p + shift[t]]
 
-The places p that run over a row's end (j >= OW) are computed and dropped. One pass over the row
+The places p beyond a row's end (j >= OW) are computed, then dropped. One pass over the row
 sums eight taps, so that each visit to the sum in memory serves eight multiplications. The compiler
 turns the inner loop into vector instructions.
 
@@ -33,10 +33,10 @@ from .threads import share
 
 _jit = kernel(fastmath={"reassoc", "contract"})
 
-# A strip of rows is about this long, so that its sum stays in the first-level cache.
+# A strip of rows has about this many pixels, so that its sum stays in the first-level cache.
 _STRIP = 2048
-# The weight gradient is summed in at most this many parts. The number of threads does not
-# change the parts, nor the rounding.
+# The weight gradient is summed in at most this many parts. The number of threads changes neither
+# the parts nor the rounding.
 _PARTS = 16
 
 
@@ -112,7 +112,7 @@ def _shifts(x_shape: tuple, w_shape: tuple) -> np.ndarray:
 
 
 def _spread(dy: np.ndarray, x_shape: tuple, w_shape: tuple, stride: tuple) -> np.ndarray:
-    """Return dy as at stride 1, with zeros at the places that the stride drops."""
+    """Return dy spread out to stride 1, with zeros at the places that the stride drops."""
     if stride == (1, 1):
         return dy
     N, _, H, W = x_shape

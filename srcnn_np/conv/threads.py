@@ -3,8 +3,8 @@
 Kernels compiled with ``nogil=True`` release Python's lock while they run, so plain
 threads suffice. Unlike Numba's own ``parallel=True``, this is safe to use from several
 Python threads at once. NUMBA_NUM_THREADS, read when the package is first used, sets the
-number of threads. `threadpoolctl` and the like limit the BLAS behind NumPy's matrix products, which
-only the "im2col" backend and `Muon` use.
+number of threads. `threadpoolctl` and similar tools limit the BLAS behind NumPy's matrix products.
+Only the "im2col" backend and `Muon` use BLAS.
 """
 
 import itertools
@@ -32,8 +32,8 @@ def share(work: Callable[[int], None], count: int) -> None:
     kind = _kind(work)
     numbers = itertools.count()  # next() on it is atomic
     if count and kind not in _compiled:
-        # Alone, since Numba compiles behind a lock that an interrupt (Ctrl-C) may leave shut,
-        # and no helper should be waiting there.
+        # The first call goes alone: Numba compiles behind a lock that an interrupt (Ctrl-C) may
+        # leave shut, and no helper should be waiting for that lock.
         with _compiling:
             if kind not in _compiled:
                 work(next(numbers))

@@ -1,17 +1,17 @@
 r"""The transposed convolution: a convolution's backward pass, used as a layer.
 
 A convolution takes a large picture to a small one, and its input gradient takes a small one, dy, to
-a large one, dx. That is all a transposed convolution is: x goes in where dy went in, and y comes
-out where dx came out,
+a large one, dx. A transposed convolution is just that: x goes in where dy went in, and y comes out
+where dx came out,
 
     y[n,k,p,r] = b[k] + Σ_{c,i,j,u,v: p = sh·i+u, r = sw·j+v} x[n,c,i,j] · w[c,k,u,v]
 
-Each number of x is spread over kh x kw places of y. Those of the next number begin sw places
-further right, or sh further down. Where places overlap, they add up. The picture becomes sh times
-as high and sw times as wide.
+Each number of x is spread over kh x kw places of y. The places of the next number begin sw columns
+further right, or sh rows further down. Where they overlap, the values add up. The picture becomes
+sh times as high and sw times as wide.
 
-Its gradients need no new formula either. Since y is linear in x and in w, with the same products as
-the convolution's, the three functions change places:
+The gradients need no new formula either. y is linear in x and in w, and sums the same products as
+the convolution. So the three functions change places:
 
     ============  ================================
     here          there (`srcnn_np.conv.naive`)
@@ -21,9 +21,9 @@ the convolution's, the three functions change places:
     dw            dw, with x and dy exchanged: (3)
     ============  ================================
 
-w has the same shape as there. It has a filter for each of x's C channels, and a filter has a
-channel for each of y's K. (The name: the matrix that multiplies all numbers of x at once is the
-convolution's matrix transposed. It does not undo the convolution.)
+w has the same shape as in the convolution. It has a filter for each of x's C channels, and a filter
+has a channel for each of y's K channels. (About the name: the matrix that multiplies all numbers of
+x at once is the convolution's matrix, transposed. The operation does not undo the convolution.)
 """
 
 import numpy as np
@@ -65,7 +65,7 @@ def conv_transpose2d_forward(
 
     Examples
     --------
-    Three numbers, each spread over three places, two places on from each other:
+    Each of three numbers is spread over three places. The next one begins two places later:
 
     >>> x, w = np.array([[[[1.0, 10.0, 100.0]]]]), np.array([[[[1.0, 2.0, 3.0]]]])
     >>> conv_transpose2d_forward(x, w, np.zeros(1), stride=(1, 2), backend="naive")[0, 0]
@@ -136,12 +136,12 @@ def as_convolution(
     b : (K,) array
     stride : (sh, sw)
     shift : (int, int)
-        The numbers of places from the start of a pixel's filter to the pixel's own places.
+        Rows and columns of y from the start of a pixel's filter to the pixel's own places.
 
     Returns
     -------
     filters : (sh·sw·K, C, ceil((kh + up) / sh), ...) array
-        `up` zeros before the taps fill up whole pixels before the pixel's own places.
+        `up` rows of zeros come first, so that whole pixels lie before the pixel's own places.
     biases : (sh·sw·K,) array
     """
     up, left = (-f % s for f, s in zip(shift, stride, strict=True))

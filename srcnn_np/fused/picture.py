@@ -1,14 +1,14 @@
-"""A whole picture through a stack of layers, so that no feature map is ever whole in memory.
+"""Run a stack of layers over a whole picture, so that no feature map is ever whole in memory.
 
-The picture is cut into tiles, which threads share. A tile goes from top to bottom in blocks of
-rows. For a block of the last map, each map before it is extended by the rows that the next map
-needs, and keeps only those older rows that the next block needs again. These rows are up to
-three megabytes for each map, which the processor's caches hold. Only what neighbouring tiles
-share is computed twice.
+The picture is cut into tiles, which threads share. A tile is computed from top to bottom, in blocks
+of rows. For a block of the last map, each earlier map is extended by the rows that the map after it
+needs. Of its older rows, a map keeps only those that the next block needs again. The rows of a map
+are up to three megabytes, which the processor's caches hold. Only what neighbouring tiles share is
+computed twice.
 
-All parts of a map begin at rows and columns that are multiples of STEP. So Winograd's tiles lie
-the same however the picture is cut. If the picture's numbers are finite, no bit of the result
-depends on the number of threads.
+All parts of a map begin at rows and columns that are multiples of STEP. So the places of Winograd's
+tiles do not depend on how the picture is cut. If the picture's numbers are finite, no bit of the
+result depends on the number of threads.
 """
 
 from collections.abc import Sequence
@@ -36,14 +36,14 @@ def predict(
 
     H' and W' are what the stages' borders leave. With a `zoom` (sh, sw), the last stage has the
     filters of sh·sw places for each pixel (`srcnn_np.conv.transposed.as_convolution`). The map then
-    has these places side by side: it is (sh·H', sw·W', K / (sh·sw)).
+    has these places side by side: its shape is (sh·H', sw·W', K / (sh·sw)).
     """
     full = in_whole_vectors(stages, last=zoom != (1, 1))
     result = _predict(full, picture, zoom, len(stages[-1].w))
     # A zoom's places have taps of zeros in any case: the caller looks for what is not finite.
     if zoom != (1, 1) or all(a is b for a, b in zip(full, stages, strict=True)):
         return result
-    # Zeros times an infinity that no filter would let through are NaN.
+    # Filters of zeros turn an infinity into NaN, even if the stages' own filters would stop it.
     finite = np.isfinite(result).all()
     return result if finite else _predict(stages, picture, zoom, len(stages[-1].w))
 
@@ -67,7 +67,7 @@ def _predict(stages, picture, zoom, K):
 
 
 def tiles_of(H: int, W: int, threads: int) -> list[tuple[int, int, int, int]]:
-    """Return tiles (top, bottom, left, right), about equally many for each thread."""
+    """Return tiles (top, bottom, left, right), about the same number for each thread."""
     across = -(-W // TILE_WIDTH)
     most = max(1, H // LEAST_ROWS)
     down = min(most, -(-threads // across))

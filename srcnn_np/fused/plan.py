@@ -44,10 +44,10 @@ def sizes_of(stages: Sequence[Stage], H: int, W: int) -> list[tuple[int, int]]:
 def in_whole_vectors(stages: Sequence[Stage], *, last: bool = False) -> list[Stage]:
     """Return the stages with filters of zeros added: maps between them fill whole vectors.
 
-    These filters cost nothing, as their lanes are computed anyway. Pixels that begin at multiples
-    of a vector are stored and loaded as they are. But the next stage has more channels to sum over:
-    a map stays as it is if it would get more than 1.5 times its channels. Unless `last` is True,
-    the last stage's filters stay as they are, as its map is the result.
+    These filters cost nothing, because their lanes are computed anyway. Pixels that begin at
+    multiples of a vector are stored and loaded directly. But the next stage has more channels to
+    sum over. So a map that would get more than 1.5 times its channels stays as it is. Unless `last`
+    is True, the last stage's filters also stay as they are, because its map is the result.
     """
     result, C = [], stages[0].w.shape[1]
     for stage in stages:

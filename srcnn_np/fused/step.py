@@ -1,8 +1,8 @@
 """One training step: the mean squared error of a mini-batch, and all its gradients.
 
-A few samples go forwards and backwards through the network while their feature maps are still in
-the processor's cache. Threads share these groups. The parts of a gradient are kept apart, and added
-in order at the end, so that the result does not depend on the number of threads.
+A group of a few samples goes forwards and backwards through the network while its feature maps are
+still in the processor's cache. Threads share the groups. The parts of a gradient are kept apart,
+and added in order at the end. So the result does not depend on the number of threads.
 """
 
 import math
@@ -38,8 +38,8 @@ def train_step(
 
     Notes
     -----
-    If there is a NaN or an infinity in any gradient, all is computed again by plain sums, so that
-    it reaches only what depends on it.
+    If there is a NaN or an infinity in any gradient, all is computed again by plain sums. Then the
+    NaN or infinity reaches only what depends on it.
     """
     loss, *grads = _train_step(in_whole_vectors(stages), x, target, count, exact=False)
     if all(np.isfinite(a).all() for some in grads for a in some):
@@ -103,8 +103,8 @@ class _Layer:
 
     def __init__(self, stage, size, exact, need_dx):
         self.stage, self.need_dx = stage, need_dx
-        # A ReLU's output is above 0 just where its input is, which is all that the derivative
-        # needs. So is a leaky one's, if its slope is above 0 and not learnt.
+        # A ReLU's output is above 0 exactly where its input is above 0, and the derivative needs
+        # no more. The same holds for a leaky ReLU with a slope above 0 that is not learnt.
         kind, slope = stage.activation
         leaky = kind == LEAKY and (np.ndim(slope) > 0 or slope <= 0)
         self.keeps_z = kind == CLIPPED or leaky
@@ -114,7 +114,7 @@ class _Layer:
         C, kh, kw = stage.w.shape[1:]
         self.reverse = None
         if need_dx and self.convolution.method != "winograd":
-            # dx is a convolution of dy, with a border of zeros, with turned filters.
+            # dx is dy, widened by zeros, convolved with turned filters.
             none, wide = np.zeros(C, np.float32), (size[0] + kh - 1, size[1] + kw - 1)
             self.reverse = Convolution(turned(stage.w), none, *wide, exact=exact)
 

@@ -1,8 +1,8 @@
 """Activations, and their gradients, on a run of numbers that is still in the cache.
 
 The activations of `srcnn_np.layers` are numbered, so that one kernel serves all. LEAKY has a slope
-for each channel. Slopes repeat until whole pixels fill whole vectors. The compiler turns loops like
-these into vector instructions by itself.
+for each channel. The slopes are repeated until whole pixels fill whole vectors. The compiler turns
+loops like these into vector instructions by itself.
 """
 
 import numpy as np
@@ -56,7 +56,7 @@ def bend(z, y, slopes):
 
 @kernel
 def activated(z, y, kind, slopes):
-    """Write the activations of an array (N, H, W, K) to another one."""
+    """Write the activations of z (N, H, W, K) to y, of the same shape."""
     flat, goal = z.reshape(-1), y.reshape(-1)
     if kind == LEAKY:
         bend(flat, goal, slopes)
@@ -69,7 +69,8 @@ def activated(z, y, kind, slopes):
 def back_through(dy, z, db, da, kind, slopes):
     """Multiply dy (N, H, W, K) by the activation's derivative at z; then add dy's sums to db (K,).
 
-    Add LEAKY's slope gradients to da (K,). z may be RELU's output, or LEAKY's for fixed slopes > 0.
+    Add LEAKY's slope gradients to da (K,). z is the activation's input. It may be the output
+    for RELU, and for LEAKY with fixed slopes > 0.
     """
     N, H, W, K = dy.shape
     line, bend = np.empty(K, np.float32), np.empty(K, np.float32)

@@ -1,4 +1,4 @@
-"""One convolution: its filters, packed as its kernels want them, and their results on a piece.
+"""One convolution: its filters, packed as the kernels need them, and its results on a piece.
 
 The choice of kernels depends on the filters, and on how large a piece is:
 
@@ -33,7 +33,7 @@ _WINOGRAD = SWITCHES["SRCNN_NP_WINOGRAD"] == "1"
 
 
 class Activation(NamedTuple):
-    """A kind from `srcnn_np.kernels.activations`; for LEAKY, a slope, or one per filter (K,)."""
+    """A kind from `srcnn_np.kernels.activations`; for LEAKY, one slope or an array (K,)."""
 
     kind: int = NONE
     slope: float | np.ndarray = 0.0
@@ -56,10 +56,10 @@ def slopes_of(activation: Activation, K: int) -> np.ndarray:
 def method_for(shape: tuple[int, int, int, int], rows: int, columns: int) -> str:
     """Return the method for rows x columns results of filters (K, C, kh, kw).
 
-    The cost is counted in vectors of multiply-adds for a tile of 4 x 4 results. At each place,
-    Winograd's way takes one for each channel and vector of filters. Evaluation takes some 9
-    more for each vector of channels, and interpolation 6 for each vector of filters, as measured.
-    GAIN allows for Winograd's use of the second-level cache.
+    The cost of a tile of 4 x 4 results is counted in vectors of multiply-adds. At each place,
+    Winograd's way takes one such vector for each channel and vector of filters. As measured,
+    evaluation takes some 9 more for each vector of channels, and interpolation takes 6 more for
+    each vector of filters. GAIN allows for Winograd's use of the second-level cache.
     """
     K, C, kh, kw = shape
     if direct.few(K, C):
@@ -95,7 +95,7 @@ class Convolution:
     activation : Activation
         Applied by `forward`.
     exact : bool
-        Whether a NaN or an infinity must reach no value that does not depend on it. `forward`
+        Whether a NaN or an infinity must stay out of values that do not depend on it. `forward`
         ensures this by itself; gradients by Winograd do not.
     """
 
@@ -115,7 +115,7 @@ class Convolution:
         self.method = method_for(w.shape, rows, columns)
         if exact and self.method != "few":
             self.method = "direct"
-        # Tuples, as kernels are compiled for their lengths.
+        # Tuples, because kernels are compiled for their lengths.
         self._side = _side_of(kh, C)
         self._taps = self._side[: 1 - winograd.STEP]
         self._unit, self._unit_back = unit_of(K), unit_of(C)
@@ -169,7 +169,7 @@ class Convolution:
         ----------
         dy : (N, OH, OW, K) array
         x : (N, H, W, C) array
-            Without sums only its shape counts.
+            Without `sums`, only the shape of x counts.
         piece : Piece
         sums : array of `sums_shape`, optional
         dx : (N, H, W, C) array, optional
@@ -178,7 +178,7 @@ class Convolution:
         Returns
         -------
         bool
-            Whether dx, if given, has no NaN and no infinity, of its own or spread by a neighbour.
+            Whether dx, if given, has neither a NaN nor an infinity, its own or a neighbour's.
         """
         if self.method == "winograd":
             nothing = np.empty((0, whole_vectors(self.w.shape[1]), len(self._biases)), np.float32)
@@ -275,7 +275,7 @@ class Convolution:
 
 
 def _in_one_row(x, y, piece):
-    """Return x, y and piece with all rows end to end, for 1 x 1 filters, if rows are whole."""
+    """Return x, y and piece, with all rows end to end if rows are whole; for 1 x 1 filters."""
     (_, H, W, C), (_, OH, OW, K) = x.shape, y.shape
     pictures = piece.last - piece.first
     if not piece.columns == W == OW or (pictures > 1 and not piece.rows == H == OH):

@@ -5,8 +5,8 @@ begins C numbers on. So a row of results is the product of `srcnn_np.kernels.pro
 pixels as its lines, filters as its lanes, the kh rows of the window as outer turns and the run as
 inner ones. The weight gradient has the run as lines, filters as lanes, and places as turns.
 
-A layer of few filters would leave most lanes empty. For such a layer a vector is some of a
-pixel's channels, and neighbouring taps share the pixels they load.
+A layer of few filters would leave most lanes empty. For such a layer a vector holds some of a
+pixel's channels, and neighbouring taps share the pixels that they load.
 """
 
 import numpy as np
@@ -27,9 +27,9 @@ from .vectors import (
 )
 
 SEGMENT = 128  # pixels of a row, activated while they are in the first-level cache
-FEW = 4  # up to so many filters, lanes are channels
-PIXELS = 8  # whose sums are then in registers at once
-MOST_TERMS = 128  # of a weight gradient's sum in a register (at least a row): more lose digits
+FEW = 4  # with up to so many filters, lanes are channels
+PIXELS = 8  # for few filters: pixels whose sums are in registers at once
+MOST_TERMS = 128  # of a weight gradient that one register sums (at least a row): more lose digits
 
 
 def few(K: int, C: int) -> bool:
@@ -109,7 +109,7 @@ def forward_few(group, window, kh, kw, x, w, b, y, piece, kind, slopes):
     _, H, W, C = x.shape
     _, OH, OW, K = y.shape
     xs, ws, ys = x.reshape(-1), w.reshape(-1), y.reshape(-1)
-    # Other rows lie past a row's end, but nothing lies past the last one.
+    # Past a row's end lies another row, but past the last row lies nothing.
     end = len(xs) - (PIXELS + kw - 1) * C
     spare = np.zeros(kh * (PIXELS + kw - 1) * C, np.float32)
     totals = np.empty(PIXELS, np.float32)
@@ -149,7 +149,7 @@ def forward_few(group, window, kh, kw, x, w, b, y, piece, kind, slopes):
 
 
 def group_of(kw: int) -> int:
-    """Return how many neighbouring taps share the pixels they load: 3 if it divides kw, else 5."""
+    """Return how many neighbouring taps share loaded pixels: 3 if 3 divides kw, else 5."""
     return 3 if kw % 3 == 0 else 5
 
 

@@ -1,10 +1,10 @@
 """Winograd for the first layer: one channel, and large filters, cut into 3 x 3 pieces.
 
-A 9 x 9 filter (or an 8 x 8 one, filled up with zeros) is the sum of nine 3 x 3 filters, each on the
-picture moved by multiples of 3, as if there were nine channels. Only the first channel needs values
-of its own: the other eight have the same at other rows and columns. So values are taken at every
-column, with neighbouring columns as lanes. Sums over the pieces are taken before going back from
-products to results. So 4 x 4 results take 9 · 36 products where the plain sum needs 16 · 81.
+A 9 x 9 filter (or an 8 x 8 one, filled up with zeros) is the sum of nine 3 x 3 filters. Each sees
+the picture moved by multiples of 3, as if there were nine channels. Only the first channel needs
+values of its own: the other eight have the same values at other rows and columns. So values are
+taken at every column, with neighbouring columns as lanes. Products are summed over the pieces, and
+then become results. So 4 x 4 results take 9 · 36 products where the plain sum needs 16 · 81.
 """
 
 from typing import NamedTuple
@@ -27,11 +27,11 @@ from .vectors import (
 )
 from .winograd import STEP, all_finite, interpolate, pixel_values, places, spread_tile
 
-PIECE, PIECES = 3, 3  # taps of a piece in a row, and pieces
+PIECE, PIECES = 3, 3  # taps in a row of a piece, and pieces in a row
 TAPS = (8, 9)
 SIDE = tuple(range(PIECE + STEP - 1))
 REACH = len(SIDE) - STEP + (PIECES - 1) * PIECE  # columns that results need beside their own
-MOST_TILES = 48  # in one go, so that their products stay in the second-level cache
+MOST_TILES = 48  # tiles in one go: their products stay in the second-level cache
 
 
 class Grid(NamedTuple):
@@ -76,7 +76,7 @@ def forward(unit, taps, x, w, b, y, scratch, piece, kind, slopes):
                         pixels = pixels_at(values, some.length, row, place, STEP, PIECE)
                         at = place * products.step + row * across * products.tile
                         goal = Lines(products.array, at, products.tile, False)
-                        # The next row overwrites what is written past a row, or nobody reads it.
+                        # What is written past a row is overwritten by the next row, or never read.
                         count = rounded(across)
                         multiply(zeros(unit), pixels, factor, turns, NOTHING, goal, count, filters)
                 for tile in range(down * across):
@@ -119,7 +119,7 @@ def weight_gradient(unit, taps, dy, x, sums, scratch, piece):
 
 @part
 def add_pieces(unit, x, dy, turns, goal):
-    """Add the products of three rows of three pieces, which share what is loaded of dy."""
+    """Add the products of three rows of three pieces; the rows share what is loaded of dy."""
     zero = stacked(zeros(unit), PIECES)
     for k in range(0, goal.row, len(unit) * LANES):
         first, second, third = zero, zero, zero

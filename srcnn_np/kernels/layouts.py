@@ -1,11 +1,11 @@
 """How pictures and filters lie in memory for the kernels.
 
-Pictures lie (N, H, W, C): all channels of a pixel side by side ("channels last"). A filter then
+Pictures lie as (N, H, W, C): all channels of a pixel side by side ("channels last"). A filter then
 sees one run of kw·C neighbouring numbers in a row, and the run of the next pixel begins C numbers
 on. So all columns of `im2col` are there without copies. Other modules see views of the shape
 (N, C, H, W), so that nothing is copied from one layer to the next.
 
-Filters lie as their products want them: a *unit* is one or two vectors of neighbouring filters,
+Filters lie as their products need them: a *unit* is one or two vectors of neighbouring filters,
 and all taps of a unit follow each other.
 """
 
@@ -19,7 +19,7 @@ from .vectors import LANES, load, store
 
 
 def channels_last(x: np.ndarray) -> np.ndarray:
-    """Return x (N, C, H, W) as a C-contiguous array (N, H, W, C): a view, or where needed a copy.
+    """Return x (N, C, H, W) as a C-contiguous array (N, H, W, C): a view if possible, else a copy.
 
     A read-only array is copied too: Numba would compile kernels anew for that type.
     """
@@ -46,9 +46,9 @@ def whole_vectors(count: int) -> int:
 
 
 def unit_of(filters: int) -> tuple[int, ...]:
-    """Return where a unit's vectors begin: there are two if filters fill whole pairs, else one.
+    """Return where a unit's vectors begin: two if filters fill whole pairs of vectors, else one.
 
-    It is a tuple, as kernels are compiled for its length.
+    The result is a tuple, because kernels are compiled for its length.
     """
     return (0, LANES) if whole_vectors(filters) % (2 * LANES) == 0 else (0,)
 
@@ -112,7 +112,7 @@ class Window(NamedTuple):
 def whole_window(x, height, width, channels, size, full, spare):
     """Return a window of size x size pixels of `full` channels; height x width of them exist.
 
-    This is x itself if it has all, or a copy in `spare`, with zeros for what does not exist.
+    This is x itself if all of them exist, else a copy in `spare`, with zeros for the others.
     """
     if height >= size and width >= size and channels == full:
         return x
@@ -129,7 +129,7 @@ def whole_window(x, height, width, channels, size, full, spare):
 
 @part
 def put_back(window, x, height, width, channels, size):
-    """Copy a window back to x, unless it is x."""
+    """Copy a window back to x, unless the window is x itself."""
     if window.array is x.array:
         return
     for i in range(min(size, height)):

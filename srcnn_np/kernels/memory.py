@@ -1,7 +1,7 @@
 """Arrays that a thread uses again and again.
 
-New memory costs as much as a lot of arithmetic: the system gives it page by page, each cleared.
-Memory that a kernel needs only while it runs comes from here, and is kept while its thread lives.
+New memory costs as much as a lot of arithmetic: the system clears each page before it gives it.
+Memory that a kernel needs only while it runs comes from here, and is kept while the thread lives.
 """
 
 import math

@@ -3,14 +3,15 @@
     y[r, s] = begin[r, s] + Σ_i Σ_j  x[r·row + i·next + j·step] · v[s + i·next + j·step]
 
 x gives single numbers, one for each line r of the sums; v gives vectors, so that s runs over
-neighbouring lanes. A convolution is this product with r the pixels of a row, s the filters, and
-i, j the rows of the window and the run of numbers in each. Its weight gradient has r the run, s
-the filters, and i, j the places. Winograd's convolution does such a product at each of its places.
+neighbouring lanes. In a convolution, r runs over the pixels of a row, s over the filters, i over
+the rows of the window, and j over the run of numbers in each row. In the weight gradient, r runs
+over that run, s over the filters, and i and j over the places. Winograd's convolution does such a
+product at each of its places.
 
 With 32 registers MOST is 8: 8 lines of two vectors are 16 sums, kept in registers while i and j
-run. Each turn loads two vectors and 8 numbers and makes 16 fused multiply-adds, so that arithmetic
-keeps the processor busy, not memory. (With 16 registers MOST is 6.) Lines left over go 4, 2 and
-1 at a time.
+run. Each turn loads two vectors and 8 numbers and makes 16 fused multiply-adds. So the processor is
+busy with arithmetic, not with memory. (With 16 registers MOST is 6.) Lines left over are computed
+4, 2 and 1 at a time.
 """
 
 from typing import NamedTuple
@@ -38,10 +39,10 @@ class Factor(NamedTuple):
     ----------
     array : array
     at : int
-        The place of the first.
+        The place of the first number.
     row : int
-        The step from one line of the sums to the next. In v, the step of a lane; only whole units
-        of lanes are stepped over.
+        The step from one line of the sums to the next. In v, it is the step from one lane to the
+        next, used only for whole units of lanes.
     next, step : int
         The step from one outer turn of the sum to the next, and from one inner turn to the next.
     """
@@ -54,7 +55,7 @@ class Factor(NamedTuple):
 
 
 class Lines(NamedTuple):
-    """Where lines of sums lie: the first at element `at`, each next one `row` elements on.
+    """Where lines of sums lie: the first at element `at`, the next `row` elements later.
 
     `streamed` lines are written past the caches, see `stream_block`.
     """
@@ -72,7 +73,7 @@ class Turns(NamedTuple):
     inner: int
 
 
-NOTHING = Lines(None, 0, 0, False)  # to begin with
+NOTHING = Lines(None, 0, 0, False)  # a `begin` that adds nothing
 
 
 @part
@@ -96,7 +97,7 @@ def multiply(zero, x, v, turns, begin, y, count, lanes):
 
 @part
 def rounded(count):
-    """Return how many lines take no longer than `count`: 8 instead of 5, 6 or 7, 4 instead of 3."""
+    """Return how many lines take no longer than `count`: 8 for 5, 6 or 7 lines, and 4 for 3."""
     left = count % MOST
     return count + (MOST - left if left > 4 else left == 3)
 
@@ -105,7 +106,7 @@ def rounded(count):
 def multiply_block(zero, r, k, x, v, turns, begin, y):
     """Write as many lines of a unit as `zero` has, from line r and lane k on.
 
-    `begin` is added last: sums of many parts keep more digits if each is rounded while small.
+    `begin` is added last: sums of many parts keep more digits if each part is rounded while small.
     """
     sums = zero
     for i in range(turns.outer):

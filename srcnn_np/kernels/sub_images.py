@@ -1,12 +1,13 @@
-"""Sub-images of pictures that were shrunk and enlarged again, from the pictures alone.
+"""Sub-images of pictures shrunk and enlarged again, made from the pictures alone.
 
 Shrinking and enlarging are linear, and local: a square of the enlarged picture depends on a
 somewhat larger square of the picture, by two small matrices for each of the two steps,
 
     small = S_rows · picture · S_columnsᵀ,   given = E_rows · small · E_columnsᵀ
 
-Each of their rows has only a few numbers that are not 0 (`Taps`). So only the picture itself is
-kept, a byte for each pixel. A small picture that differs, say by JPEG, is kept too, and S is 1.
+Each row of a matrix has only a few numbers that are not 0 (`Taps`). So only the picture itself is
+kept, a byte for each pixel. If the small picture is another one, say after JPEG, it is kept too,
+and S is 1.
 """
 
 from typing import NamedTuple
@@ -18,7 +19,7 @@ from .vectors import LANES, add_outer_product, stacked, store_block, zeros
 
 
 class Taps(NamedTuple):
-    """Rows of sparse matrices: which numbers each sums, and with which weights.
+    """Rows of sparse matrices: which numbers each row sums, and with which weights.
 
     Attributes
     ----------
@@ -98,10 +99,11 @@ def cut(pixels, given, places, down, up, ratio, x_turns, turns, top, left, x, ta
     """Write sub-images to x (N, C, side, side), and what is wanted to target (N, C, OH, OW).
 
     x is made from `given`, the target from `pixels`; `down` and `up` are taps. A pixel of x is as
-    high and wide as `ratio` pixels of the picture, so x covers a square of these, size =
-    ratio·side. `x_turns` (2, 8, side, side) says which row and column of x comes where in each
-    turn; `turns` (2, 8, size, size) says it of the square. The target begins in that square's row
-    `top` and column `left`. A sub-image depends on a part of `given` with sides of at most `most`.
+    high and wide as `ratio` pixels of the picture, so x covers a square of size x size of these,
+    size = ratio·side. `x_turns` (2, 8, side, side) says which row and column of x comes where in
+    each turn; `turns` (2, 8, size, size) says the same of the square. The target begins in the
+    square's row `top` and column `left`. A sub-image depends on a part of `given` with sides of at
+    most `most`.
     """
     N, C, size, _ = x.shape
     OH, OW = target.shape[2:]
@@ -153,9 +155,9 @@ def reach(taps, begin, count):
 
 @part
 def combine(taps, begin, count, first, x, length, y, row):
-    """Write y (count, length) = rows of a matrix times x, whose rows count from `first` on.
+    """Write y (count, length) = rows of a matrix times x; x's rows are counted from `first`.
 
-    Rows are `row` elements apart, whole vectors; numbers past `length` have no meaning.
+    Rows are `row` elements (whole vectors) apart; numbers past `length` have no meaning.
     """
     weights, T = taps.weights.reshape(-1), taps.weights.shape[1]
     for n in range(count):

@@ -129,7 +129,7 @@ def store_line(typing, array, at, step, line):
 
 @intrinsic
 def add_block(typing, block, array, at, row):
-    """Return the block plus that in the array, if any; lines there are `row` elements apart."""
+    """Return the block plus the array's block, if any, with lines `row` elements apart."""
     if array is types.none:
         return block(block, array, at, row), lambda context, builder, sig, args: args[0]
 
@@ -154,7 +154,7 @@ def store_block(typing, array, at, row, block):
 
 @intrinsic
 def stream_block(typing, array, at, row, block):
-    """Do what `store_block` does, past the caches, which need not read what is overwritten.
+    """Do what `store_block` does, but past the caches: they need not read what is overwritten.
 
     All vectors must begin at multiples of their size in memory.
     """
@@ -310,17 +310,17 @@ Matrix = list[list[Fraction]]
 
 
 def transformation(matrix_for: Callable[[int], Matrix]) -> Callable:
-    """Make a function for kernels that multiplies a line by a constant matrix, without loops.
+    """Make a function that multiplies a line by a constant matrix in kernels, without loops.
 
     Parameters
     ----------
     matrix_for : function
-        From the length of a tuple to the matrix.
+        Takes the length of a tuple, and returns the matrix.
 
     Returns
     -------
     function
-        From a line and a tuple to a line of as many vectors as the matrix has rows.
+        Takes a line and a tuple, and returns a line of as many vectors as the matrix has rows.
     """
 
     @intrinsic
@@ -354,7 +354,7 @@ def _product(builder, matrix, vectors):
             a, b = vectors[j], vectors[k]
             vectors[j], vectors[k] = builder.fadd(a, b), builder.fsub(a, b)
             for row in matrix:
-                # m a ± m b is m times one of the two
+                # m a ± m b is m times the sum or the difference
                 row[j], row[k] = (row[j], Fraction(0)) if row[j] == row[k] else (0, row[j])
     results = [None] * len(matrix)
     for i, row in enumerate(matrix):
@@ -370,7 +370,7 @@ def _product(builder, matrix, vectors):
 
 
 def _alike(rows):
-    """Return, for each row, the later one that differs from it only in some signs."""
+    """Return, for each row, a later row that differs from it only in some signs."""
     return {
         i: k
         for k, other in enumerate(rows)
@@ -381,7 +381,7 @@ def _alike(rows):
 
 def _dot(builder, numbers, vectors):
     terms = [(n, v) for n, v in zip(numbers, vectors, strict=True) if n]
-    terms.sort(key=lambda term: term[0] != 1)  # begin with one that needs no multiplication
+    terms.sort(key=lambda term: term[0] != 1)  # begin with a term that needs no multiplication
     total = None
     for number, vector in terms:
         factor = ir.Constant(vector.type, [float(number)] * LANES)

@@ -4,29 +4,30 @@ In one dimension, a filter g of r taps has 4 results on r + 3 pixels d,
 
     y[i] = Σ_u g[u] · d[i + u],   i = 0 ... 3
 
-which take 4 r products as they stand. The other way round (transposed), with e of 4 numbers,
+which take 4 r products by this formula. Transposed, with 4 numbers e, the sums
 
     z[k] = Σ_u g[u] · e[k - u],   k = 0 ... r + 2
 
 are the coefficients of the product of two polynomials, g(s) of degree r - 1 and e(s) of degree 3.
-A polynomial of degree r + 2 is known by its values at r + 3 places, and its value at a place is
-the product of g's and e's. So evaluate both (at 0, 1, -1, 2, -2, 1/2, -1/2, or fewer of them, and
-as the leading coefficient "at infinity"), multiply place by place, and interpolate: r + 3 products.
-Written with matrices, z = C ((G g) · (E e)), where G and E evaluate and C interpolates. The
-transpose of this linear map of e gives y, with the same r + 3 products:
+The product has degree r + 2, so it is known by its values at r + 3 places. Its value at a place is
+the value of g times the value of e. So evaluate g and e (at 0, 1, -1, 2, -2, 1/2, -1/2, or fewer of
+them, and "at infinity", where the value is the leading coefficient). Then multiply place by place,
+and interpolate. That takes r + 3 products. Written with matrices, z = C ((G g) · (E e)), where G
+and E evaluate and C interpolates. This map is linear in e. Its transpose gives y, with the same
+r + 3 products:
 
     y = E^T ((G g) · (C^T d))
 
 `evaluation` and `interpolation` give the matrices in exact fractions. In two dimensions all of it
-is done on columns and then on rows: 64 products instead of 400 for 5 x 5 taps, 36 instead of 144
-for 3 x 3. G is applied once for each filter. Pixels' values serve all filters. Sums over channels
-are taken before E^T, at each place by a matrix product (values) x (filters' values), which is
-nearly all the work.
+is done on columns and then on rows. This takes 64 products instead of 400 for 5 x 5 taps, and 36
+instead of 144 for 3 x 3 taps. G is applied once for each filter. Pixels' values serve all filters.
+Sums over channels are taken before E^T: at each place by a matrix product (values) x (filters'
+values). That is nearly all the work.
 
 The price is rounding: the numbers grow by evaluation and cancel in interpolation. In float32
-the error stays below 1e-5 of the largest result (or of 1), which a test asserts. And a NaN or an
-infinity in one pixel spoils all 16 results that share its values: the caller must look for it, and
-compute these by the plain sum.
+the error stays below 1e-5 of the largest result (or of 1, if that is larger), which a test asserts.
+And a NaN or an infinity in one pixel spoils all 16 results that share its values. So the caller
+must look for NaN and infinity, and compute such results by the plain sum.
 
 References: Winograd 1980, "Arithmetic complexity of computations"; Lavin and Gray 2016,
 arXiv:1509.09308.
@@ -59,7 +60,7 @@ STEP = 4  # results of a tile in a row, and in a column
 TILES = 16  # the second-level cache holds their values and products, and the filters' values
 TILES_BACK = 48  # more, since each tile adds to as many sums as filters have values
 MOST_TERMS = 64  # of a sum over channels in one register: a longer one loses digits
-TAPS = (3, 5)  # sides of the filters that gain
+TAPS = (3, 5)  # sides of the filters that become faster
 POINTS = [Fraction(p) for p in ("0", "1", "-1", "2", "-2", "1/2", "-1/2")]
 
 
@@ -67,7 +68,7 @@ POINTS = [Fraction(p) for p in ("0", "1", "-1", "2", "-2", "1/2", "-1/2")]
 
 
 def evaluation(side: int, count: int) -> Matrix:
-    """Return E (side, count), from coefficients to values at side - 1 points and infinity."""
+    """Return E (side, count): coefficients become values at side - 1 points and infinity."""
     infinity = [Fraction(int(n == count - 1)) for n in range(count)]
     return [[p**n for n in range(count)] for p in POINTS[: side - 1]] + [infinity]
 
@@ -76,8 +77,8 @@ def interpolation(side: int) -> Matrix:
     """Return C^T (side, side), each row without a factor that `filter_evaluation` has instead.
 
     Lagrange's formula multiplies the value at a point p by Π (s - q) / Π (p - q) over the points
-    q ≠ p, which is 0 at every q. Here the denominator is left out. The leading coefficient, at
-    infinity, multiplies the polynomial that is 0 at all points.
+    q ≠ p. This polynomial is 0 at every q. Here its denominator is left out. The value at infinity,
+    the leading coefficient, multiplies the polynomial that is 0 at all points.
     """
     points = POINTS[: side - 1]
     rows = []
@@ -118,8 +119,8 @@ spread = transformation(lambda side: evaluation(side, STEP))
 def _in_two_dimensions(transform, put):
     """Make a function that transforms a window x of whole vectors: first columns, then rows.
 
-    It `put`s `count` rows of results to the window y, line by line. Each call of `put` gets, as
-    `more`, what the call before returned. The function returns what the last call returned.
+    It writes `count` rows of results to the window y by `put`, line by line. Each call of `put`
+    gets as `more` what the call before returned. The function returns what the last call returned.
     """
 
     @part
@@ -289,7 +290,7 @@ def place_of(tile, tiles, across):
 
 
 class Places(NamedTuple):
-    """Numbers by tile, place and channel; places are `step` elements apart, tiles `tile`."""
+    """Numbers by tile, place and channel: a place takes `step` elements, a tile `tile` elements."""
 
     array: np.ndarray
     step: int
@@ -314,7 +315,7 @@ def cut(side, scratch, tiles, channels, filters):
 def places(side, scratch, at, channels, tiles):
     """Return places in memory from `at` on, and where they end.
 
-    There is a vector between tiles, so that they use all sets of a cache.
+    One vector is left free between tiles, so that the tiles use all sets of a cache.
     """
     tile = len(side) ** 2 * channels + LANES
     end = at + tiles * tile
@@ -369,7 +370,7 @@ def spread_tile(side, dy, size, products, tile, filters, edge, spare):
 def multiply_places(side, unit, x, channels, w, y, filters, tiles):
     """Write, at every place, y[tile, filter] from x[tile, channel] and the filters' values w."""
     width = len(unit) * LANES
-    # One call begins with zeros or the sums so far, so that one product is compiled.
+    # The same call begins with zeros or with the sums so far, so that only one product is compiled.
     nothing = Lines(np.zeros(filters, np.float32), 0, 0, False)
     for place in range(len(side) ** 2):
         goal = Lines(y.array, place * y.step, y.tile, False)
