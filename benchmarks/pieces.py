@@ -7,7 +7,8 @@ thread has something to do.
 import math
 
 from srcnn_np.conv.compiled import parts_of, pieces_of
-from srcnn_np.fused.picture import tiles_of
+from srcnn_np.fused.picture import STEP, TILE_WIDTH
+from srcnn_np.fused.plan import tiles_of
 from srcnn_np.fused.step import GROUP
 from srcnn_np.kernels.convolution import Convolution
 
@@ -20,7 +21,7 @@ THREADS = (1, 2, 8, 32, 64)
 
 def inference(H: int, W: int, threads: int) -> list[int]:
     """Return how many pixels each tile of a picture has."""
-    tiles = tiles_of(H, W, threads)
+    tiles = tiles_of(H, W, TILE_WIDTH, threads, step=STEP)
     return [(bottom - top) * (right - left) for top, bottom, left, right in tiles]
 
 

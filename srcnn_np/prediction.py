@@ -48,12 +48,8 @@ def predict(layers: Sequence[Layer], picture: np.ndarray, *, once: bool) -> np.n
         if any(stages[0].pads):  # a border around the border
             return predict_by_layers(layers, picture, once=once)
         stages[0] = stages[0]._replace(pads=_missing(layers), fill="replicate")
-    zoom = zoom_of(layers)
-    y = fused.predict(stages, np.ascontiguousarray(picture, np.float32), zoom)
-    # Filters are filled up with taps of 0, and NaN times 0 is NaN.
-    if zoom != (1, 1) and not np.isfinite(y).all():
-        return predict_by_layers(layers, picture, once=once)
-    return y
+    y = fused.predict(stages, np.ascontiguousarray(picture, np.float32), zoom_of(layers))
+    return predict_by_layers(layers, picture, once=once) if y is None else y
 
 
 def loss_and_gradients(

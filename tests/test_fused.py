@@ -32,6 +32,8 @@ from srcnn_np.conv import threads
 from srcnn_np.layers import CONVOLUTIONS
 
 SRCNNS = [(9, 1, 5), (9, 3, 5), (9, 5, 5)]
+# What `narrow.GAIN` must be for a stack to be computed so, except with clipped activations.
+LANES_ARE = {"pixels": 0, "filters": np.inf}
 seeds = st.integers(0, 2**32 - 1)
 kernels = st.one_of(
     st.sampled_from([3, 5, 9]).map(lambda k: (k, k)),
@@ -123,9 +125,9 @@ def far_from_kinks(net, x):
     return net
 
 
-def assert_close_to(actual, expected, digits=1e-5):
+def assert_close_to(actual, expected, message=""):
     scale = max(1, np.abs(expected).max())
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=digits * scale)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5 * scale, err_msg=message)
 
 
 def is_fused(net):
@@ -138,15 +140,19 @@ def test_predict_equals_the_layers(net, size, seed):
     assert is_fused(net)
     picture = np.random.default_rng(seed).random((*size, net.channels[0]), dtype=np.float32)
     expected = wide(net).predict_by_layers(picture)
-    actual = net.predict(picture)
-    assert actual.dtype == np.float32
-    assert_close_to(actual, expected)
-    with pytest.MonkeyPatch.context() as patch:  # the same, with seams
-        patch.setattr("srcnn_np.fused.picture.BLOCK_PIXELS", 64)
-        patch.setattr("srcnn_np.fused.picture.LEAST_ROWS", 8)
-        patch.setattr("srcnn_np.fused.picture.TILE_WIDTH", 24)
-        patch.setattr("srcnn_np.fused.picture.THREADS", 3)
-        assert_close_to(net.predict(picture), expected)
+    for lanes, gain in LANES_ARE.items():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("srcnn_np.fused.narrow.GAIN", gain)
+            actual = net.predict(picture)
+            assert actual.dtype == np.float32
+            assert_close_to(actual, expected, lanes)
+            # the same, with seams
+            patch.setattr("srcnn_np.fused.picture.BLOCK_PIXELS", 64)
+            patch.setattr("srcnn_np.fused.plan.LEAST_ROWS", 8)
+            for module in ("picture", "narrow"):
+                patch.setattr(f"srcnn_np.fused.{module}.TILE_WIDTH", 24)
+                patch.setattr(f"srcnn_np.fused.{module}.THREADS", 3)
+            assert_close_to(net.predict(picture), expected, lanes)
 
 
 @pytest.mark.parametrize("make", [theanonsr, in_colour, *(lambda s=s: network(s) for s in SRCNNS)])
@@ -289,6 +295,14 @@ def test_a_batch_that_does_not_fit_is_refused_as_by_the_layers():
         net.loss_and_gradients(x.astype(float), target)
 
 
+@pytest.fixture(params=LANES_ARE)
+def lanes(request, monkeypatch):
+    """Compute stacks with pixels, or with filters, as lanes."""
+    monkeypatch.setattr("srcnn_np.fused.narrow.GAIN", LANES_ARE[request.param])
+    return request.param
+
+
+@pytest.mark.usefixtures("lanes")
 @pytest.mark.parametrize("sizes", [(9, 1, 5), (9, 5, 5), (3, 3, 3)])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_nan_and_infinity_in_a_picture_stay_visible(sizes, bad):
@@ -306,6 +320,7 @@ def test_nan_and_infinity_in_a_picture_stay_visible(sizes, bad):
     assert_close_to(result[far], clean[far])
 
 
+@pytest.mark.usefixtures("lanes")
 @pytest.mark.parametrize("sizes", [(9, 1, 5), (9, 5, 5), (3, 3, 3)])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize(
@@ -376,6 +391,7 @@ print("numba" in sys.modules)
     assert done.stdout == "False\n", done.stderr
 
 
+@pytest.mark.usefixtures("lanes")
 def test_the_number_of_threads_does_not_change_a_bit(monkeypatch):
     net, rng = network((9, 5, 5)), np.random.default_rng(0)
     picture = rng.random((300, 530), dtype=np.float32)
@@ -384,6 +400,7 @@ def test_the_number_of_threads_does_not_change_a_bit(monkeypatch):
     for count in (1, 3, 8):
         monkeypatch.setattr("srcnn_np.conv.threads.THREADS", count)
         monkeypatch.setattr("srcnn_np.fused.picture.THREADS", count)
+        monkeypatch.setattr("srcnn_np.fused.narrow.THREADS", count)
         monkeypatch.setattr("srcnn_np.conv.threads._helpers", ThreadPoolExecutor(count))
         np.testing.assert_array_equal(net.predict(picture), result)
         again, others = net.loss_and_gradients(x, target)
@@ -432,16 +449,18 @@ def test_a_first_call_from_several_threads_compiles_once(monkeypatch):
 CASES = """
 import numpy as np
 from srcnn_np import SRCNN
-from srcnn_np.fused import picture
-picture.BLOCK_PIXELS, picture.TILE_WIDTH, picture.LEAST_ROWS = 256, 40, 8
+from srcnn_np.fused import narrow, picture, plan
+picture.BLOCK_PIXELS, picture.TILE_WIDTH, narrow.TILE_WIDTH, plan.LEAST_ROWS = 256, 40, 40, 8
 rng = np.random.default_rng(0)
 sizes = [(9, 1, 5), (9, 5, 5), (12, 5, 3), (3, 3, 3), (1, 2, 7), (17, 5, 6)]
 for n in range(rounds):
     f = sizes[n % 6]
     net = SRCNN("-".join(map(str, f)), filters=tuple(rng.integers(1, 70, 2)))
     x = rng.random(tuple(rng.integers(1, 70, 2)), dtype=np.float32)
-    y, expected = net.predict(x), net.predict_by_layers(x)
-    assert np.abs(y - expected).max() <= 1e-5 * max(1, np.abs(expected).max()), (f, x.shape)
+    expected = net.predict_by_layers(x)
+    for narrow.GAIN in (0, np.inf):
+        y = net.predict(x)
+        assert np.abs(y - expected).max() <= 1e-5 * max(1, np.abs(expected).max()), (f, x.shape)
     out, N = rng.integers(1, 24, 2), rng.integers(1, 5)
     x = rng.random((N, 1, *(out + sum(f) - 3)), dtype=np.float32)
     for name in ("conv1.b", "conv2.b"):
@@ -603,3 +622,20 @@ def test_nan_and_infinity_reach_what_depends_on_them_through_a_transposed_layer(
     target = np.zeros_like(net.forward(x))
     x[1, 0, 2, 2] = bad
     assert check_that_bad_gradients_are_bad(net, x, target)
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (FSRCNN, True),
+        (lambda: FSRCNN(32, 5, 1), True),
+        (lambda: SRCNN("5-1-5", filters=(16, 8)), True),
+        *((lambda sizes=sizes: network(sizes), False) for sizes in SRCNNS),
+        (in_colour, False),
+        (theanonsr, False),
+    ],
+)
+def test_narrow_layers_have_pixels_as_lanes(make, expected):
+    layers = list(make().layers.values())
+    stages, zooms = prediction.stages_of(layers), prediction.zoom_of(layers) != (1, 1)
+    assert fused.narrow.gains(stages, last=zooms) == expected

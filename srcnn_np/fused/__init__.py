@@ -5,7 +5,8 @@ read again by the next layer. This takes much of an SRCNN's time and nearly all 
 Here a plan of the layers (`srcnn_np.fused.plan.Stage`, one for each convolution) is carried out on
 pieces so small that maps stay in the processor's cache from one layer to the next:
 
-- `predict` takes a whole picture (`srcnn_np.fused.picture`);
+- `predict` takes a whole picture (`srcnn_np.fused.picture`; `srcnn_np.fused.narrow`, if layers have
+  few filters);
 - `train_step` is a training step (`srcnn_np.fused.step`).
 
 Both call the kernels of a single convolution, `srcnn_np.kernels`. Except for rounding, the results

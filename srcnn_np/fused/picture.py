@@ -12,7 +12,6 @@ result depends on the number of threads.
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 
@@ -22,30 +21,36 @@ from ..kernels.convolution import Convolution
 from ..kernels.layouts import Piece, channels_first, channels_last
 from ..kernels.memory import buffer
 from ..kernels.winograd import STEP
-from .plan import Stage, in_whole_vectors, sizes_of
+from . import narrow
+from .plan import Stage, in_whole_vectors, sizes_of, tiles_of
 
 TILE_WIDTH = 384
-LEAST_ROWS = 16  # of a tile
 BLOCK_PIXELS = 6144  # of the last map, in a block of rows
 
 
 def predict(
     stages: Sequence[Stage], picture: np.ndarray, zoom: tuple[int, int] = (1, 1)
-) -> np.ndarray:
+) -> np.ndarray | None:
     """Return the map (H', W', K) that the stages make of a picture (H, W, C), float32.
 
     H' and W' are what the stages' borders leave. With a `zoom` (sh, sw), the last stage has the
     filters of sh·sw places for each pixel (`srcnn_np.conv.transposed.as_convolution`). The map then
-    has these places side by side: its shape is (sh·H', sw·W', K / (sh·sw)).
+    has these places side by side: its shape is (sh·H', sw·W', K / (sh·sw)). The result is None if
+    the map is not finite everywhere: a zoom's filters have taps of 0, and NaN times 0 is NaN.
     """
-    full = in_whole_vectors(stages, last=zoom != (1, 1))
-    result = _predict(full, picture, zoom, len(stages[-1].w))
-    # A zoom's places have taps of zeros in any case: the caller looks for what is not finite.
-    if zoom != (1, 1) or all(a is b for a, b in zip(full, stages, strict=True)):
+    zooms = zoom != (1, 1)
+    if narrow.gains(stages, last=zooms):
+        result, finite = narrow.predict(stages, picture, zoom)
+    else:
+        full = in_whole_vectors(stages, last=zooms)
+        result = _predict(full, picture, zoom, len(stages[-1].w))
+        if not zooms and all(a is b for a, b in zip(full, stages, strict=True)):
+            return result
+        finite = np.isfinite(result).all()
+    if finite:
         return result
     # Filters of zeros turn an infinity into NaN, even if the stages' own filters would stop it.
-    finite = np.isfinite(result).all()
-    return result if finite else _predict(stages, picture, zoom, len(stages[-1].w))
+    return None if zooms else _predict(stages, picture, zoom, len(stages[-1].w))
 
 
 def _predict(stages, picture, zoom, K):
@@ -57,30 +62,13 @@ def _predict(stages, picture, zoom, K):
     convolutions = [Convolution(s.w, s.b, *size, s.activation) for s in stages]
     x = channels_first(picture[None])
     bordered = channels_last(pad_forward(x, stages[0].pads, stages[0].fill))
-    tiles = tiles_of(H, W, THREADS)
+    tiles = tiles_of(H, W, TILE_WIDTH, THREADS, step=STEP)
 
     def work(number: int) -> None:
         _compute_tile(stages, convolutions, sizes, tiles[number], rows, bordered, result)
 
     share(work, len(tiles))
     return result.reshape(sh * H, sw * W, -1)
-
-
-def tiles_of(H: int, W: int, threads: int) -> list[tuple[int, int, int, int]]:
-    """Return tiles (top, bottom, left, right), about the same number for each thread."""
-    across = -(-W // TILE_WIDTH)
-    most = max(1, H // LEAST_ROWS)
-    down = min(most, -(-threads // across))
-    while down < most and down * across % threads and down * across < 4 * threads:
-        down += 1
-    rows, columns = _cuts(H, down), _cuts(W, across)
-    return [(*r, *c) for r in rows for c in columns]
-
-
-def _cuts(size, count):
-    """Return [begin, end) of nearly equal ranges that begin at multiples of STEP."""
-    ends = [size * n // count // STEP * STEP for n in range(count)] + [size]
-    return [(a, b) for a, b in pairwise(ends) if a < b]
 
 
 def _down(place):

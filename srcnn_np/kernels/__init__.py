@@ -5,6 +5,7 @@
 - `srcnn_np.kernels.layouts`: how pictures and filters lie in memory;
 - `srcnn_np.kernels.direct`: the plain sums of a convolution, as matrix products;
 - `srcnn_np.kernels.winograd`, `srcnn_np.kernels.first`: fewer multiplications than the plain sums;
+- `srcnn_np.kernels.pixels`: a stack of layers of few filters, with pixels as lanes;
 - `srcnn_np.kernels.activations`: what comes after a convolution;
 - `srcnn_np.kernels.convolution`: which of these a layer uses;
 - `srcnn_np.kernels.memory`: arrays that a thread uses again and again;

@@ -54,29 +54,45 @@ def slopes_of(activation: Activation, K: int) -> np.ndarray:
 
 
 def method_for(shape: tuple[int, int, int, int], rows: int, columns: int) -> str:
-    """Return the method for rows x columns results of filters (K, C, kh, kw).
+    """Return the method for rows x columns results of filters (K, C, kh, kw)."""
+    costs = costs_of(shape)
+    if min(rows, columns) < LEAST:
+        return next(iter(costs))
+    for method in costs:
+        if method in ("first", "winograd"):  # whole tiles, even at the edges
+            costs[method] *= -(-rows // winograd.STEP) * -(-columns // winograd.STEP)
+            costs[method] *= winograd.STEP**2 / (rows * columns)
+    return min(costs, key=costs.get)
 
-    The cost of a tile of 4 x 4 results is counted in vectors of multiply-adds. At each place,
-    Winograd's way takes one such vector for each channel and vector of filters. As measured,
-    evaluation takes some 9 more for each vector of channels, and interpolation takes 6 more for
-    each vector of filters. GAIN allows for Winograd's use of the second-level cache.
+
+def costs_of(shape: tuple[int, int, int, int]) -> dict[str, float]:
+    """Return each method's cost for filters (K, C, kh, kw), in vectors of multiply-adds per pixel.
+
+    "direct" or "few" comes first. Winograd's way comes second, if the filters have one. For a tile
+    of 4 x 4 results it takes, at each place, one vector of multiply-adds for each channel and
+    vector of filters. As measured, evaluation takes some 9 more for each vector of channels, and
+    interpolation takes 6 more for each vector of filters. GAIN allows for Winograd's use of the
+    second-level cache.
     """
     K, C, kh, kw = shape
     if direct.few(K, C):
-        return "few"
-    winograds = kh == kw and kh in winograd.TAPS and C >= LANES
-    firsts = kh == kw and kh in first.TAPS and C == 1
-    if not _WINOGRAD or min(rows, columns) < LEAST or not (winograds or firsts):
-        return "direct"
-    places, vectors = len(_side_of(kh, C)) ** 2, whole_vectors(K) // LANES
-    channels, factors = whole_vectors(C) / LANES * (1 if C % LANES == 0 else 2), C
-    if firsts:
-        channels, factors = first.PIECES * winograd.STEP / LANES, first.PIECES**2
+        return {"few": K * C * kh * kw / LANES}
+    vectors = whole_vectors(K) // LANES
+    costs = {"direct": kh * kw * C * vectors}
+    if not _WINOGRAD or kh != kw:
+        return costs
+    if kh in winograd.TAPS and C >= LANES:
+        method, factors = "winograd", C
+        channels = whole_vectors(C) / LANES * (1 if C % LANES == 0 else 2)
+    elif kh in first.TAPS and C == 1:
+        method, factors = "first", first.PIECES**2
+        channels = first.PIECES * winograd.STEP / LANES
+    else:
+        return costs
+    places = len(_side_of(kh, C)) ** 2
     tile = places * (factors * vectors + 9 * channels + 6 * vectors)
-    tiles = -(-rows // winograd.STEP) * -(-columns // winograd.STEP)
-    if GAIN * tiles * tile >= rows * columns * kh * kw * C * vectors:
-        return "direct"
-    return "first" if firsts else "winograd"
+    costs[method] = GAIN * tile / winograd.STEP**2
+    return costs
 
 
 def _side_of(taps: int, C: int) -> tuple[int, ...]:

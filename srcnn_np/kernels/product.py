@@ -108,6 +108,17 @@ def multiply_block(zero, r, k, x, v, turns, begin, y):
 
     `begin` is added last: sums of many parts keep more digits if each part is rounded while small.
     """
+    sums = sum_block(zero, r, k, x, v, turns)
+    sums = add_block(sums, begin.array, begin.at + r * begin.row + k, begin.row)
+    if y.streamed:
+        stream_block(y.array, y.at + r * y.row + k, y.row, sums)
+    else:
+        store_block(y.array, y.at + r * y.row + k, y.row, sums)
+
+
+@part(inline="always")
+def sum_block(zero, r, k, x, v, turns):
+    """Return the sums of as many lines as `zero` has, from line r and lane k on."""
     sums = zero
     for i in range(turns.outer):
         at, v_at = x.at + r * x.row + i * x.next, v.at + k * v.row + i * v.next
@@ -115,8 +126,4 @@ def multiply_block(zero, r, k, x, v, turns, begin, y):
             sums = add_outer_product(sums, x.array, at, x.row, v.array, v_at)
             at += x.step
             v_at += v.step
-    sums = add_block(sums, begin.array, begin.at + r * begin.row + k, begin.row)
-    if y.streamed:
-        stream_block(y.array, y.at + r * y.row + k, y.row, sums)
-    else:
-        store_block(y.array, y.at + r * y.row + k, y.row, sums)
+    return sums

@@ -282,15 +282,42 @@ def bent(typing, line, slopes):
     """Return line[i] where it is above 0, else slopes · line[i]: leaky or ReLU of finite values."""
 
     def generate(context, builder, sig, args):
-        new = []
-        for vector in cgutils.unpack_tuple(builder, args[0]):
-            zero = ir.Constant(vector.type, None)
-            above = builder.fcmp_ordered(">", vector, zero)
-            parts = builder.select(above, vector, zero), builder.select(above, zero, vector)
-            new.append(_fma(builder, args[1], parts[1], parts[0]))
+        new = [_bent(builder, v, args[1]) for v in cgutils.unpack_tuple(builder, args[0])]
         return context.make_tuple(builder, line, new)
 
     return line(line, slopes), generate
+
+
+@intrinsic(prefer_literal=True)
+def beginning(typing, line, count, array, at):
+    """Return a block of `count` lines; all of the n-th is the number at element at + n."""
+    block = types.UniTuple(line, count.literal_value)
+
+    def generate(context, builder, sig, args):
+        at = _index(context, builder, sig, args, 3)
+        lines = []
+        for n in range(block.count):
+            pointer = _pointer(context, builder, sig.args[2], args[2], builder.add(at, at.type(n)))
+            lines.append([_splat(builder, builder.load(pointer), LANES)] * line.count)
+        return _make_block(context, builder, block, lines)
+
+    return block(line, count, array, at), generate
+
+
+@intrinsic
+def bend_block(typing, block, array, at):
+    """Return the block, its n-th line `bent` by the slope at element at + n of the array."""
+
+    def generate(context, builder, sig, args):
+        at = _index(context, builder, sig, args, 2)
+        new = []
+        for n, line in enumerate(_lines(builder, args[0])):
+            pointer = _pointer(context, builder, sig.args[1], args[1], builder.add(at, at.type(n)))
+            slope = _splat(builder, builder.load(pointer), LANES)
+            new.append([_bent(builder, vector, slope) for vector in line])
+        return _make_block(context, builder, block, new)
+
+    return block(block, array, at), generate
 
 
 @intrinsic
@@ -467,6 +494,13 @@ def _fma(builder, a, b, c):
     kind = ir.FunctionType(a.type, [a.type] * 3)
     name = f"llvm.fma.v{a.type.count}f32"
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [a, b, c])
+
+
+def _bent(builder, vector, slopes):
+    zero = ir.Constant(vector.type, None)
+    above = builder.fcmp_ordered(">", vector, zero)
+    parts = builder.select(above, vector, zero), builder.select(above, zero, vector)
+    return _fma(builder, slopes, parts[1], parts[0])
 
 
 def _totals(builder, vectors):
