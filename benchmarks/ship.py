@@ -29,13 +29,18 @@ HARMS = {
     "noise20": "--noise 8-40",
 }
 _COPIES = "--copies 0.9,0.8,0.7,0.6"
-CLEAN = {f"9-5-5-x{scale}": f"--scale {scale} --arch 9-5-5 --epochs 80" for scale in SCALES}
-# The 9-1-5 goes on from the model of FIRST, with smaller copies and larger sub-images.
-FIRST = {f"9-1-5-x{scale}-first": f"--scale {scale} --arch 9-1-5 --epochs 100" for scale in SCALES}
-CLEAN |= {
-    f"9-1-5-x{scale}": f"--scale {scale} --from 9-1-5-x{scale}-first.npz {_COPIES} --size 49 "
+# The paper's networks learn twice. The second training goes on from the model of FIRST, with
+# smaller copies and larger sub-images.
+FIRST = {
+    f"{arch}-x{scale}-first": f"--scale {scale} --arch {arch} --epochs {epochs}"
+    for arch, epochs in (("9-5-5", 80), ("9-1-5", 100))
+    for scale in SCALES
+}
+CLEAN = {
+    f"{arch}-x{scale}": f"--scale {scale} --from {arch}-x{scale}-first.npz {_COPIES} --size 49 "
     f"--batch 8 --rate 0.003 --epochs {epochs} --validations 10"
-    for scale, epochs in ((2, 25), (3, 20), (4, 25))
+    for arch, lengths in (("9-5-5", (25, 30, 30)), ("9-1-5", (25, 20, 25)))
+    for scale, epochs in zip(SCALES, lengths, strict=True)
 }
 # FSRCNN for other scales begins with the model for 3, see `srcnn_np.network.for_scale`.
 CLEAN |= {
