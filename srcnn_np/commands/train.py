@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
+from ..errors import InputError, brief
 from ..team import Team
 from .options import (
     SCALES,
@@ -230,13 +230,18 @@ def _model_at_the_start(options: argparse.Namespace) -> "Model":
     if options.start is None:
         colour = options.colour or "luma"
         channels = {"luma": 1, "ycbcr": 3}[colour]
-        if options.arch in FSRCNNS:
+        arch = "9-1-5" if options.arch is None else options.arch.lower()
+        if arch in FSRCNNS:
             if options.filters is not None:
-                raise InputError(f"--arch {options.arch} says its filters; leave out --filters")
-            network = FSRCNN(*FSRCNNS[options.arch], scale=options.scale, channels=channels)
+                raise InputError(f"--arch {arch} says its filters; leave out --filters")
+            network = FSRCNN(*FSRCNNS[arch], scale=options.scale, channels=channels)
+        elif arch[:1].isdigit():
+            network = SRCNN(arch, filters=options.filters or (64, 32), channels=channels)
         else:
-            filters = options.filters or (64, 32)
-            network = SRCNN(options.arch or "9-1-5", filters=filters, channels=channels)
+            raise InputError(
+                f"unknown --arch {brief(options.arch)}: give filter sizes, such as 9-1-5, or "
+                f"{' or '.join(FSRCNNS)}"
+            )
         return Model(network, options.scale, colour)
     for option in ("arch", "filters", "colour"):
         if getattr(options, option) is not None:
