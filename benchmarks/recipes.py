@@ -146,9 +146,9 @@ class InRGB(SRCNN):
 
 
 def begin_with_luma(network: SRCNN, luma: SRCNN) -> None:
-    """Let a network of Y, Cb and Cr begin with a luma network's weights: its Y is then the same.
+    """Let a network of Y, Cb and Cr begin with a luma network's weights, and so with its Y.
 
-    At first, its filters ignore Cb and Cr. The last layer's filters for Cb and Cr are drawn at
+    At first, the filters ignore Cb and Cr. The last layer's filters for Cb and Cr are drawn at
     random.
     """
     first = next(name for name in network.params if name.endswith(".w"))

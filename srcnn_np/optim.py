@@ -233,7 +233,7 @@ class Muon:
                 p -= p.dtype.type(rates[name]) * step.reshape(p.shape)
 
     def _orthogonal(self, matrices: Arrays) -> Arrays:
-        """Make all orthogonal; in a team each process makes some, and all get the same bits."""
+        """Make matrices orthogonal; the processes of a team share them, and get the same bits."""
         if self.team.size == 1:
             return {name: orthogonal(m) for name, m in matrices.items()}
         owners = self.team.deal([m.size * min(m.shape) for m in matrices.values()])

@@ -580,7 +580,7 @@ _PERFECT = 100.0  # dB, for a picture without any error, whose infinite PSNR wou
 
 
 class _Measure:
-    """Pictures whose mean PSNR is measured again and again, shared out among processes."""
+    """Pictures that processes share, to measure their mean PSNR again and again."""
 
     def __init__(
         self, pictures: Pictures, model: Model, degradation: Degradation | None, team: Team

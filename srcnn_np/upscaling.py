@@ -231,7 +231,7 @@ class Way(NamedTuple):
     def enlarge(self, picture: Picture, progress: Callable[[Iterable], Iterable] = iter) -> Picture:
         """Return the enlarged picture, of the same kind and with its metadata.
 
-        An 8-bit picture has 16 bits between two steps. `progress` wraps the strips of a step, as
+        Between two steps an 8-bit picture has 16 bits. `progress` wraps the strips of a step, as
         `tqdm.tqdm` does.
         """
         H, W = picture.pixels.shape[:2]

@@ -180,7 +180,7 @@ def _block_writer(past_cache):
 
 @intrinsic
 def store_totals(typing, array, at, constant, line):
-    """Write constant + the sum of lanes of each of 2, 4 or 8 vectors, from element `at` on."""
+    """For each of 2, 4 or 8 vectors, write constant + the sum of its lanes, from `at` on."""
 
     def generate(context, builder, sig, args):
         at = _index(context, builder, sig, args, 1)
