@@ -161,7 +161,7 @@ def plan(
 
 
 def _pictures_in(top: Path, place: Path, recursive: bool, found: Plan) -> list[tuple[Path, Path]]:
-    """Return a folder's pictures, each with its result's folder; write down other files in `found`."""
+    """Return a folder's pictures, each with its result's folder; add other files to `found`."""
     pictures, before = [], len(found.problems)
 
     def unreadable(error: OSError) -> None:
