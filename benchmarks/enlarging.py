@@ -45,7 +45,7 @@ sys.exit(code)
 
 
 def command(model: str, size: tuple[int, int], times: int) -> tuple[float, int]:
-    """Return the median seconds and the bytes of the command `upscale` on a colour picture."""
+    """Return the median seconds and peak bytes of memory of `upscale` on a colour picture."""
     seconds = []
     with tempfile.TemporaryDirectory() as folder:
         source, result = Path(folder, "source.png"), Path(folder, "result.png")

@@ -120,8 +120,8 @@ def test_how_fast_fsrcnn_is_is_as_logged():
     often = Inference("9-5-5", 30, 30).flops / Inference("FSRCNN x3", 10, 10).flops
     says(
         "benchmarks/README.md",
-        f"The fastest other system takes {small[0]} as long to 513 x 768 {small[1]}, "
-        f"{large[0]} to 1080p {large[1]}, and {step[0]} for a training step {step[1]}",
+        f"The fastest other system takes {small[0]} as long for 513 x 768 {small[1]}, "
+        f"{large[0]} for 1080p {large[1]}, and {step[0]} for a training step {step[1]}",
         f"A 9-5-5 takes {spread(both, '.1f')} times as long",
         f"though it multiplies {often:.0f} times as often",
     )

@@ -2,7 +2,7 @@
 
 A vector holds neighbouring filters, and a block's numbers come from neighbouring pixels. A pixel's
 channels lie side by side. So in each row, a filter sees one run of numbers. Only the places that
-are wanted are computed. These are the package's kernels, `srcnn_np.kernels.direct`.
+are wanted are computed. This step runs the package's kernels, `srcnn_np.kernels.direct`.
 """
 
 import sys

@@ -239,7 +239,7 @@ def _raised(error: BaseException, file: str) -> Raised:
 
 
 def _frames(error: BaseException, file: str) -> list[tuple[traceback.FrameSummary, dict]]:
-    """Return the places of the reader's file that led to an error, and the variables there."""
+    """Return which places in the reader's file led to an error, and the variables there."""
     places = traceback.extract_tb(error.__traceback__)
     frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
     return [

@@ -42,7 +42,7 @@ def table_of(quality: int) -> np.ndarray:
 
 
 def quality_of_tables(tables: Mapping[int, Sequence[int]]) -> int | None:
-    """Return the quality, 1 to 100, whose table is most like a file's.
+    """Return the quality, 1 to 100, whose table is nearest to the first.
 
     Parameters
     ----------
