@@ -536,10 +536,11 @@ def test_how_long_the_shipped_models_learnt():
             cells = " | ".join(f"{figures['Set5']['psnr']:.2f}" for figures in all_figures)
             says("docs/training.md", f"| {arch}, {when} training | {cells} |")
     psnrs = [f"{said['figures']['Set5']['psnr']:.2f}" for said in first]
+    minutes = spread([said["seconds"] / 60 for said in first], ".0f")
     says(
         "README.md",
-        f"After its first {spread([said['seconds'] / 60 for said in first], '.0f')} minutes, on two "
-        f"cores, the 9-5-5 was at {psnrs[0]}, {psnrs[1]} and {psnrs[2]} dB on Set5",
+        f"After its first {minutes} minutes, on two cores, the 9-5-5 was at {psnrs[0]}, "
+        f"{psnrs[1]} and {psnrs[2]} dB on Set5",
     )
     harmed = [path for name, path in shipped_models().items() if name not in clean]
     minutes = [read_log(log_path(path))[-1]["seconds"] / 60 for path in harmed]
