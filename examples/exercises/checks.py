@@ -124,7 +124,7 @@ def right_transpose_dw(dy, x, kh, kw, s):
 
 
 def right_sgd_step(v, p, g, rate, momentum):
-    """Return velocity and parameters, by an optimiser that changes both in place."""
+    """Return velocity and parameters after an optimiser changed both in place."""
     sgd, p = SGD(rate, momentum), p.copy()
     sgd.memory["v.p"] = v.copy()
     sgd.step({"p": p}, {"p": g})

@@ -142,7 +142,7 @@ def _write(options: argparse.Namespace, report: dict) -> None:
 
 
 def _teller(options: argparse.Namespace) -> Callable[[str], None]:
-    """Return a function that prints a line of a table; with --json - it prints nothing."""
+    """Return a function that prints a line of a table, or nothing with `--json -`."""
     return (lambda line: None) if options.json == "-" else say
 
 
