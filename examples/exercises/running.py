@@ -278,7 +278,7 @@ def _unseen() -> Iterator[None]:
 
 @contextmanager
 def _empty_holding(value: float, module: ModuleType) -> Iterator[list]:
-    """Let np.empty hold a value; yield a list that is not empty once np.empty was called."""
+    """Fill np.empty's arrays with a value; yield a list, empty until np.empty is called."""
     asked = []
 
     def holding(make: Callable) -> Callable:

@@ -39,7 +39,7 @@ def few(K: int, C: int) -> bool:
 
 @kernel
 def forward(unit, kh, kw, x, w, b, y, piece, kind, slopes, streamed):
-    """Write a piece of y (N, OH, OW, K) from x (N, H, W, C), activated.
+    """Write an activated piece of y (N, OH, OW, K) from x (N, H, W, C).
 
     w is `packed`; b and slopes fill whole vectors. y may be `streamed` if it is `aligned` and K
     fills whole vectors.

@@ -119,7 +119,7 @@ def weight_gradient(unit, taps, dy, x, sums, scratch, piece):
 
 @part
 def add_pieces(unit, x, dy, turns, goal):
-    """Add the products of three rows of three pieces; the rows share what is loaded of dy."""
+    """Add dy's products with three rows of three pieces; the rows share each load of dy."""
     zero = stacked(zeros(unit), PIECES)
     for k in range(0, goal.row, len(unit) * LANES):
         first, second, third = zero, zero, zero

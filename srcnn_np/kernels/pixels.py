@@ -1,15 +1,15 @@
 """A stack of layers on a tile of a picture, with neighbouring pixels as lanes.
 
-Other kernels have filters as lanes, and a layer of 12 filters leaves a quarter of them empty. Here
-a row of a map lies as one line for each channel: (H, C, W). A vector is some neighbouring pixels of
-one channel, and taps are single numbers. So a row of results is a sum of kh products of
+Other kernels have filters as lanes, and a layer of 12 filters leaves a quarter of the lanes empty.
+Here a row of a map lies as one line for each channel: (H, C, W). A vector is some neighbouring
+pixels of one channel, and taps are single numbers. So a row of results is a sum of kh products of
 `srcnn_np.kernels.product`, one for each row of the window, with filters as lines, pixels as lanes,
 channels as outer turns, and the window's columns as inner ones.
 
-A tile goes from top to bottom, a row of each map in turn: the row that the next map needs now. A
-map keeps only the rows of one window of the next layer. A new row goes where the oldest was, so row
-i is the map's line i modulo how many it keeps. The loop over rows is compiled too: Python would
-need as long for a row as its arithmetic.
+A tile is computed from top to bottom. Each map in turn gets one row, which the next map needs now.
+A map keeps only the rows of one window of the next layer, as a ring: a new row goes where the
+oldest was. The loop over rows is compiled too: in Python, a turn would take as long as its
+arithmetic.
 """
 
 import numpy as np
