@@ -275,7 +275,7 @@ def stops():
 
 
 STOPS = list(stops())
-NUMBERS = "none one two three four five six seven eight nine ten".split()
+NUMBERS = ["none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
 
 def test_there_are_ten_stops():
