@@ -29,6 +29,7 @@ from srcnn_np import (
     prediction,
 )
 from srcnn_np.conv import threads
+from srcnn_np.kernels.vectors import LANES
 from srcnn_np.layers import CONVOLUTIONS
 
 SRCNNS = [(9, 1, 5), (9, 3, 5), (9, 5, 5)]
@@ -155,8 +156,18 @@ def test_predict_equals_the_layers(net, size, seed):
             assert_close_to(net.predict(picture), expected, lanes)
 
 
-@pytest.mark.parametrize("make", [theanonsr, in_colour, *(lambda s=s: network(s) for s in SRCNNS)])
-@pytest.mark.parametrize("size", [(300, 530), (129, 257), (1, 600), (600, 1)])
+@pytest.fixture(params=LANES_ARE)
+def lanes(request, monkeypatch):
+    """Compute stacks with pixels, or with filters, as lanes."""
+    monkeypatch.setattr("srcnn_np.fused.narrow.GAIN", LANES_ARE[request.param])
+    return request.param
+
+
+@pytest.mark.usefixtures("lanes")
+@pytest.mark.parametrize(
+    "make", [theanonsr, in_colour, FSRCNN, *(lambda s=s: network(s) for s in SRCNNS)]
+)
+@pytest.mark.parametrize("size", [(300, 530), (40, 700), (1, 600), (600, 1)])
 def test_predict_in_several_tiles_equals_the_layers(make, size):
     net = make()
     assert is_fused(net)
@@ -295,13 +306,6 @@ def test_a_batch_that_does_not_fit_is_refused_as_by_the_layers():
         net.loss_and_gradients(x.astype(float), target)
 
 
-@pytest.fixture(params=LANES_ARE)
-def lanes(request, monkeypatch):
-    """Compute stacks with pixels, or with filters, as lanes."""
-    monkeypatch.setattr("srcnn_np.fused.narrow.GAIN", LANES_ARE[request.param])
-    return request.param
-
-
 @pytest.mark.usefixtures("lanes")
 @pytest.mark.parametrize("sizes", [(9, 1, 5), (9, 5, 5), (3, 3, 3)])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -394,7 +398,7 @@ print("numba" in sys.modules)
 @pytest.mark.usefixtures("lanes")
 def test_the_number_of_threads_does_not_change_a_bit(monkeypatch):
     net, rng = network((9, 5, 5)), np.random.default_rng(0)
-    picture = rng.random((300, 530), dtype=np.float32)
+    picture = rng.random((200, 700), dtype=np.float32)
     x, target = (rng.random((20, 1, n, n), dtype=np.float32) for n in (33, 17))
     result, (loss, grads) = net.predict(picture), net.loss_and_gradients(x, target)
     for count in (1, 3, 8):
@@ -448,7 +452,7 @@ def test_a_first_call_from_several_threads_compiles_once(monkeypatch):
 
 CASES = """
 import numpy as np
-from srcnn_np import SRCNN
+from srcnn_np import FSRCNN, SRCNN
 from srcnn_np.fused import narrow, picture, plan
 picture.BLOCK_PIXELS, picture.TILE_WIDTH, narrow.TILE_WIDTH, plan.LEAST_ROWS = 256, 40, 40, 8
 rng = np.random.default_rng(0)
@@ -457,10 +461,12 @@ for n in range(rounds):
     f = sizes[n % 6]
     net = SRCNN("-".join(map(str, f)), filters=tuple(rng.integers(1, 70, 2)))
     x = rng.random(tuple(rng.integers(1, 70, 2)), dtype=np.float32)
-    expected = net.predict_by_layers(x)
-    for narrow.GAIN in (0, np.inf):
-        y = net.predict(x)
-        assert np.abs(y - expected).max() <= 1e-5 * max(1, np.abs(expected).max()), (f, x.shape)
+    scale = 1 + n % 4
+    for one in (net, FSRCNN(*rng.integers(1, 20, 3).tolist(), scale=scale)):
+        expected = one.predict_by_layers(x)
+        for narrow.GAIN in (0, np.inf):
+            y = one.predict(x)
+            assert np.abs(y - expected).max() <= 1e-5 * max(1, np.abs(expected).max()), x.shape
     out, N = rng.integers(1, 24, 2), rng.integers(1, 5)
     x = rng.random((N, 1, *(out + sum(f) - 3)), dtype=np.float32)
     for name in ("conv1.b", "conv2.b"):
@@ -554,6 +560,7 @@ import threading
 import numpy as np
 from srcnn_np import SRCNN
 from srcnn_np.conv import threads
+from srcnn_np.kernels.vectors import LANES
 from srcnn_np.layers import CONVOLUTIONS
 seen = set()
 threads.share(lambda n: seen.add(threading.get_ident()), 64)
@@ -624,10 +631,11 @@ def test_nan_and_infinity_reach_what_depends_on_them_through_a_transposed_layer(
     assert check_that_bad_gradients_are_bad(net, x, target)
 
 
+@pytest.mark.skipif(LANES != 16, reason="vectors of fewer lanes leave fewer of them empty")
 @pytest.mark.parametrize(
     ("make", "expected"),
     [
-        (FSRCNN, True),
+        *((lambda scale=scale: FSRCNN(scale=scale), True) for scale in (2, 3, 4)),
         (lambda: FSRCNN(32, 5, 1), True),
         (lambda: SRCNN("5-1-5", filters=(16, 8)), True),
         *((lambda sizes=sizes: network(sizes), False) for sizes in SRCNNS),
@@ -635,7 +643,30 @@ def test_nan_and_infinity_reach_what_depends_on_them_through_a_transposed_layer(
         (theanonsr, False),
     ],
 )
-def test_narrow_layers_have_pixels_as_lanes(make, expected):
-    layers = list(make().layers.values())
-    stages, zooms = prediction.stages_of(layers), prediction.zoom_of(layers) != (1, 1)
-    assert fused.narrow.gains(stages, last=zooms) == expected
+def test_narrow_layers_have_pixels_as_lanes(make, expected, monkeypatch):
+    net, taken, predict = make(), [], fused.narrow.predict
+
+    def noted(*rest):
+        taken.append(True)
+        return predict(*rest)
+
+    monkeypatch.setattr(fused.narrow, "predict", noted)
+    C = net.channels[0]
+    net.predict(np.zeros((20, 96, C) if C > 1 else (20, 96), np.float32))
+    assert bool(taken) == expected
+    taken.clear()
+    net.predict(np.zeros((96, 3, C) if C > 1 else (96, 3), np.float32))
+    assert not taken, "most of a block of pixels would be empty"
+
+
+def test_windows_of_nothing_but_border_do_not_take_pixels_as_lanes(monkeypatch):
+    rng = np.random.default_rng(0)
+    w, w2 = rng.random((4, 1, 3, 3), np.float32), rng.random((2, 4, 3, 3), np.float32)
+    stages = [
+        fused.Stage(w, np.zeros(4, np.float32)),
+        fused.Stage(w2, np.ones(2, np.float32), (3, 0, 0, 0)),
+    ]
+    monkeypatch.setattr("srcnn_np.fused.narrow.GAIN", 0)
+    result = fused.predict(stages, rng.random((12, 12, 1), np.float32))
+    np.testing.assert_array_equal(result[0], 1)
+    assert np.abs(result).max() < 100

@@ -4,6 +4,7 @@ The kernels, `srcnn_np.kernels.pixels`, have pixels as lanes. Here is decided fo
 are faster, and planned what they need to know of a tile.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,23 +12,31 @@ import numpy as np
 from ..conv.geometry import put_in
 from ..conv.threads import THREADS, share
 from ..kernels import pixels
-from ..kernels.activations import CLIPPED, NONE
-from ..kernels.convolution import costs_of
+from ..kernels.activations import CLIPPED
+from ..kernels.convolution import costs_of, slopes_of
 from ..kernels.layouts import aligned
 from ..kernels.memory import buffer
 from ..kernels.vectors import LANES
 from .plan import Stage, sizes_of, tiles_of, whole_shapes
 
 TILE_WIDTH = 640
-GAIN = 1.1  # a stack must gain as much by its filled lanes, since the other kernels load less
+GAIN = 1.0  # how many times as large the other kernels' cost must be
 
 
-def gains(stages: Sequence[Stage], *, last: bool) -> bool:
-    """Whether the stages cost less with pixels as lanes than with filters, `in_whole_vectors`."""
+def gains(stages: Sequence[Stage], W: int, *, last: bool) -> bool:
+    """Whether a map of W columns costs less with pixels as lanes than with filters.
+
+    The filters are those of `in_whole_vectors`, which explains `last`.
+    """
     if any(stage.activation.kind == CLIPPED for stage in stages):
         return False
-    costs = [min(costs_of(shape).values()) for shape in whole_shapes(stages, last=last)]
-    return GAIN * sum(stage.w.size for stage in stages) / LANES < sum(costs)
+    for w, _, (above, _, before, _), _, _ in stages[1:]:
+        if above >= w.shape[2] or before >= w.shape[3]:  # a window of nothing but border
+            return False
+    pixels_computed = -(-W // pixels.SPAN) * pixels.SPAN / W
+    ours = sum(stage.w.size for stage in stages) / LANES * pixels_computed
+    theirs = sum(min(costs_of(shape).values()) for shape in whole_shapes(stages, last=last))
+    return GAIN * ours < theirs
 
 
 def predict(
@@ -35,7 +44,7 @@ def predict(
 ) -> tuple[np.ndarray, bool]:
     """Return the same map as `srcnn_np.fused.picture.predict`, and whether all of it is finite.
 
-    A map with an infinity may have NaN where a ReLU made 0 of another one.
+    If it is not, there may be NaN where there should be a number: a ReLU makes NaN of -inf, not 0.
     """
     (sh, sw), sizes = zoom, sizes_of(stages, *picture.shape[:2])
     H, W = sizes[-1]
@@ -54,7 +63,7 @@ def predict(
         layers, count = plans[left, right]
         arrays = numbers, lines, buffer("maps", (count,)), result
         tile = top, bottom, left, W, sh, M
-        finite[number] = pixels.forward((0, 1), layers, *arrays, tile)
+        finite[number] = pixels.forward(layers, *arrays, tile)
 
     share(work, len(tiles))
     return result.reshape(sh * H, sw * W, -1), bool(finite.all())
@@ -64,8 +73,9 @@ def _lines(stage, picture):
     """Return the picture (H, W, C) with its border as lines (H, C, W), flat, and some memory."""
     (H, W, C), (top, bottom, left, right) = picture.shape, stage.pads
     shape = top + H + bottom, C, left + W + right
-    flat = aligned((np.prod(shape) + pixels.SPAN + stage.w.shape[3],))
-    lines = flat[: np.prod(shape)].reshape(shape)
+    count = math.prod(shape)
+    flat = aligned((count + pixels.SPAN - 1,))
+    lines = flat[:count].reshape(shape)
     x = picture.transpose(2, 0, 1)[None]
     put_in(lines.transpose(1, 0, 2)[None], x, stage.pads, stage.fill)
     return flat
@@ -74,9 +84,8 @@ def _lines(stage, picture):
 def _numbers(stages):
     """Return all filters, biases and slopes in one array, and the places of each stage's."""
     arrays = []
-    for w, b, _, _, (kind, slope) in stages:
-        slopes = np.full(len(b), 1 if kind == NONE else slope, np.float32)
-        arrays += w.transpose(0, 2, 1, 3).ravel(), b, slopes
+    for w, b, _, _, activation in stages:
+        arrays += w.transpose(0, 2, 1, 3).ravel(), b, slopes_of(activation, len(b))[: len(b)]
     ends = np.cumsum([array.size for array in arrays])
     places = np.concatenate([[0], ends[:-1]]).reshape(-1, 3)
     return np.concatenate(arrays), places
@@ -113,4 +122,4 @@ def _plan(stages, sizes, columns, places):
         layers.append((*numbers, sizes[n + 1][0], ahead[n]))
         x, x_left = y, window - base
         count += (kh + below) * len(stage.w) * line + LANES
-    return np.array(layers, pixels.LAYER), count + pixels.SPAN + max(kw for *_, kw in windows)
+    return np.array(layers, pixels.LAYER), count

@@ -35,11 +35,11 @@ def predict(
 
     H' and W' are what the stages' borders leave. With a `zoom` (sh, sw), the last stage has the
     filters of sh·sw places for each pixel (`srcnn_np.conv.transposed.as_convolution`). The map then
-    has these places side by side: its shape is (sh·H', sw·W', K / (sh·sw)). The result is None if
-    the map is not finite everywhere: a zoom's filters have taps of 0, and NaN times 0 is NaN.
+    has these places side by side: its shape is (sh·H', sw·W', K / (sh·sw)). With a zoom, the result
+    is None if the map is not finite everywhere: its filters have taps of 0, and NaN times 0 is NaN.
     """
-    zooms = zoom != (1, 1)
-    if narrow.gains(stages, last=zooms):
+    zooms, (_, W) = zoom != (1, 1), sizes_of(stages, *picture.shape[:2])[-1]
+    if narrow.gains(stages, W, last=zooms):
         result, finite = narrow.predict(stages, picture, zoom)
     else:
         full = in_whole_vectors(stages, last=zooms)
@@ -49,7 +49,7 @@ def predict(
         finite = np.isfinite(result).all()
     if finite:
         return result
-    # Filters of zeros turn an infinity into NaN, even if the stages' own filters would stop it.
+    # Filters of zeros, or pixels as lanes, make NaN of infinities that a ReLU would stop.
     return None if zooms else _predict(stages, picture, zoom, len(stages[-1].w))
 
 

@@ -50,7 +50,9 @@ def whole_shapes(stages: Sequence[Stage], *, last: bool) -> list[tuple[int, int,
     for stage in stages:
         K, _, kh, kw = stage.w.shape
         full = whole_vectors(K)
-        if not last if stage is stages[-1] else 2 * full > 3 * K:
+        if stage is stages[-1]:
+            full = full if last else K
+        elif 2 * full > 3 * K:
             full = K
         shapes.append((full, C, kh, kw))
         C = full
@@ -84,7 +86,7 @@ def tiles_of(
 ) -> list[tuple[int, int, int, int]]:
     """Return tiles (top, bottom, left, right), about the same number for each thread.
 
-    They are at most `width` wide, which is a multiple of `step`, and begin at multiples of `step`.
+    They are `width` wide or less, up to rounding: they begin at multiples of `step`.
     """
     across = -(-W // width)
     most = max(1, H // LEAST_ROWS)

@@ -7,9 +7,9 @@ pixels of one channel, and taps are single numbers. So a row of results is a sum
 channels as outer turns, and the window's columns as inner ones.
 
 A tile is computed from top to bottom. Each map in turn gets one row, which the next map needs now.
-A map keeps only the rows of one window of the next layer, as a ring: a new row goes where the
-oldest was. The loop over rows is compiled too: in Python, a turn would take as long as its
-arithmetic.
+A map keeps only the rows of one window of the next layer, and the border below it, as a ring: a new
+row goes where the oldest was. The loop over rows is compiled too: in Python, a turn would take as
+long as its arithmetic.
 """
 
 import numpy as np
@@ -21,11 +21,11 @@ from .product import Factor, Turns, sum_block
 from .vectors import LANES, REGISTERS, beginning, bend_block, store_block, zeros
 
 SPAN = 2 * LANES  # pixels of a block of sums
-# Filters of a block. Of the sizes that fit into registers, 9 and 8 are what FSRCNN's layers leave.
+# Filters of a block, as many as registers hold. Of 32, FSRCNN's layers leave blocks of 9 and 8.
 SIZES = (12, 9, 8, 4, 1) if REGISTERS == 32 else (6, 4, 3, 2, 1)
 
 # A layer, for tiles of some columns. The border that the next layer needs belongs to this layer's
-# map y. Rows and columns are those of the widened map, except for H and `ahead`.
+# map y. Columns are counted from where a line begins in memory.
 LAYER = np.dtype(
     [
         (name, np.int64)
@@ -48,7 +48,7 @@ LAYER = np.dtype(
 
 
 @kernel
-def forward(two, layers, numbers, picture, memory, y, tile):
+def forward(layers, numbers, picture, memory, y, tile):
     """Fill a tile of y (H, sh, W, M) from a picture (H, C, W); return whether all is finite.
 
     Arrays are flat. `numbers` holds filters, biases and slopes; `memory` is for maps. The last map
@@ -62,12 +62,12 @@ def forward(two, layers, numbers, picture, memory, y, tile):
         firsts[n - 1] = max(0, firsts[n] - layers[n - 1].above)
         begin = min(begin, firsts[n - 1] - layers[n - 1].ahead)
     rows = np.empty(layers["kh"].max(), np.int64)
-    for end in range(begin, bottom):
+    for row in range(begin, bottom):  # of the last map
         for n in range(last + 1):
-            layer, i = layers[n], end + layers[n].ahead
+            layer, i = layers[n], row + layers[n].ahead
             if firsts[n] <= i < layer.H:
                 x = picture if n == 0 else memory
-                convolve(two, layer, numbers, x, i, memory, rows)
+                convolve(layer, numbers, x, i, memory, rows)
                 if n < last:
                     add_borders(layer, memory, i)
                 else:
@@ -76,7 +76,7 @@ def forward(two, layers, numbers, picture, memory, y, tile):
 
 
 @part
-def convolve(two, layer, numbers, x, i, y, rows):
+def convolve(layer, numbers, x, i, y, rows):
     """Write row i of results to y, activated; `rows` is for the places of the window's rows."""
     size = layer.C * layer.x_line
     for u in range(layer.kh):
@@ -84,11 +84,11 @@ def convolve(two, layer, numbers, x, i, y, rows):
     to = row_at(layer, i + layer.above) + layer.y_left
     for j in range(0, layer.columns, SPAN):
         places = numbers, x, rows, j, y, to + j
-        k = _largest(two, 0, layer, places)
-        k = _large(two, k, layer, places)
-        k = _middle(two, k, layer, places)
-        k = _small(two, k, layer, places)
-        _one(two, k, layer, places)
+        k = _largest(0, layer, places)
+        k = _large(k, layer, places)
+        k = _middle(k, layer, places)
+        k = _small(k, layer, places)
+        _one(k, layer, places)
 
 
 @part
@@ -101,11 +101,11 @@ def _in_blocks_of(size):
     """Make a function that writes filters k, k + 1, ... in whole blocks; it returns the next k."""
 
     @part(inline="always")
-    def write_blocks(two, k, layer, places):
+    def write_blocks(k, layer, places):
         numbers, x, rows, j, y, to = places
         run, turns = layer.C * layer.kw, Turns(layer.C, layer.kw)
         while layer.K - k >= size:
-            sums = beginning(zeros(two), size, numbers, layer.b + k)
+            sums = beginning(zeros(2), size, numbers, layer.b + k)
             for u in range(layer.kh):
                 tap = layer.w + (k * layer.kh + u) * run
                 taps = Factor(numbers, tap, layer.kh * run, layer.kw, 1)
@@ -124,7 +124,7 @@ _largest, _large, _middle, _small, _one = (_in_blocks_of(size) for size in SIZES
 
 @part
 def add_borders(layer, y, i):
-    """Fill the border beside row i of a map; above the first and below the last, for these."""
+    """Fill the border beside row i of a map; above it if it is the first, below it if the last."""
     at, right = row_at(layer, i + layer.above), layer.y_left + layer.columns
     for k in range(layer.K if layer.width > layer.columns else 0):
         line = y[at + k * layer.y_line : at + k * layer.y_line + layer.width]
@@ -149,14 +149,14 @@ def add_rows(layer, y, at, first, count):
 
 
 @part
-def lay_out(layer, row, y, to, next_row, sh, M):
-    """Lay a row of the last map into sh rows of y; return whether all is finite."""
+def lay_out(layer, memory, y, to, next_row, sh, M):
+    """Lay the row of the last map into sh rows of y; return whether all is finite."""
     finite = True
     for a in range(sh):
         for m in range(M):
             at = layer.y + layer.y_left + (a * M + m) * layer.y_line
             for j in range(layer.columns):
-                y[to + j * M + m] = row[at + j]
-            finite &= all_finite(row[at : at + layer.columns])
+                y[to + j * M + m] = memory[at + j]
+            finite &= all_finite(memory[at : at + layer.columns])
         to += next_row
     return finite
