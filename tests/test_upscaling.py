@@ -219,7 +219,7 @@ def test_no_model_is_the_default_and_bicubic_has_a_name():
         (LEAVES, {"scale": 2, "model": "9-5-5-x3"}, "trained for scale 3, not 2"),
         (LEAVES, {"scale": 2, "repair": "much"}, "unknown repair 'much'"),
         (LEAVES * 2.0, {"scale": 2}, "values from .* in floating point white is 1"),
-        (LEAVES * np.nan, {"scale": 2}, "values from nan"),
+        (LEAVES * np.nan, {"scale": 2}, "not finite"),
         (LEAVES.astype(int), {"scale": 2}, "is of int64; give uint8, uint16 or floating"),
         (LEAVES[..., :2], {"scale": 2}, r"not one of \(40, 48, 2\)"),
         (np.zeros((0, 5)), {"scale": 2}, r"not one of \(0, 5\)"),

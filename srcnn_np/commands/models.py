@@ -32,14 +32,14 @@ def run(options: argparse.Namespace) -> int:
             say(line)
         return 0
     defaults = {default_name(scale) for scale in SCALES}
-    say(f"{'':18}scale  structure  parameters   Set5  Set14  for pictures")
+    say(f"{'':18}scale  structure         parameters   Set5  Set14  for pictures")
     for found in shipped_models():
         model = load_model(found)
         count = sum(p.size for p in model.network.params.values())
         psnrs = [f"{model.figures[s]['psnr']:.2f}" if model.figures else "-" for s in SETS]
         say(
             f"{found + (' *' if found in defaults else ''):18}x{model.scale:<5} "
-            f"{model.network.structure:10} {count:10,}{''.join(f'{p:>7}' for p in psnrs)}  "
+            f"{model.network.structure:17} {count:10,}{''.join(f'{p:>7}' for p in psnrs)}  "
             f"{_harm(model.training['recipe'])}"
         )
     say(
