@@ -163,13 +163,15 @@ def _watch(stack: TextIO, limit: float) -> Callable[[], None]:
 
     def watch() -> None:
         while True:
-            faulthandler.cancel_dump_traceback_later()
+            # One call into C, such as sum(range(10**11)), does not let this thread run again. It
+            # may come at any moment, so a dump is always due: this begins its seconds again.
+            faulthandler.dump_traceback_later(limit, file=stack)
             stack.truncate(0)
             if time.process_time() - begun > limit:
+                faulthandler.cancel_dump_traceback_later()
+                stack.truncate(0)
                 faulthandler.dump_traceback(stack)
                 os._exit(1)
-            # One call into C, such as sum(range(10**11)), does not let this thread run again.
-            faulthandler.dump_traceback_later(limit, file=stack)
             time.sleep(_TICK)
 
     threading.Thread(target=watch, daemon=True).start()
