@@ -7,10 +7,11 @@ thread has something to do.
 import math
 
 from srcnn_np.conv.compiled import parts_of, pieces_of
-from srcnn_np.fused.picture import STEP, TILE_WIDTH
+from srcnn_np.fused.picture import TILE_WIDTH
 from srcnn_np.fused.plan import tiles_of
 from srcnn_np.fused.step import GROUP
 from srcnn_np.kernels.convolution import Convolution
+from srcnn_np.kernels.winograd import STEP
 
 from .contestants import network_of
 from .races import SIZES

@@ -292,9 +292,9 @@ def _as_picture(thing: Any) -> tuple[Picture, Callable[[Picture], Any]]:
             f"a picture is an array (H, W), (H, W, 3) or (H, W, 4), not one of {x.shape}{more}"
         )
     if np.issubdtype(x.dtype, np.floating):
-        if not np.isfinite(x).all():
-            raise InputError("the picture holds values that are not finite (NaN or infinite)")
-        if not (x.min() >= 0 and x.max() <= 1):
+        if not (x.min() >= 0 and x.max() <= 1):  # a NaN fails this too
+            if not np.isfinite(x).all():
+                raise InputError("the picture holds values that are not finite (NaN or infinite)")
             raise InputError(
                 f"the picture has values from {x.min():g} to {x.max():g}; in floating point white "
                 "is 1 and black 0"

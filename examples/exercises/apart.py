@@ -168,8 +168,6 @@ def _watch(stack: TextIO, limit: float) -> Callable[[], None]:
             faulthandler.dump_traceback_later(limit, file=stack)
             stack.truncate(0)
             if time.process_time() - begun > limit:
-                faulthandler.cancel_dump_traceback_later()
-                stack.truncate(0)
                 faulthandler.dump_traceback(stack)
                 os._exit(1)
             time.sleep(_TICK)

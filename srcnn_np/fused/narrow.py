@@ -1,7 +1,7 @@
 """A whole picture through a stack of narrow layers, whose filters would leave lanes empty.
 
-The kernels, `srcnn_np.kernels.pixels`, have pixels as lanes. Here is decided for which stacks they
-are faster, and planned what they need to know of a tile.
+The kernels, `srcnn_np.kernels.pixels`, have pixels as lanes. This module decides for which stacks
+they are faster, and plans what they need to know about a tile.
 """
 
 import math
@@ -70,7 +70,7 @@ def predict(
 
 
 def _lines(stage, picture):
-    """Return the picture (H, W, C) with its border as lines (H, C, W), flat, and some memory."""
+    """Return the picture (H, W, C) with its border as flat lines (H, C, W), and room behind."""
     (H, W, C), (top, bottom, left, right) = picture.shape, stage.pads
     shape = top + H + bottom, C, left + W + right
     count = math.prod(shape)

@@ -231,8 +231,7 @@ def add_outer_product(typing, sums, x, at, row, v, v_at):
         line = [_load(context, builder, sig.args[4], args[4], place) for place in places]
         new = []
         for totals in _lines(builder, args[0]):
-            number = builder.load(_pointer(context, builder, sig.args[1], args[1], at))
-            number = _splat(builder, number, LANES)
+            number = _in_all_lanes(context, builder, sig.args[1], args[1], at)
             pairs = zip(line, totals, strict=True)
             new.append([_fma(builder, number, vector, total) for vector, total in pairs])
             at = builder.add(at, row)
@@ -297,8 +296,9 @@ def beginning(typing, line, count, array, at):
         at = _index(context, builder, sig, args, 3)
         lines = []
         for n in range(block.count):
-            pointer = _pointer(context, builder, sig.args[2], args[2], builder.add(at, at.type(n)))
-            lines.append([_splat(builder, builder.load(pointer), LANES)] * line.count)
+            place = builder.add(at, at.type(n))
+            number = _in_all_lanes(context, builder, sig.args[2], args[2], place)
+            lines.append([number] * line.count)
         return _make_block(context, builder, block, lines)
 
     return block(line, count, array, at), generate
@@ -312,8 +312,8 @@ def bend_block(typing, block, array, at):
         at = _index(context, builder, sig, args, 2)
         new = []
         for n, line in enumerate(_lines(builder, args[0])):
-            pointer = _pointer(context, builder, sig.args[1], args[1], builder.add(at, at.type(n)))
-            slope = _splat(builder, builder.load(pointer), LANES)
+            place = builder.add(at, at.type(n))
+            slope = _in_all_lanes(context, builder, sig.args[1], args[1], place)
             new.append([_bent(builder, vector, slope) for vector in line])
         return _make_block(context, builder, block, new)
 
@@ -472,6 +472,12 @@ def _load(context, builder, array_type, array, at):
     loaded = builder.load(builder.bitcast(pointer, kind.as_pointer()))
     loaded.align = 4
     return loaded
+
+
+def _in_all_lanes(context, builder, array_type, array, at):
+    """Return a vector with the number at element `at` in each lane."""
+    pointer = _pointer(context, builder, array_type, array, at)
+    return _splat(builder, builder.load(pointer), LANES)
 
 
 def _store(context, builder, array_type, array, at, vector):
